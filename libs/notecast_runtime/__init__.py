@@ -1,0 +1,1 @@
+"""What both services share: settings, logs, errors, Redis, health, and a server's life."""

@@ -1,0 +1,51 @@
+"""Where a room's data live in Redis.
+
+Rooms hash to a fixed number of partitions. Every key and channel of a room carries
+its partition's hash tag, so that what a script touches lies in one slot of a Redis
+Cluster (Redis Cluster specification, "Hash tags"), and so does what one worker reads.
+"""
+
+from zlib import crc32
+
+PARTITIONS = 64
+"""Fixed for good: another number would put every room elsewhere."""
+
+
+def partition_of(room: str) -> int:
+    """The partition of a room: CRC-32 of its UTF-8 bytes, modulo PARTITIONS."""
+    return crc32(room.encode()) % PARTITIONS
+
+
+def epoch_key(partition: int) -> str:
+    """A string: the partition's epoch, in milliseconds since the Unix epoch."""
+    return f"nc:{{{partition}}}:epoch"
+
+
+def heads_key(partition: int) -> str:
+    """A hash: room to the sequence of its newest note."""
+    return f"nc:{{{partition}}}:head"
+
+
+def outbox_key(partition: int) -> str:
+    """A stream: every accepted note of the partition, in order of acceptance."""
+    return f"nc:{{{partition}}}:outbox"
+
+
+def persisted_key(partition: int) -> str:
+    """A string: the outbox id up to which every note is in its room's stream."""
+    return f"nc:{{{partition}}}:persisted"
+
+
+def log_key(room: str) -> str:
+    """A stream: the room's persisted notes, each under the id `<sequence>-0`."""
+    return f"nc:{{{partition_of(room)}}}:log:{room}"
+
+
+def live_channel(room: str) -> str:
+    """The Pub/Sub channel that carries the room's notes as they are accepted."""
+    return f"nc:{{{partition_of(room)}}}:room:{room}"
+
+
+def room_of_channel(channel: str) -> str:
+    """The room whose `live_channel` this is."""
+    return channel.split(":room:", 1)[1]

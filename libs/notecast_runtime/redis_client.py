@@ -1,0 +1,40 @@
+"""Connections to Redis: every one with deadlines, none that repeats a command by itself."""
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
+"""What is raised when Redis can't be reached or does not answer in time."""
+
+__all__ = ["REDIS_AWAY", "RedisError", "connect"]
+
+
+def connect(url: str, timeout_seconds: float, max_connections: int = 8) -> Redis:
+    """A client with a bounded pool; nothing is connected before the first command.
+
+    A command is never sent twice: after a lost reply nobody knows whether it ran, so
+    repeating is left to callers who know that it is safe. (redis-py's own default is to
+    retry.) Answers are bytes.
+
+    Args:
+        url: as in ServiceSettings.redis_url.
+        timeout_seconds: bound on connecting, on each answer, and on waiting for a
+            connection of the pool.
+        max_connections: bound on the pool; further commands wait their turn.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=max_connections,
+        timeout=timeout_seconds,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        retry_on_timeout=False,
+        protocol=2,
+    )
+    return Redis.from_pool(pool)

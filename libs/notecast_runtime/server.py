@@ -1,0 +1,68 @@
+"""A gRPC server's life: made, started, served until a signal, stopped within its grace."""
+
+import asyncio
+import signal
+from collections.abc import Iterable
+
+import structlog
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from notecast_runtime.health import Health
+from notecast_runtime.status import ErrorInterceptor
+
+_log = structlog.get_logger(__name__)
+
+_OPTIONS = (
+    # A second process on the same port must fail, not share it unseen.
+    ("grpc.so_reuseport", 0),
+    # Clients may ping each 10 s, also without a call, or they would be sent away (too_many_pings).
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+)
+
+
+def create_server(health: Health, services: Iterable[str]) -> aio.Server:
+    """A server with health and reflection, on which the caller registers its own services.
+
+    Args:
+        health: what the health service answers.
+        services: full names of the services to come, for reflection.
+    """
+    server = aio.server(interceptors=(ErrorInterceptor(),), options=_OPTIONS)
+    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+    reflection.enable_server_reflection(
+        (
+            *services,
+            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+            reflection.SERVICE_NAME,
+        ),
+        server,
+    )
+    return server
+
+
+def listen(server: aio.Server, host: str, port: int) -> int:
+    """Binds the server; returns the port, which is chosen where 0 is asked for.
+
+    Raises:
+        SystemExit: the port is taken or not ours to take; stderr was told. Exit code 1.
+    """
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        return server.add_insecure_port(address)
+    except RuntimeError:
+        _log.error("cannot_listen", address=address, hint="is another process serving there?")
+        raise SystemExit(1) from None
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set, from now on."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

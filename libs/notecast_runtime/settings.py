@@ -1,0 +1,85 @@
+"""Settings from the environment: read once, at the start, or the process ends."""
+
+import sys
+from typing import TypeVar, get_args
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENVIRONMENT_PREFIX = "NOTECAST_"
+
+
+class ServiceSettings(BaseSettings):
+    """What every service has to be told. Immutable.
+
+    A field `redis_url` is the variable `NOTECAST_REDIS_URL`; its constraints say what
+    is allowed, its description what it is for.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True, extra="ignore")
+
+    redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        pattern=r"^(redis|rediss|unix)://",
+        description="Redis, as redis://[user:password@]host:port/database; rediss:// for TLS",
+    )
+    redis_timeout_seconds: float = Field(
+        default=2.0, ge=0.05, le=60, description="the longest wait for one answer of Redis"
+    )
+    listen_host: str = Field(default="0.0.0.0", min_length=1, description="the address to serve on")  # noqa: S104 - a service in a container
+    listen_port: int = Field(default=50051, ge=0, le=65535, description="the port; 0: any free one")
+    shutdown_grace_seconds: float = Field(
+        default=5.0, ge=0, le=300, description="how long calls in flight may take to finish"
+    )
+    log_level: str = Field(
+        default="info", pattern="^(debug|info|warning|error)$", description="the least level logged"
+    )
+
+
+_BOUNDS = {
+    "ge": "at least",
+    "gt": "more than",
+    "le": "at most",
+    "lt": "less than",
+    "min_length": "of length at least",
+    "max_length": "of length at most",
+    "pattern": "matching",
+}
+
+SettingsType = TypeVar("SettingsType", bound=ServiceSettings)
+
+
+def load_settings(kind: type[SettingsType]) -> SettingsType:
+    """Reads the settings from the environment.
+
+    Raises:
+        SystemExit: a value is not allowed. Each such variable was named on stderr with its
+            value and what is allowed; the exit code is 2.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = str(problem["loc"][0])
+            print(
+                f"{ENVIRONMENT_PREFIX}{name.upper()}={problem['input']!r} is not allowed: "
+                f"{describe_bounds(kind, name)}",
+                file=sys.stderr,
+            )
+        raise SystemExit(2) from None
+
+
+def describe_bounds(kind: type[ServiceSettings], name: str) -> str:
+    """What a setting takes, in words: its type, its bounds, and what it is for."""
+    field = kind.model_fields[name]
+    types = [
+        part for part in get_args(field.annotation) or (field.annotation,) if part is not type(None)
+    ]
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    text = " or ".join(words.get(part, getattr(part, "__name__", str(part))) for part in types)
+    for constraint in field.metadata:
+        for attribute, phrase in _BOUNDS.items():
+            value = getattr(constraint, attribute, None)
+            if value is not None:
+                text += f", {phrase} {value}"
+    return f"it takes {text} ({field.description})"

@@ -1,0 +1,111 @@
+"""The one place where an error becomes a gRPC status with details."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc import aio
+
+from notecast_runtime.errors import InvalidRequestError, NotecastError, UnavailableError
+
+DOMAIN = "notecast.v1"
+"""The `domain` of every google.rpc.ErrorInfo of ours."""
+
+_DETAILS_KEY = "grpc-status-details-bin"
+
+_log = structlog.get_logger(__name__)
+
+
+def status_of(error: NotecastError) -> status_pb2.Status:
+    """The status with its details: ErrorInfo always, BadRequest and RetryInfo where they apply."""
+    details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
+    if isinstance(error, InvalidRequestError):
+        code = code_pb2.INVALID_ARGUMENT
+        details.append(
+            error_details_pb2.BadRequest(
+                field_violations=[
+                    error_details_pb2.BadRequest.FieldViolation(
+                        field=violation.field, description=violation.fault
+                    )
+                    for violation in error.violations
+                ]
+            )
+        )
+    elif isinstance(error, UnavailableError):
+        code = code_pb2.UNAVAILABLE
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(round(error.retry_after_seconds * 1000))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    else:
+        code = code_pb2.INTERNAL
+    packed = []
+    for detail in details:
+        packed.append(any_pb2.Any())
+        packed[-1].Pack(detail)
+    return status_pb2.Status(code=code, message=str(error), details=packed)
+
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+async def abort(context: aio.ServicerContext[Any, Any], error: NotecastError) -> NoReturn:
+    """Ends a call with the error's status, its details in the trailing metadata."""
+    status = status_of(error)
+    await context.abort(
+        _CODES[status.code],
+        status.message,
+        trailing_metadata=((_DETAILS_KEY, status.SerializeToString()),),
+    )
+
+
+Behaviour = Callable[[Any, aio.ServicerContext[Any, Any]], Awaitable[Any]]
+
+
+class ErrorInterceptor(aio.ServerInterceptor):
+    """Lets servicers raise NotecastError: the caller gets its status.
+
+    Any other exception is a fault of ours: logged with its stack, and the caller
+    gets INTERNAL without a word about what is inside. For methods with one request,
+    whose handler is a coroutine (not an async generator).
+    """
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Wraps the handler that the method has, if it has one of the kinds above."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.request_streaming:
+            return handler
+        make, behaviour = (
+            (grpc.unary_stream_rpc_method_handler, handler.unary_stream)
+            if handler.response_streaming
+            else (grpc.unary_unary_rpc_method_handler, handler.unary_unary)
+        )
+        return make(
+            _translating(behaviour, handler_call_details.method),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+
+def _translating(behaviour: Any, method: str) -> Behaviour:  # noqa: ANN401 - any handler
+    async def translated(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401
+        try:
+            return await behaviour(request, context)
+        except NotecastError as error:
+            await abort(context, error)
+        except aio.AbortError:
+            raise
+        except Exception:
+            _log.exception("call_failed", method=method)
+            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+
+    return translated

