@@ -5,6 +5,7 @@
     └── UnavailableError        a part that is needed is away; try again
         ├── RedisUnavailableError
         ├── HistoryUnavailableError
+        ├── OverloadedError
         └── ShuttingDownError
 
 They know nothing of gRPC; `notecast_runtime.status` says what each becomes there.
@@ -64,6 +65,12 @@ class HistoryUnavailableError(UnavailableError):
     """No history service answered; live chat goes on."""
 
     reason = "HISTORY_UNAVAILABLE"
+
+
+class OverloadedError(UnavailableError):
+    """A bound on work that waits was reached; nothing was done."""
+
+    reason = "OVERLOADED"
 
 
 class ShuttingDownError(UnavailableError):

@@ -10,7 +10,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
 """What is raised when Redis can't be reached or does not answer in time."""
 
-__all__ = ["REDIS_AWAY", "RedisError", "connect"]
+__all__ = ["REDIS_AWAY", "Redis", "RedisError", "connect"]
 
 
 def connect(url: str, timeout_seconds: float, max_connections: int = 8) -> Redis:

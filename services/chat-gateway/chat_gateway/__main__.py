@@ -1,0 +1,101 @@
+"""The chat gateway: everything is made and joined together here, and nowhere else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from chat_gateway.accept import Acceptor
+from chat_gateway.fan_out import FanOut
+from chat_gateway.handlers import SERVICES, add_services
+from chat_gateway.head_check import CONDITIONS, HeadCheck
+from chat_gateway.heads import Heads
+from chat_gateway.history_grpc import GrpcHistory
+from chat_gateway.hub import Hub
+from chat_gateway.live_feed_redis import RedisLiveFeed
+from chat_gateway.relay import Relay
+from chat_gateway.room import Room
+from chat_gateway.send import Sender
+from chat_gateway.service import ChatService
+from chat_gateway.settings import GatewaySettings
+from chat_gateway.tutorial_service import TutorialService
+from notecast_runtime.errors import ShuttingDownError
+from notecast_runtime.health import Health
+from notecast_runtime.logs import configure_logs
+from notecast_runtime.redis_client import connect
+from notecast_runtime.server import create_server, listen, stop_on_signals
+from notecast_runtime.settings import load_settings
+
+_log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def running(settings: GatewaySettings) -> AsyncIterator[int]:
+    """A gateway, from its start to its end; gives the port that it listens on.
+
+    It serves at once, and is ready when Redis is. On leaving it ends every stream, lets
+    calls in flight finish within the grace, and closes what it opened. A part that fails
+    for good ends the task that entered.
+    """
+    redis = connect(settings.redis_url, settings.redis_timeout_seconds)
+    history = GrpcHistory(settings.history_target)
+    health = Health(SERVICES, CONDITIONS)
+    limits = settings.request_limits()
+    timeout = settings.redis_timeout_seconds
+
+    fan_out = FanOut()
+    feed = RedisLiveFeed(redis)
+    heads = Heads(redis)
+    hub = Hub(
+        lambda name: Room(name, history, fan_out, settings.room_limits()), feed, heads, timeout
+    )
+    check = HeadCheck(hub, heads, feed, health)
+    acceptor = Acceptor(redis)
+    sender = Sender(acceptor, limits)
+    relay = Relay(hub, heads)
+
+    server = create_server(health, SERVICES)
+    add_services(
+        server,
+        ChatService(sender, relay, history, heads, limits, timeout),
+        TutorialService(settings.tutorial_room, sender, relay, timeout),
+    )
+    port = listen(server, settings.listen_host, settings.listen_port)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            parts = [
+                tasks.create_task(acceptor.run()),
+                tasks.create_task(feed.run(hub.hear, check.poke)),
+                tasks.create_task(check.run()),
+            ]
+            await health.start()
+            await server.start()
+            _log.info("serving", port=port)
+            yield port
+            _log.info("stopping")
+            await health.stop()
+            hub.close(ShuttingDownError("this gateway is about to end; another one serves"))
+            await server.stop(settings.shutdown_grace_seconds)
+            for part in parts:
+                part.cancel()
+    finally:
+        await history.close()
+        await redis.aclose()
+
+
+async def _serve(settings: GatewaySettings) -> None:
+    stop = stop_on_signals()
+    async with running(settings):
+        await stop.wait()
+
+
+def main() -> None:
+    """Runs a gateway until SIGTERM or SIGINT; a wrong setting ends it at once."""
+    settings = load_settings(GatewaySettings)
+    configure_logs("chat-gateway", settings.log_level)
+    asyncio.run(_serve(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Events as the bytes of a `SubscribeResponse`, each serialised once.
+
+Protobuf merges concatenated messages (Encoding, "Last One Wins": repeated fields
+append). A frame is one `events` field, tag and all; so any run of frames, joined, is a
+valid `SubscribeResponse`, and goes to every stream without being parsed again.
+"""
+
+from notecast.v1.event_pb2 import CaughtUp, Discontinuity, Event
+from notecast.v1.note_pb2 import Cursor
+
+_EVENTS_TAG = b"\x0a"  # SubscribeResponse.events = 1, length-delimited
+_NOTE_TAG = b"\x0a"  # Event.note = 1, length-delimited
+_EPOCH_TAG = b"\x10"  # Note.epoch = 2, varint
+_SEQUENCE_TAG = b"\x18"  # Note.sequence = 3, varint
+
+
+def note_bytes(epoch: int, sequence: int, note: bytes) -> bytes:
+    """A whole serialised Note, from one without its place and that place."""
+    return b"".join((note, _EPOCH_TAG, _varint(epoch), _SEQUENCE_TAG, _varint(sequence)))
+
+
+def note_frame(epoch: int, sequence: int, note: bytes) -> bytes:
+    """The frame of a note that was serialised without its place.
+
+    Args:
+        epoch: at least 1.
+        sequence: at least 1.
+        note: a serialised Note without epoch and sequence.
+    """
+    whole = note_bytes(epoch, sequence, note)
+    size = _varint(len(whole))
+    return b"".join(
+        (_EVENTS_TAG, _varint(len(_NOTE_TAG) + len(size) + len(whole)), _NOTE_TAG, size, whole)
+    )
+
+
+def caught_up_frame(room: str, epoch: int, sequence: int) -> bytes:
+    """Says that the room has been delivered up to the place."""
+    cursor = Cursor(epoch=epoch, sequence=sequence)
+    return _event_frame(Event(caught_up=CaughtUp(room=room, cursor=cursor)))
+
+
+def discontinuity_frame(
+    room: str, reason: Discontinuity.Reason.ValueType, after: Cursor, resumes_at: Cursor
+) -> bytes:
+    """Says that behind `after` the log goes on at `resumes_at` only."""
+    return _event_frame(
+        Event(
+            discontinuity=Discontinuity(
+                room=room, reason=reason, after=after, resumes_at=resumes_at
+            )
+        )
+    )
+
+
+def _event_frame(event: Event) -> bytes:
+    serialised = event.SerializeToString()
+    return b"".join((_EVENTS_TAG, _varint(len(serialised)), serialised))
+
+
+def _varint(number: int) -> bytes:
+    """Base-128 varint of a number that is not negative."""
+    if number < 0x80:
+        return bytes((number,))
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)

@@ -1,0 +1,68 @@
+"""Each second: does what was heard agree with what Redis holds?"""
+
+import asyncio
+import contextlib
+
+import structlog
+
+from chat_gateway.heads import Heads
+from chat_gateway.hub import Hub
+from chat_gateway.live_feed import LiveFeed
+from notecast_runtime.errors import RedisUnavailableError
+from notecast_runtime.health import Health
+
+REDIS = "redis"
+LIVE_FEED = "live_feed"
+CONDITIONS = (REDIS, LIVE_FEED)
+"""What readiness needs: Redis answers, and every open room is heard."""
+
+_INTERVAL_SECONDS = 1.0
+_GRACE_SECONDS = 0.2
+"""How long a live note may take behind the answer that counts it."""
+
+_log = structlog.get_logger(__name__)
+
+
+class HeadCheck:
+    """Compares the newest sequences of the open rooms with Redis's heads.
+
+    A room that stays behind fetches what it has not heard. The same call shows whether
+    Redis is there, so this is also what keeps the conditions of readiness.
+    """
+
+    def __init__(self, hub: Hub, heads: Heads, feed: LiveFeed, health: Health) -> None:
+        self._hub = hub
+        self._heads = heads
+        self._feed = feed
+        self._health = health
+        self._poked = asyncio.Event()
+
+    def poke(self) -> None:
+        """Has the next check made at once."""
+        self._poked.set()
+
+    async def run(self) -> None:
+        """Checks until cancelled, each second and when poked."""
+        while True:
+            self._poked.clear()
+            await self._health.report(LIVE_FEED, holds=self._feed.complete)
+            try:
+                await self._check()
+            except RedisUnavailableError as error:
+                _log.debug("head_check_failed", error=str(error))
+                await self._health.report(REDIS, holds=False)
+            else:
+                await self._health.report(REDIS, holds=True)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_INTERVAL_SECONDS):
+                    await self._poked.wait()
+
+    async def _check(self) -> None:
+        rooms = self._hub.open_rooms()
+        await self._heads.ping()
+        heads = await self._heads.read(rooms)
+        if any(head.sequence > rooms[name].log.newest for name, head in heads.items()):
+            await asyncio.sleep(_GRACE_SECONDS)
+        for name, room in self._hub.open_rooms().items():
+            if name in heads and room is rooms[name]:
+                room.hear_head(heads[name])

@@ -1,0 +1,17 @@
+-- Says where rooms of one partition stand.
+--
+-- KEYS: epoch, heads
+-- ARGV: the rooms
+-- Returns the epoch, and behind it each room's newest sequence, 0 where it has no note.
+-- A partition without an epoch gets one: a cursor must be in one.
+local epoch = tonumber(redis.call('GET', KEYS[1]))
+if not epoch then
+  local now = redis.call('TIME')
+  epoch = now[1] * 1000 + math.floor(now[2] / 1000)
+  redis.call('SET', KEYS[1], string.format('%d', epoch))
+end
+local answer = {epoch}
+for index, head in ipairs(redis.call('HMGET', KEYS[2], unpack(ARGV))) do
+  answer[index + 1] = tonumber(head) or 0
+end
+return answer

@@ -1,0 +1,73 @@
+"""Where rooms stand, asked of Redis."""
+
+from collections.abc import Iterable
+from importlib import resources
+from itertools import islice
+from typing import NamedTuple
+
+from notecast_runtime.errors import RedisUnavailableError
+from notecast_runtime.keyspace import epoch_key, heads_key, partition_of
+from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
+
+_SCRIPT = resources.files(__package__).joinpath("heads.lua").read_text()
+
+_ROOMS_PER_CALL = 1_000
+"""Lua's `unpack` takes some 8,000 values."""
+
+
+class Head(NamedTuple):
+    """Where a room's log ends."""
+
+    epoch: int
+    sequence: int
+    """Of the newest note; 0 where there is none."""
+
+
+class Heads:
+    """Reads heads through one client.
+
+    Args:
+        redis: the client.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def ping(self) -> None:
+        """Raises RedisUnavailableError where Redis does not answer in time."""
+        try:
+            await self._redis.ping()
+        except (*REDIS_AWAY, RedisError) as error:
+            raise RedisUnavailableError(f"Redis does not answer: {error}") from error
+
+    async def read(self, rooms: Iterable[str]) -> dict[str, Head]:
+        """The heads of the rooms, in a call for each partition that they lie in.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer in time.
+        """
+        calls = list(_calls(rooms))
+        if not calls:
+            return {}
+        try:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for partition, names in calls:
+                    pipeline.eval(_SCRIPT, 2, epoch_key(partition), heads_key(partition), *names)
+                answers = await pipeline.execute()
+        except (*REDIS_AWAY, RedisError) as error:
+            raise RedisUnavailableError(f"Redis does not say where rooms stand: {error}") from error
+        return {
+            room: Head(epoch, sequence)
+            for (_, names), (epoch, *sequences) in zip(calls, answers, strict=True)
+            for room, sequence in zip(names, sequences, strict=True)
+        }
+
+
+def _calls(rooms: Iterable[str]) -> Iterable[tuple[int, list[str]]]:
+    by_partition: dict[int, list[str]] = {}
+    for room in rooms:
+        by_partition.setdefault(partition_of(room), []).append(room)
+    for partition, names in by_partition.items():
+        remaining = iter(names)
+        while part := list(islice(remaining, _ROOMS_PER_CALL)):
+            yield partition, part

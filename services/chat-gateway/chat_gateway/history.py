@@ -1,0 +1,45 @@
+"""What a gateway asks of the history service."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple, Protocol
+
+from chat_gateway.room_log import Stretch
+from notecast.v1.history_pb2 import LoggedNote
+
+
+class ReplayPart(NamedTuple):
+    """A part of a replayed stretch."""
+
+    notes: Sequence[LoggedNote]
+    """In order of sequence; may be empty."""
+
+    first_remaining: int
+    """The first sequence in or behind the stretch that retention has left; 0: said before."""
+
+
+class NotesPage(NamedTuple):
+    """A page counted backwards."""
+
+    notes: Sequence[LoggedNote]
+    has_older: bool
+
+
+class History(Protocol):
+    """The logs of rooms, as persisted and about to be."""
+
+    def replay(self, room: str, stretch: Stretch) -> AsyncIterator[ReplayPart]:
+        """Reads a stretch of a room in order.
+
+        Raises:
+            HistoryUnavailableError: no replica answered, or not in time; what came
+                before is right.
+        """
+
+    async def list_notes(
+        self, room: str, before: int, page_size: int, timeout_seconds: float
+    ) -> NotesPage:
+        """Reads the last notes before a sequence (0: the newest).
+
+        Raises:
+            HistoryUnavailableError: no replica answered in time.
+        """

@@ -1,0 +1,128 @@
+"""The rooms that this gateway serves, and the one way into them."""
+
+import asyncio
+
+import structlog
+
+from chat_gateway.announcement import decode_announcement
+from chat_gateway.heads import Heads
+from chat_gateway.live_feed import LiveFeed
+from chat_gateway.room import Room, RoomFactory
+from notecast_runtime.errors import NotecastError, RedisUnavailableError
+from notecast_runtime.keyspace import live_channel, room_of_channel
+
+_log = structlog.get_logger(__name__)
+
+
+class _Entry:
+    """A room, being opened or open, and how many hold it."""
+
+    def __init__(self, room: Room, opening: asyncio.Task[None]) -> None:
+        self.room = room
+        self.opening = opening
+        self.holders = 0
+
+
+class Hub:
+    """Opens a room for its first reader, closes it behind its last.
+
+    Args:
+        make_room: makes a room by its name.
+        feed: brings what is accepted in the rooms that are open.
+        heads: says where rooms stand.
+        join_timeout_seconds: bound on opening a room.
+    """
+
+    def __init__(
+        self, make_room: RoomFactory, feed: LiveFeed, heads: Heads, join_timeout_seconds: float
+    ) -> None:
+        self._make_room = make_room
+        self._feed = feed
+        self._heads = heads
+        self._join_timeout_seconds = join_timeout_seconds
+        self._entries: dict[str, _Entry] = {}
+        self._closed_by: NotecastError | None = None
+
+    async def join(self, name: str) -> Room:
+        """The room, open. Whoever joins also leaves.
+
+        Raises:
+            RedisUnavailableError: it could not be opened in time.
+            NotecastError: what `close` was given.
+        """
+        if self._closed_by is not None:
+            raise self._closed_by
+        entry = self._entries.get(name) or self._begin(name)
+        entry.holders += 1
+        try:
+            async with asyncio.timeout(self._join_timeout_seconds):
+                await asyncio.shield(entry.opening)
+        except TimeoutError:
+            self._release(entry)
+            raise RedisUnavailableError("Redis did not confirm the subscription in time") from None
+        except BaseException:
+            self._release(entry)
+            raise
+        return entry.room
+
+    def leave(self, room: Room) -> None:
+        """Gives the room back; the last one to do so closes it."""
+        entry = self._entries.get(room.name)
+        if entry is not None and entry.room is room:
+            self._release(entry)
+
+    def hear(self, channel: str, payload: bytes) -> None:
+        """Hands a live message to its room; one that can't be read is logged and dropped."""
+        entry = self._entries.get(room_of_channel(channel))
+        if entry is None:
+            return  # the last reader has just left
+        try:
+            entry.room.hear(decode_announcement(payload))
+        except ValueError as error:
+            _log.error("announcement_unreadable", channel=channel, error=str(error))
+
+    def open_rooms(self) -> dict[str, Room]:
+        """The rooms that are open, by name."""
+        return {
+            name: entry.room
+            for name, entry in self._entries.items()
+            if entry.opening.done() and not entry.opening.cancelled()
+        }
+
+    def close(self, error: NotecastError) -> None:
+        """Ends every stream with the error, and lets nobody join any more."""
+        self._closed_by = error
+        for entry in tuple(self._entries.values()):
+            for reader in tuple(entry.room.readers):
+                reader.end(error)
+
+    def _begin(self, name: str) -> _Entry:
+        room = self._make_room(name)
+        entry = _Entry(room, asyncio.create_task(self._open(room)))
+        entry.opening.add_done_callback(lambda task: self._opened(entry, task))
+        self._entries[name] = entry
+        return entry
+
+    async def _open(self, room: Room) -> None:
+        # In this order: what is accepted after the confirmation is heard, what was
+        # accepted before the head was read is in the log. Nothing falls in between.
+        await self._feed.subscribe(live_channel(room.name))
+        head = (await self._heads.read([room.name]))[room.name]
+        room.open(head)
+
+    def _opened(self, entry: _Entry, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:
+            return
+        self._forget(entry)  # the next one to come tries again
+
+    def _release(self, entry: _Entry) -> None:
+        entry.holders -= 1
+        if not entry.holders:
+            self._forget(entry)
+
+    def _forget(self, entry: _Entry) -> None:
+        if self._entries.get(entry.room.name) is entry:
+            del self._entries[entry.room.name]
+            entry.opening.cancel()
+            entry.room.close()
+            self._feed.unsubscribe(live_channel(entry.room.name))

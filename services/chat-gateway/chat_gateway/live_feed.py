@@ -1,0 +1,30 @@
+"""What a gateway hears of rooms while they grow."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+OnMessage = Callable[[str, bytes], None]
+"""Takes a channel and what was published on it; must not block, nor raise."""
+
+OnChange = Callable[[], None]
+"""Learns that `complete` has changed; must not block, nor raise."""
+
+
+class LiveFeed(Protocol):
+    """One subscription connection for the whole gateway.
+
+    It may lose messages at any time: what it brings is a hint that a log grew.
+    """
+
+    @property
+    def complete(self) -> bool:
+        """Whether every wanted channel is heard; when that begins anew, some may be missing."""
+
+    async def subscribe(self, channel: str) -> None:
+        """Returns once the channel is heard: whatever is published from now on comes.
+
+        While the other side is away it waits for its return; bound it.
+        """
+
+    def unsubscribe(self, channel: str) -> None:
+        """Asks that the channel be heard no more; what is under way may still come."""

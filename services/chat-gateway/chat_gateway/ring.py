@@ -1,0 +1,117 @@
+"""The newest frames of a room, contiguous by sequence and bounded twice."""
+
+from collections import deque
+from itertools import islice
+from typing import NamedTuple
+
+_SHARED_RUNS = 8
+"""How many joined runs are kept for other readers until the next append."""
+
+
+class Run(NamedTuple):
+    """Frames that follow each other, joined."""
+
+    body: bytes
+    next_sequence: int
+    """The sequence that comes behind the run."""
+
+
+class Ring:
+    """Holds frames `oldest` to `newest`; either end of an empty ring is `newest + 1`.
+
+    A sequence that the log does not have (it was set aside, or lost) is held as an empty
+    frame, so that nobody waits for it.
+
+    Args:
+        newest: the sequence before the first frame that will be appended.
+        max_notes: bound on the frames held, at least 1.
+        max_bytes: bound on their sizes' sum; the newest frame is held whatever its size.
+        run_bytes: bound on a run; one frame is in it whatever its size.
+    """
+
+    def __init__(self, newest: int, max_notes: int, max_bytes: int, run_bytes: int) -> None:
+        self._frames: deque[bytes] = deque()
+        self._newest = newest
+        self._max_notes = max_notes
+        self._max_bytes = max_bytes
+        self._run_bytes = run_bytes
+        self._bytes = 0
+        self._runs: dict[int, Run] = {}
+
+    @property
+    def newest(self) -> int:
+        """The sequence of the last frame, or the one given at the start."""
+        return self._newest
+
+    @property
+    def oldest(self) -> int:
+        """The sequence of the first frame held; `newest + 1` where none is."""
+        return self._newest - len(self._frames) + 1
+
+    @property
+    def size_bytes(self) -> int:
+        """The sum of the sizes of the frames held."""
+        return self._bytes
+
+    @property
+    def room_behind(self) -> int:
+        """How many older notes `extend_back` may still take, by their number alone."""
+        return self._max_notes - len(self._frames) if self._bytes < self._max_bytes else 0
+
+    def append(self, frame: bytes) -> None:
+        """Takes the frame of sequence `newest + 1`; the oldest make room for it."""
+        self._frames.append(frame)
+        self._newest += 1
+        self._bytes += len(frame)
+        while len(self._frames) > self._max_notes or (
+            self._bytes > self._max_bytes and len(self._frames) > 1
+        ):
+            self._bytes -= len(self._frames.popleft())
+        self._runs.clear()
+
+    def skip_to(self, newest: int) -> None:
+        """Lets go of all frames; the next one appended will be `newest + 1`."""
+        self._frames.clear()
+        self._runs.clear()
+        self._bytes = 0
+        self._newest = newest
+
+    def extend_back(self, frame: bytes) -> bool:
+        """Takes the frame of sequence `oldest - 1`; False, and nothing is done, if it is full."""
+        if (
+            len(self._frames) >= self._max_notes
+            or self._bytes + len(frame) > self._max_bytes
+            or self.oldest == 1
+        ):
+            return False
+        self._frames.appendleft(frame)
+        self._bytes += len(frame)
+        return True
+
+    def run_from(self, sequence: int) -> Run | None:
+        """The frames from a sequence on, joined; readers at one place share one run.
+
+        Args:
+            sequence: from 1 to `newest + 1`.
+
+        Returns:
+            None where the ring no longer holds that sequence.
+        """
+        if sequence < self.oldest:
+            return None
+        run = self._runs.get(sequence)
+        if run is None:
+            if len(self._runs) >= _SHARED_RUNS:
+                self._runs.clear()
+            run = self._runs[sequence] = self._join(sequence)
+        return run
+
+    def _join(self, sequence: int) -> Run:
+        taken: list[bytes] = []
+        size = 0
+        for frame in islice(self._frames, sequence - self.oldest, None):
+            if taken and size + len(frame) > self._run_bytes:
+                break
+            taken.append(frame)
+            size += len(frame)
+        return Run(b"".join(taken), sequence + len(taken))

@@ -1,0 +1,217 @@
+"""A room in a gateway: its log's newest part, and the cursors that read it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from chat_gateway.announcement import Announcement
+from chat_gateway.fan_out import FanOut
+from chat_gateway.frames import note_frame
+from chat_gateway.heads import Head
+from chat_gateway.history import History, ReplayPart
+from chat_gateway.room_log import RoomLog, Stretch
+from notecast_runtime.backoff import Backoff
+from notecast_runtime.errors import HistoryUnavailableError, NotecastError
+
+_log = structlog.get_logger(__name__)
+
+
+class RoomLimits(NamedTuple):
+    """What one room may hold in memory."""
+
+    ring_notes: int
+    ring_bytes: int
+    run_bytes: int
+    """The most that is written to a stream at once."""
+
+
+class PastPage(NamedTuple):
+    """Notes read from history for those who are behind the ring."""
+
+    bodies: list[bytes]
+    """Runs of frames, in order."""
+
+    first_remaining: int
+    """The first sequence behind the one asked for that retention has left."""
+
+    next_sequence: int
+    """The sequence that comes behind the page."""
+
+
+class RoomReader(Protocol):
+    """Somebody's place in the room."""
+
+    def deliver(self) -> None:
+        """Takes what is new."""
+
+    def restart(self, head: Head) -> None:
+        """Learns that the log has begun anew, in a later epoch."""
+
+    def end(self, error: NotecastError) -> None:
+        """Ends the stream that reads."""
+
+
+class Room:
+    """Keeps the log in order, whatever is heard, and tells its readers.
+
+    Args:
+        name: the room's name.
+        history: where notes come from that were not heard.
+        fan_out: told when there is something to deliver.
+        limits: bounds on memory.
+    """
+
+    def __init__(self, name: str, history: History, fan_out: FanOut, limits: RoomLimits) -> None:
+        self.name = name
+        self.readers: set[RoomReader] = set()
+        self._history = history
+        self._fan_out = fan_out
+        self._limits = limits
+        self._log: RoomLog | None = None
+        self._early: deque[Announcement] = deque(maxlen=limits.ring_notes)
+        self._repair: asyncio.Task[None] | None = None
+        self._past: dict[int, asyncio.Task[PastPage]] = {}
+
+    @property
+    def log(self) -> RoomLog:
+        """The log; the room must be open."""
+        assert self._log is not None, "the room is not open yet"  # noqa: S101 - ours to keep
+        return self._log
+
+    def open(self, head: Head) -> None:
+        """Begins the log at a head that was read after the channel was confirmed."""
+        self._log = RoomLog(
+            head.epoch,
+            head.sequence,
+            max_notes=self._limits.ring_notes,
+            max_bytes=self._limits.ring_bytes,
+            run_bytes=self._limits.run_bytes,
+        )
+        while self._early:
+            self.hear(self._early.popleft())
+
+    def hear(self, announcement: Announcement) -> None:
+        """Takes a live note, in whatever order it comes."""
+        log = self._log
+        if log is None:
+            self._early.append(announcement)
+        elif announcement.epoch == log.epoch:
+            epoch, sequence, _, note = announcement
+            log.hear(sequence, note_frame(epoch, sequence, note))
+            self._look_after()
+        elif announcement.epoch > log.epoch:
+            self.restart(Head(announcement.epoch, announcement.sequence))
+
+    def hear_head(self, head: Head) -> None:
+        """Learns from Redis where the log stands: a note that was not heard shows itself."""
+        if head.epoch == self.log.epoch:
+            self.log.hear_head(head.sequence)
+            self._look_after()
+        elif head.epoch > self.log.epoch:
+            self.restart(head)
+
+    def restart(self, head: Head) -> None:
+        """Lets go of the old epoch's notes: the log has begun anew."""
+        _log.warning("epoch_changed", old=self.log.epoch, new=head.epoch)
+        self._cancel_reads()
+        self.open(head)
+        for reader in tuple(self.readers):
+            reader.restart(head)
+        self._fan_out.mark(self)
+
+    def deliver(self) -> None:
+        """Has every reader take what is new."""
+        for reader in tuple(self.readers):
+            reader.deliver()
+
+    async def read_past(self, after: int) -> PastPage:
+        """Reads behind a sequence that the ring no longer holds the successor of.
+
+        Who asks for the same at the same time shares one read. A page that ends where
+        the ring begins is kept in the ring as far as there is room, for those who come.
+
+        Raises:
+            HistoryUnavailableError: no replica answered.
+        """
+        task = self._past.get(after)
+        if task is None:
+            task = self._past[after] = asyncio.create_task(self._read_past(after))
+            task.add_done_callback(lambda _: self._past.pop(after, None))
+        return await asyncio.shield(task)
+
+    def close(self) -> None:
+        """Ends what the room has under way."""
+        self._cancel_reads()
+
+    def _cancel_reads(self) -> None:
+        for task in (*self._past.values(), self._repair):
+            if task is not None:
+                task.cancel()
+        self._past = {}
+        self._repair = None
+
+    def _look_after(self) -> None:
+        """Delivers what can be, and fetches what is missing."""
+        self._fan_out.mark(self)
+        if self.log.missing() and (self._repair is None or self._repair.done()):
+            self._repair = asyncio.create_task(self._fill_gaps())
+
+    async def _fill_gaps(self) -> None:
+        """Fetches what is missing until nothing is; one request at a time, whoever waits."""
+        backoff = Backoff()
+        while stretch := self.log.missing():
+            try:
+                await self._fill(stretch)
+            except HistoryUnavailableError as error:
+                _log.warning("repair_waits", error=str(error))
+                await asyncio.sleep(backoff.next_delay())
+
+    async def _fill(self, stretch: Stretch) -> None:
+        log = self.log
+        after = stretch.after
+        async for part in self._history.replay(self.name, stretch):
+            if part.notes:
+                through = part.notes[-1].sequence
+                log.fill(Stretch(after, through), _frames(part))
+                after = through
+                self._fan_out.mark(self)
+        log.fill(Stretch(after, stretch.through), ())
+        self._fan_out.mark(self)
+
+    async def _read_past(self, after: int) -> PastPage:
+        log = self.log
+        stretch = Stretch(after, min(log.oldest - 1, after + self._limits.ring_notes))
+        frames: list[tuple[int, bytes]] = []
+        first_remaining = size = 0
+        async for part in self._history.replay(self.name, stretch):
+            first_remaining = first_remaining or part.first_remaining
+            frames += _frames(part)
+            size += sum(len(note.note) for note in part.notes)
+            if size > self._limits.ring_bytes and frames[-1][0] < stretch.through:
+                return PastPage(self._join(frames), first_remaining, frames[-1][0] + 1)
+        log.extend_back(stretch, frames)
+        return PastPage(self._join(frames), first_remaining, stretch.through + 1)
+
+    def _join(self, frames: Iterable[tuple[int, bytes]]) -> list[bytes]:
+        bodies: list[bytes] = []
+        run: list[bytes] = []
+        size = 0
+        for _, frame in frames:
+            if run and size + len(frame) > self._limits.run_bytes:
+                bodies.append(b"".join(run))
+                run, size = [], 0
+            run.append(frame)
+            size += len(frame)
+        return [*bodies, b"".join(run)] if run else bodies
+
+
+def _frames(part: ReplayPart) -> list[tuple[int, bytes]]:
+    return [
+        (note.sequence, note_frame(note.epoch, note.sequence, note.note)) for note in part.notes
+    ]
+
+
+RoomFactory = Callable[[str], Room]

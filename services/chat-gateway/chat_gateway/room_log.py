@@ -1,0 +1,126 @@
+"""What a gateway knows of a room's log: its newest part, and what it has yet to fetch.
+
+Pure: it is told what was heard and what was read, and says what is missing. Pub/Sub is
+only a hint that the log grew; a hint may be lost, late, or come before the log was opened.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from chat_gateway.ring import Ring, Run
+
+
+class Stretch(NamedTuple):
+    """The sequences after `after` up to and with `through`."""
+
+    after: int
+    through: int
+
+
+class RoomLog:
+    """The ring of a room, filled in order of sequence only.
+
+    Args:
+        epoch: the epoch of the sequences.
+        head: the newest sequence when the log was opened; the ring begins behind it.
+        max_notes: bound on the ring, in notes, and on the notes parked ahead of it.
+        max_bytes: bound on the ring, in bytes.
+        run_bytes: bound on what one reader is given at once, in bytes.
+    """
+
+    def __init__(
+        self, epoch: int, head: int, *, max_notes: int, max_bytes: int, run_bytes: int
+    ) -> None:
+        self.epoch = epoch
+        self._ring = Ring(head, max_notes, max_bytes, run_bytes)
+        self._max_notes = max_notes
+        self._parked: dict[int, bytes] = {}
+        self._heard = head
+
+    @property
+    def newest(self) -> int:
+        """The last sequence that can be read."""
+        return self._ring.newest
+
+    @property
+    def oldest(self) -> int:
+        """The first sequence that can be read; `newest + 1` where none can."""
+        return self._ring.oldest
+
+    @property
+    def room_behind(self) -> int:
+        """How many notes older than `oldest` may still be kept."""
+        return self._ring.room_behind
+
+    def missing(self) -> Stretch | None:
+        """What is known to exist and must be fetched before anything newer is delivered.
+
+        Of a stretch that is longer than the ring only the newest part: readers that stand
+        before it read the rest for themselves, as all do who are behind the ring.
+        """
+        if self._heard == self.newest:
+            return None
+        through = min(self._parked) - 1 if self._parked else self._heard
+        return Stretch(max(self.newest, through - self._max_notes), through)
+
+    def hear(self, sequence: int, frame: bytes) -> None:
+        """Takes a live note: the next one at once, one from the future aside.
+
+        One from the past changes nothing. Where too many are aside, the note is only
+        remembered as missing.
+        """
+        if sequence == self.newest + 1:
+            self._ring.append(frame)
+            self._heard = max(self._heard, sequence)
+            self._unpark()
+        elif sequence > self.newest:
+            self._heard = max(self._heard, sequence)
+            if len(self._parked) < self._max_notes:
+                self._parked[sequence] = frame
+
+    def hear_head(self, sequence: int) -> None:
+        """Learns that the log reaches to this sequence, from Redis."""
+        self._heard = max(self._heard, sequence)
+
+    def fill(self, stretch: Stretch, frames: Iterable[tuple[int, bytes]]) -> None:
+        """Takes what was read of a missing stretch.
+
+        A sequence of the stretch without a frame is gone from the log for good, and
+        becomes an empty place. What was heard meanwhile is not taken again.
+
+        Args:
+            stretch: what was asked for, or the first part of it; all of it was read.
+            frames: sequence and frame, in order of sequence.
+        """
+        found = dict(frames)
+        if stretch.after > self.newest:
+            self._ring.skip_to(stretch.after)
+        for sequence in range(self.newest + 1, stretch.through + 1):
+            self._ring.append(found.get(sequence, b""))
+        self._heard = max(self._heard, self.newest)
+        self._unpark()
+
+    def extend_back(self, stretch: Stretch, frames: Iterable[tuple[int, bytes]]) -> None:
+        """Keeps, as far as there is room, notes that were read and end where the ring begins.
+
+        Args:
+            stretch: what was asked for; all of it was read. Nothing is kept where it
+                does not end at `oldest - 1` (the ring has moved on since).
+            frames: sequence and frame, in order of sequence.
+        """
+        if stretch.through != self.oldest - 1:
+            return
+        found = dict(frames)
+        first = min(found, default=self.oldest)
+        while self.oldest > first and self._ring.extend_back(found.get(self.oldest - 1, b"")):
+            pass
+
+    def run_from(self, sequence: int) -> Run | None:
+        """As Ring.run_from."""
+        return self._ring.run_from(sequence)
+
+    def _unpark(self) -> None:
+        while (frame := self._parked.pop(self.newest + 1, None)) is not None:
+            self._ring.append(frame)
+        if self._parked and min(self._parked) <= self.newest:
+            self._parked = {s: f for s, f in self._parked.items() if s > self.newest}

@@ -1,0 +1,91 @@
+"""`notecast.v1.ChatService`, as clients see it."""
+
+from typing import Any
+
+from grpc import aio
+
+from chat_gateway.cursors import check_reached
+from chat_gateway.deadlines import time_left
+from chat_gateway.frames import note_bytes
+from chat_gateway.heads import Heads
+from chat_gateway.history import History
+from chat_gateway.relay import Relay
+from chat_gateway.send import Sender
+from chat_gateway.validation import RequestLimits, check_list, check_subscribe
+from notecast.v1.chat_pb2 import (
+    ListNotesRequest,
+    ListNotesResponse,
+    SendNoteRequest,
+    SendNoteResponse,
+    SubscribeRequest,
+)
+from notecast.v1.chat_pb2_grpc import ChatServiceServicer
+from notecast.v1.history_pb2 import LoggedNote
+from notecast.v1.note_pb2 import Cursor, Note
+
+_DEFAULT_PAGE_SIZE = 50
+
+Context = aio.ServicerContext[Any, Any]
+
+
+class ChatService(ChatServiceServicer):
+    """The calls of clients. `notecast_runtime.status` turns what they raise into statuses.
+
+    Args:
+        sender: stores notes.
+        relay: streams notes.
+        history: reads logs.
+        heads: says where rooms stand.
+        limits: bounds on requests.
+        timeout_seconds: bound on what a unary call waits for.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        relay: Relay,
+        history: History,
+        heads: Heads,
+        limits: RequestLimits,
+        timeout_seconds: float,
+    ) -> None:
+        self._sender = sender
+        self._relay = relay
+        self._history = history
+        self._heads = heads
+        self._limits = limits
+        self._timeout_seconds = timeout_seconds
+
+    async def SendNote(self, request: SendNoteRequest, context: Context) -> SendNoteResponse:
+        """As in chat.proto."""
+        return await self._sender.send(request, time_left(context, self._timeout_seconds))
+
+    # The stubs' types know generators only; grpc.aio also takes a coroutine that writes.
+    async def Subscribe(  # type: ignore[override]
+        self, request: SubscribeRequest, context: Context
+    ) -> None:
+        """As in chat.proto; it writes serialised responses."""
+        check_subscribe(request, self._limits)
+        await self._relay.run(request.subscriptions, context, context.write)
+
+    async def ListNotes(self, request: ListNotesRequest, context: Context) -> ListNotesResponse:
+        """As in chat.proto."""
+        check_list(request)
+        if request.HasField("before"):
+            head = (await self._heads.read([request.room]))[request.room]
+            check_reached(request.before, "before", head)
+        page = await self._history.list_notes(
+            request.room,
+            request.before.sequence,
+            request.page_size or _DEFAULT_PAGE_SIZE,
+            time_left(context, self._timeout_seconds),
+        )
+        notes = [_note(logged) for logged in page.notes]
+        if not page.has_older or not notes:
+            return ListNotesResponse(notes=notes)
+        oldest = Cursor(epoch=notes[0].epoch, sequence=notes[0].sequence)
+        return ListNotesResponse(notes=notes, next_before=oldest)
+
+
+def _note(logged: LoggedNote) -> Note:
+    return Note.FromString(note_bytes(logged.epoch, logged.sequence, logged.note))

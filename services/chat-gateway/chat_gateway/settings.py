@@ -1,0 +1,50 @@
+"""What an operator may tell a gateway."""
+
+from pydantic import Field
+
+from chat_gateway.room import RoomLimits
+from chat_gateway.validation import MAX_NAME_BYTES, RequestLimits
+from notecast_runtime.settings import ServiceSettings
+
+
+class GatewaySettings(ServiceSettings):
+    """Read from the environment, each as NOTECAST_ and its name in capitals."""
+
+    history_target: str = Field(
+        default="127.0.0.1:50052",
+        min_length=1,
+        description="gRPC target of the history service, as in dns:///history:50052",
+    )
+    tutorial_room: str = Field(
+        default="lobby",
+        min_length=1,
+        max_length=MAX_NAME_BYTES,
+        description="the room that the tutorial's service speaks to",
+    )
+    max_text_bytes: int = Field(
+        default=16_384, ge=1, le=262_144, description="bound on a note's text, in bytes of UTF-8"
+    )
+    max_rooms_per_stream: int = Field(
+        default=64, ge=1, le=1_024, description="bound on the rooms of one subscription"
+    )
+    ring_notes: int = Field(
+        default=1_024, ge=1, le=65_536, description="newest notes kept in memory for each open room"
+    )
+    ring_bytes: int = Field(
+        default=1_048_576,
+        ge=1_024,
+        le=67_108_864,
+        description="bound on the same notes, in bytes; the newest note stays whatever its size",
+    )
+
+    def request_limits(self) -> RequestLimits:
+        """The bounds on requests."""
+        return RequestLimits(self.max_text_bytes, self.max_rooms_per_stream)
+
+    def room_limits(self) -> RoomLimits:
+        """The bounds on a room's memory."""
+        return RoomLimits(self.ring_notes, self.ring_bytes, run_bytes=_RUN_BYTES)
+
+
+_RUN_BYTES = 262_144
+"""Far below the 4 MiB that gRPC clients take in one message, with the largest note on top."""

@@ -1,0 +1,69 @@
+"""`grpc.ChatServer`: the tutorial's service, as another view of one room."""
+
+from typing import Any
+
+from grpc import aio
+
+from chat_gateway.deadlines import time_left
+from chat_gateway.relay import Relay
+from chat_gateway.send import Sender
+from notecast.v1.chat_pb2 import RoomSubscription, SendNoteRequest, SubscribeResponse
+from notecast_runtime.errors import FieldViolation, InvalidRequestError
+from tutorial.chat_pb2 import Empty, Note
+from tutorial.chat_pb2_grpc import ChatServerServicer
+
+_FIELDS = {"author": "name", "text": "message"}
+
+Context = aio.ServicerContext[Any, Any]
+
+
+class TutorialService(ChatServerServicer):
+    """The calls of the tutorial's client, on one room.
+
+    Args:
+        room: the room that the service speaks to.
+        sender: stores notes.
+        relay: streams notes.
+        timeout_seconds: bound on storing one.
+    """
+
+    def __init__(self, room: str, sender: Sender, relay: Relay, timeout_seconds: float) -> None:
+        self._room = room
+        self._sender = sender
+        self._relay = relay
+        self._timeout_seconds = timeout_seconds
+
+    async def SendNote(self, request: Note, context: Context) -> Empty:
+        """As in the tutorial's chat.proto."""
+        note = SendNoteRequest(room=self._room, author=request.name, text=request.message)
+        try:
+            await self._sender.send(note, time_left(context, self._timeout_seconds))
+        except InvalidRequestError as error:
+            raise _in_their_words(error) from error
+        return Empty()
+
+    # The stubs' types know generators only; grpc.aio also takes a coroutine that writes.
+    async def ChatStream(  # type: ignore[override]
+        self,
+        request: Empty,  # noqa: ARG002
+        context: Context,
+    ) -> None:
+        """As in the tutorial's chat.proto: the room's whole retained history, then live."""
+
+        async def send(body: bytes) -> None:
+            for event in SubscribeResponse.FromString(body).events:
+                if event.HasField("note"):
+                    note = event.note
+                    await context.write(Note(name=note.author, message=note.text))
+
+        whole = RoomSubscription(room=self._room, from_start=True)
+        await self._relay.run([whole], context, send)
+
+
+def _in_their_words(error: InvalidRequestError) -> InvalidRequestError:
+    return InvalidRequestError(
+        [
+            FieldViolation(_FIELDS.get(violation.field, violation.field), violation.fault)
+            for violation in error.violations
+        ]
+    )
