@@ -1,5 +1,6 @@
 """Settings from the environment: read once, at the start, or the process ends."""
 
+import re
 import sys
 from typing import TypeVar, get_args
 
@@ -36,6 +37,9 @@ class ServiceSettings(BaseSettings):
     )
 
 
+_CREDENTIALS = re.compile(r"[^/@\s]*@")
+"""The part of a URL that must not show up in a log."""
+
 _BOUNDS = {
     "ge": "at least",
     "gt": "more than",
@@ -61,8 +65,9 @@ def load_settings(kind: type[SettingsType]) -> SettingsType:
     except ValidationError as error:
         for problem in error.errors():
             name = str(problem["loc"][0])
+            value = _CREDENTIALS.sub("***@", repr(problem["input"]))
             print(
-                f"{ENVIRONMENT_PREFIX}{name.upper()}={problem['input']!r} is not allowed: "
+                f"{ENVIRONMENT_PREFIX}{name.upper()}={value} is not allowed: "
                 f"{describe_bounds(kind, name)}",
                 file=sys.stderr,
             )

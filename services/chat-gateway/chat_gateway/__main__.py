@@ -72,13 +72,15 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
             await health.start()
             await server.start()
             _log.info("serving", port=port)
-            yield port
-            _log.info("stopping")
-            await health.stop()
-            hub.close(ShuttingDownError("this gateway is about to end; another one serves"))
-            await server.stop(settings.shutdown_grace_seconds)
-            for part in parts:
-                part.cancel()
+            try:
+                yield port
+            finally:
+                _log.info("stopping")
+                await health.stop()
+                hub.close(ShuttingDownError("this gateway is about to end; another one serves"))
+                await server.stop(settings.shutdown_grace_seconds)
+                for part in parts:
+                    part.cancel()
     finally:
         await history.close()
         await redis.aclose()

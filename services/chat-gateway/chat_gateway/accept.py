@@ -18,6 +18,7 @@ from notecast_runtime.keyspace import (
     partition_of,
 )
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
+from notecast_runtime.tasks import going_on
 
 _SCRIPT = resources.files(__package__).joinpath("accept.lua").read_text()
 
@@ -79,7 +80,7 @@ class Acceptor:
 
     async def run(self) -> None:
         """Stores what waits, batch by batch, until cancelled."""
-        while True:
+        while going_on():
             await self._news.wait()
             self._news.clear()
             while batch := self._next_batch():

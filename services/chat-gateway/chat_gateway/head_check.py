@@ -10,6 +10,7 @@ from chat_gateway.hub import Hub
 from chat_gateway.live_feed import LiveFeed
 from notecast_runtime.errors import RedisUnavailableError
 from notecast_runtime.health import Health
+from notecast_runtime.tasks import going_on
 
 REDIS = "redis"
 LIVE_FEED = "live_feed"
@@ -43,7 +44,7 @@ class HeadCheck:
 
     async def run(self) -> None:
         """Checks until cancelled, each second and when poked."""
-        while True:
+        while going_on():
             self._poked.clear()
             await self._health.report(LIVE_FEED, holds=self._feed.complete)
             try:

@@ -16,6 +16,7 @@ from redis.asyncio.connection import AbstractConnection
 from chat_gateway.live_feed import OnChange, OnMessage
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
+from notecast_runtime.tasks import going_on
 
 _PING_SECONDS = 0.5
 _SILENCE_SECONDS = 1.25
@@ -74,7 +75,7 @@ class RedisLiveFeed:
 
         Whatever ends it, a fault of ours too, it begins again after a pause.
         """
-        while True:
+        while going_on():
             try:
                 await self._converse(on_message, on_change)
             except (*REDIS_AWAY, RedisError) as error:
@@ -90,21 +91,27 @@ class RedisLiveFeed:
             self._redis.connection_pool.make_connection
         )
         connection = make_connection()
+        tasks: list[asyncio.Task[None]] = []
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
             self._changed.set()
-            async with asyncio.TaskGroup() as conversation:
-                conversation.create_task(self._read(connection, on_message, on_change))
-                conversation.create_task(self._request(connection))
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from group  # the other one was only cancelled
+            tasks = [
+                asyncio.create_task(self._read(connection, on_message, on_change)),
+                asyncio.create_task(self._request(connection)),
+            ]
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             with contextlib.suppress(*REDIS_AWAY, RedisError):
                 await connection.disconnect(nowait=True)
 
     async def _request(self, connection: AbstractConnection) -> None:
         """Asks for what is wanted as that changes, and pings."""
-        while True:
+        while going_on():
             self._changed.clear()
             dropped = self._requested - self._wanted
             added = self._wanted - self._requested
@@ -123,7 +130,7 @@ class RedisLiveFeed:
     async def _read(
         self, connection: AbstractConnection, on_message: OnMessage, on_change: OnChange
     ) -> None:
-        while True:
+        while going_on():
             message = await connection.read_response(
                 disable_decoding=True, timeout=_SILENCE_SECONDS
             )
