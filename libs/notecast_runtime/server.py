@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import structlog
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from notecast_runtime.health import Health
+from notecast_runtime.reflection import add_reflection
 from notecast_runtime.status import ErrorInterceptor
 
 _log = structlog.get_logger(__name__)
@@ -34,14 +34,8 @@ def create_server(health: Health, services: Iterable[str]) -> aio.Server:
     """
     server = aio.server(interceptors=(ErrorInterceptor(),), options=_OPTIONS)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
-    reflection.enable_server_reflection(
-        (
-            *services,
-            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-            reflection.SERVICE_NAME,
-        ),
-        server,
-    )
+    health_service = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    add_reflection(server, (*services, health_service))
     return server
 
 

@@ -27,6 +27,7 @@ async def test_reflection_tells_every_service(valkey: ValkeyProcess) -> None:
             "notecast.v1.ChatService",
             "grpc.ChatServer",
             "grpc.health.v1.Health",
+            "grpc.reflection.v1.ServerReflection",
             "grpc.reflection.v1alpha.ServerReflection",
         }
 
