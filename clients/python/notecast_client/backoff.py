@@ -1,0 +1,37 @@
+"""How long to wait before the next attempt to reach the server."""
+
+import random
+
+_FIRST_SECONDS = 0.05
+_LONGEST_SECONDS = 5.0
+_LONGEST_ADVICE_SECONDS = 60.0
+_LIVED_SECONDS = 1.0
+
+
+class Backoff:
+    """Waits that double from 50 ms to 5 s, each drawn between half and all of that.
+
+    The jitter keeps clients that lost the same server from coming back all at once.
+    """
+
+    def __init__(self) -> None:
+        self._seconds = _FIRST_SECONDS
+
+    def next_delay(self, advice: float | None = None) -> float:
+        """The next wait, in seconds.
+
+        Args:
+            advice: what the server asked to wait at least, in seconds; more than a minute
+                counts as a minute.
+        """
+        delay = self._seconds * random.uniform(0.5, 1.0)  # noqa: S311 - jitter needs no secrecy
+        self._seconds = min(self._seconds * 2, _LONGEST_SECONDS)
+        return delay + min(advice or 0.0, _LONGEST_ADVICE_SECONDS)
+
+    def stream_ended(self, lived_seconds: float) -> None:
+        """Begins anew if the stream lived longer than a second.
+
+        A server that takes streams and ends them at once is thus not asked at full speed.
+        """
+        if lived_seconds > _LIVED_SECONDS:
+            self._seconds = _FIRST_SECONDS

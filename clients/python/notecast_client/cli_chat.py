@@ -1,0 +1,118 @@
+"""What `chat` does: at a terminal a prompt below the notes, else line by line."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.patch_stdout import patch_stdout
+from rich.text import Text
+
+from notecast_client.cli_commands import MAX_INPUT_BYTES, client_for
+from notecast_client.cli_options import ChatOptions, Server
+from notecast_client.conversation import Conversation
+from notecast_client.errors import ClientError, NoAnswerError, RequestRefusedError
+from notecast_client.input_lines import input_lines
+from notecast_client.rendering import neutralise
+from notecast_client.terminal import INTERRUPTED, OK, CommandError, Output, describe, say
+
+_WELCOME = "{room} at {address}; you are {name}; Ctrl-D or /quit leaves"
+_NO_SUCH_COMMAND = "no such command: there is /quit; begin with // to say something with a /"
+
+
+async def chat(server: Server, options: ChatOptions) -> int:
+    """Talks in a room until the person, or standard input, has no more to say."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        with patch_stdout(raw=True):  # notes appear above the prompt; raw: their colours are kept
+            return await _at_terminal(server, options)
+    return await _line_by_line(server, options)
+
+
+async def _at_terminal(server: Server, options: ChatOptions) -> int:
+    output = Output()
+
+    def tell(words: str) -> None:
+        output.write_line(Text(f"-- {words}", style="dim"))
+
+    async with client_for(server) as client:
+        await client.connect()
+        names = {"room": options.room, "address": server.address, "name": options.name}
+        tell(neutralise(_WELCOME.format(**names)))
+        conversation = Conversation(
+            client, options.room, options.name, show=output.write_line, tell=tell
+        )
+        return await _first_of(conversation.listen(), _prompt(conversation, options.name, tell))
+
+
+async def _prompt(conversation: Conversation, name: str, tell: Callable[[str], None]) -> int:
+    """Asks for lines and says them; a line that could not be sent is offered again."""
+    session: PromptSession[str] = PromptSession(erase_when_done=True)
+    draft = ""
+    while True:
+        try:
+            line = await session.prompt_async([("bold", f"{neutralise(name)}> ")], default=draft)
+        except EOFError:
+            return OK
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        draft = ""
+        text = line.strip()
+        if text == "/quit":
+            return OK
+        if text.startswith("/") and not text.startswith("//"):
+            tell(_NO_SUCH_COMMAND)
+        elif text:
+            draft = await _say(conversation, line, tell)
+
+
+async def _say(conversation: Conversation, line: str, tell: Callable[[str], None]) -> str:
+    """Sends a line; returns what is left to send: nothing, or the line."""
+    try:
+        await conversation.say(line.removeprefix("/") if line.startswith("//") else line)
+    except RequestRefusedError as error:
+        tell(f"not sent: {describe(error)}")
+        return line
+    except ClientError as error:
+        tell(f"perhaps not sent: {describe(error)}")
+        return line
+    return ""
+
+
+async def _line_by_line(server: Server, options: ChatOptions) -> int:
+    """Sends each line of standard input, and ends when all of them came back from the room."""
+    async with client_for(server) as client:
+        conversation = Conversation(
+            client, options.room, options.name, show=Output().write_line, tell=say
+        )
+        return await _first_of(conversation.listen(), _send_lines(conversation, server.timeout))
+
+
+async def _send_lines(conversation: Conversation, timeout: float) -> int:  # noqa: ASYNC109
+    await conversation.joined()
+    try:
+        async for line in input_lines(sys.stdin.fileno(), MAX_INPUT_BYTES):
+            if line.strip():
+                await conversation.say(line)
+    except ValueError as error:
+        raise CommandError(f"standard input: {error}") from None
+    try:
+        async with asyncio.timeout(timeout):
+            await conversation.heard()
+    except TimeoutError:
+        raise NoAnswerError(timeout) from None
+    return OK
+
+
+async def _first_of(
+    listening: Coroutine[None, None, None], speaking: Coroutine[None, None, int]
+) -> int:
+    """Runs both until either ends, and raises what it raised; else the exit code of the second."""
+    listener, speaker = asyncio.create_task(listening), asyncio.create_task(speaking)
+    try:
+        await asyncio.wait((listener, speaker), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        unfinished = [task for task in (listener, speaker) if task.cancel()]
+        await asyncio.gather(*unfinished, return_exceptions=True)
+    if listener not in unfinished:
+        listener.result()
+    return speaker.result()

@@ -1,0 +1,113 @@
+"""What the words and options of the command become. Light to import: no gRPC, no protobuf."""
+
+import getpass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import typer
+
+from notecast_client.cursors import Place, parse_place
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})")
+
+
+@dataclass(frozen=True)
+class Server:
+    """Which server to talk to, and how long to wait for its answers (seconds)."""
+
+    address: str
+    timeout: float
+
+
+@dataclass(frozen=True)
+class SendOptions:
+    """`notecast send`; without a text it is read from standard input."""
+
+    room: str
+    name: str
+    text: str | None
+    note_id: str | None
+    labels: dict[str, str]
+    json: bool
+
+
+@dataclass(frozen=True)
+class TailOptions:
+    """`notecast tail`; of `last`, `from_start` and `after` one at most is given."""
+
+    rooms: tuple[str, ...]
+    last: int | None
+    from_start: bool
+    after: Place | None
+    json: bool
+    follow: bool
+
+
+@dataclass(frozen=True)
+class HistoryOptions:
+    """`notecast history`; `last` is None for all notes."""
+
+    room: str
+    last: int | None
+    before: Place | None
+    json: bool
+
+
+@dataclass(frozen=True)
+class ChatOptions:
+    """`notecast chat`."""
+
+    room: str
+    name: str
+
+
+def login_name() -> str:
+    """The name that a note bears unless another is given.
+
+    Raises:
+        typer.BadParameter: the system has no name for this user.
+    """
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):
+        raise typer.BadParameter("you have no login name here; give one with --name") from None
+
+
+def server_address(text: str) -> str:
+    """Takes HOST:PORT, where HOST may be an IPv6 address in brackets.
+
+    Raises:
+        typer.BadParameter: it is something else.
+    """
+    match = _ADDRESS.fullmatch(text)
+    if match is None or not 1 <= int(match[2]) <= 65535:
+        raise typer.BadParameter(f"{text!r} is not HOST:PORT, as in localhost:8080")
+    return text
+
+
+def place(text: str) -> Place:
+    """Takes EPOCH:SEQUENCE.
+
+    Raises:
+        typer.BadParameter: it is something else.
+    """
+    try:
+        return parse_place(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def labels(pairs: Sequence[str]) -> dict[str, str]:
+    """Takes KEY=VALUE pairs; the last one of a key holds.
+
+    Raises:
+        typer.BadParameter: one is something else.
+    """
+    taken: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise typer.BadParameter(f"--label {pair!r} is not KEY=VALUE")
+        taken[key] = value
+    return taken

@@ -1,0 +1,220 @@
+"""The client of one Notecast server, or of many behind one address."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from notecast.v1 import chat_pb2, chat_pb2_grpc, event_pb2, note_pb2
+from notecast_client.errors import ClientError, NotConnectedError, error_of
+from notecast_client.resume import Progress
+from notecast_client.subscription import OnLost, Patience, Subscription
+
+if TYPE_CHECKING:
+    from notecast.v1.chat_pb2_grpc import ChatServiceAsyncStub
+
+_GATHERED_PAGE = 200
+
+_OPTIONS = (
+    # A dead connection shows within 25 s. Servers allow a ping each 10 s; some leeway, since
+    # pings that are only sent 10 s apart may arrive closer together.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # The largest page is 500 notes of 16 KiB, with 16 labels of up to 320 bytes each: 11 MiB.
+    ("grpc.max_receive_message_length", 32 * 1024 * 1024),
+    # The channel's own waits stay below ours, which have jitter and heed the server's advice.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
+
+Answer = TypeVar("Answer")
+
+
+def _ignore(_lost: ClientError | None, _delay: float) -> None:
+    pass
+
+
+class Client:
+    """Sends, subscribes and reads back. Used as `async with Client("localhost:8080") as client:`.
+
+    Every method may raise ServerUnavailableError (NotConnectedError where no server was reached
+    within `connect_timeout` of the first call), ServerFaultError, and RequestRefusedError.
+
+    Args:
+        target: the server's address, as HOST:PORT or any other target of gRPC.
+        connect_timeout: how long the first call waits for a connection, in seconds.
+        timeout: each call's deadline, and how long to wait for a subscription's first event, in
+            seconds.
+    """
+
+    def __init__(self, target: str, *, connect_timeout: float = 3.0, timeout: float = 10.0) -> None:
+        self._target = target
+        self._connect_timeout = connect_timeout
+        self._timeout = timeout
+        self._channel: aio.Channel | None = None
+        self._was_connected = False
+
+    async def __aenter__(self) -> Self:
+        self._channel = aio.insecure_channel(self._target, options=_OPTIONS)
+        self._chat: ChatServiceAsyncStub = chat_pb2_grpc.ChatServiceStub(self._channel)
+        # The type stubs of the health service know no methods.
+        self._health: Any = health_pb2_grpc.HealthStub(self._channel)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def send(
+        self,
+        room: str,
+        author: str,
+        text: str,
+        *,
+        note_id: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - it is the call's deadline
+    ) -> chat_pb2.SendNoteResponse:
+        """Puts a note at the end of a room's log; returns its cursor, id and time.
+
+        It is not sent a second time by itself: where ServerUnavailableError (other than
+        NotConnectedError) or ServerFaultError is raised, the note may have been stored.
+
+        Args:
+            room: the room's name, which begins with its first note.
+            author: who writes.
+            text: what is written.
+            note_id: names the note in its room; made here (a random UUID) where it is None.
+            labels: annotations, handed on as they are.
+            timeout: the deadline in seconds, where it is another than the client's.
+        """
+        request = chat_pb2.SendNoteRequest(
+            room=room,
+            author=author,
+            text=text,
+            note_id=uuid.uuid4().hex if note_id is None else note_id,
+            labels=labels or {},
+        )
+        return await self._call(lambda limit: self._chat.SendNote(request, timeout=limit), timeout)
+
+    async def subscribe(
+        self,
+        *rooms: str | chat_pb2.RoomSubscription,
+        patience: float | None = None,
+        on_lost: OnLost = _ignore,
+    ) -> AsyncGenerator[event_pb2.Event]:
+        """The events of one or more rooms, across reconnections, until the generator is closed.
+
+        Each note comes once, in the order of its room. A CaughtUp comes for each room whenever
+        a stream, the first or one that resumed, has met the live log. A Discontinuity comes
+        where notes are missing; one without `resumes_at` is the client's own: the server did not
+        know the cursor to resume from any more, and the room begins again from its start.
+        Use `contextlib.aclosing` to end the stream as soon as it is left.
+
+        Args:
+            rooms: a name begins now; a RoomSubscription where it says.
+            patience: after how many seconds without any event to give up; None: never, once the
+                first event came. Silence counts: it is for those who only wait to catch up.
+            on_lost: told of each stream that ended: why (None: the server ended it in an
+                orderly way), and in how many seconds the next attempt follows.
+        """
+        await self.connect()
+        starts = [
+            chat_pb2.RoomSubscription(room=room) if isinstance(room, str) else room
+            for room in rooms
+        ]
+        subscription = Subscription(
+            self._chat.Subscribe, Progress(starts), Patience(self._timeout, patience), on_lost
+        )
+        events = subscription.events()
+        try:
+            async for event in events:
+                yield event
+        finally:
+            await events.aclose()
+
+    async def list_notes(
+        self,
+        room: str,
+        *,
+        page_size: int = 0,
+        before: note_pb2.Cursor | None = None,
+    ) -> chat_pb2.ListNotesResponse:
+        """One page of a room's log, oldest note first.
+
+        Args:
+            room: the room's name.
+            page_size: how many notes at most, 0 to 500; 0 means 50.
+            before: only notes before this place; None: the newest.
+        """
+        request = chat_pb2.ListNotesRequest(room=room, page_size=page_size, before=before)
+        return await self._call(lambda limit: self._chat.ListNotes(request, timeout=limit))
+
+    async def newest_notes(
+        self, room: str, count: int | None = None, before: note_pb2.Cursor | None = None
+    ) -> list[note_pb2.Note]:
+        """The newest notes of a room, oldest first, gathered page by page.
+
+        Args:
+            room: the room's name.
+            count: how many at most; None: all that retention has left.
+            before: only notes before this place; None: up to the newest.
+        """
+        pages: list[list[note_pb2.Note]] = []
+        missing = count
+        while missing is None or missing > 0:
+            size = _GATHERED_PAGE if missing is None else min(missing, _GATHERED_PAGE)
+            page = await self.list_notes(room, page_size=size, before=before)
+            pages.append(list(page.notes))
+            if missing is not None:
+                missing -= len(page.notes)
+            if not page.HasField("next_before"):
+                break
+            before = page.next_before
+        return [note for page_notes in reversed(pages) for note in page_notes]
+
+    async def health(self, service: str = "readiness") -> str:
+        """A service's health, as `SERVING` or `NOT_SERVING`; an unknown name is refused."""
+        request = health_pb2.HealthCheckRequest(service=service)
+        answer: health_pb2.HealthCheckResponse = await self._call(
+            lambda limit: self._health.Check(request, timeout=limit)
+        )
+        return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+
+    async def _call(
+        self, call: Callable[[float], Awaitable[Answer]], limit: float | None = None
+    ) -> Answer:
+        """Makes one unary call under its deadline; its failure becomes one of our errors."""
+        await self.connect()
+        limit = self._timeout if limit is None else limit
+        try:
+            return await call(limit)
+        except aio.AioRpcError as error:
+            raise error_of(error, limit) from None
+
+    async def connect(self) -> None:
+        """Waits for the first connection, as every other method does; later ones are the channel's.
+
+        Raises:
+            NotConnectedError: there was none within `connect_timeout`.
+        """
+        if self._channel is None:
+            raise RuntimeError("the client is used outside of `async with`")
+        if self._was_connected:
+            return
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                await self._channel.channel_ready()
+        except TimeoutError:
+            raise NotConnectedError(self._target, self._connect_timeout) from None
+        self._was_connected = True

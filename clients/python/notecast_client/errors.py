@@ -1,0 +1,161 @@
+"""What a call may raise, each error knowing what there is to say about it.
+
+ClientError
+├── RequestRefusedError       the server won't do this; asking again won't help
+├── ServerFaultError          the server failed, or doesn't speak this protocol
+└── ServerUnavailableError    the server is away; the same may succeed later
+    ├── NotConnectedError     no server was ever reached
+    └── NoAnswerError         a server was reached and did not answer in time
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeVar, cast
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc import aio
+from grpc_status import rpc_status
+
+Detail = TypeVar("Detail", bound=Message)
+
+_UNREACHED = re.compile(r"failed to connect to all addresses.*: ", re.DOTALL)
+"""How gRPC begins, at length and with every address, before it gives the system's reason."""
+
+_REFUSALS = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.OUT_OF_RANGE,
+    }
+)
+
+
+class FieldViolation(NamedTuple):
+    """What is wrong with one field of the request (google.rpc.BadRequest)."""
+
+    field: str
+    """The field's path, as in `subscriptions[0].after`."""
+
+    fault: str
+    """What is wrong with the value, as the server says."""
+
+
+class ClientError(Exception):
+    """Whatever a call may raise."""
+
+
+class RequestRefusedError(ClientError):
+    """The server refused the request and did nothing.
+
+    `code` is the gRPC status, `reason` the server's machine-readable name for it (empty
+    where it gave none), `violations` the fields at fault.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        code: grpc.StatusCode,
+        reason: str = "",
+        violations: Sequence[FieldViolation] = (),
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.violations = tuple(violations)
+
+
+class ServerFaultError(ClientError):
+    """The server failed in a way that is not the request's fault.
+
+    `code` is the gRPC status. A request that changes something may have been carried out.
+    """
+
+    def __init__(self, message: str, code: grpc.StatusCode) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ServerUnavailableError(ClientError):
+    """The server, or something that it needs, is away.
+
+    A request that changes something may have been carried out all the same: the answer
+    may be what was lost. `reason` is the server's name for what is away (empty where
+    the connection broke), `retry_after_seconds` the server's advice, None where it gave none.
+    """
+
+    def __init__(
+        self, message: str, reason: str = "", retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+
+
+class NotConnectedError(ServerUnavailableError):
+    """No server was reached at `target` within `seconds`; nothing was sent."""
+
+    def __init__(self, target: str, seconds: float) -> None:
+        super().__init__(f"no server at {target}")
+        self.target = target
+        self.seconds = seconds
+
+
+class NoAnswerError(ServerUnavailableError):
+    """The server did not answer within `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no answer within {seconds:g} s")
+        self.seconds = seconds
+
+
+def error_of(error: aio.AioRpcError, timeout: float) -> ClientError:
+    """What a failed call becomes: its code decides the kind, its details fill the fields.
+
+    Args:
+        error: as gRPC raised it.
+        timeout: the call's deadline in seconds, to be told where it was missed.
+    """
+    code = error.code()
+    details = _details_of(error)
+    message = error.details() or code.name
+    reason = next((info.reason for info in _of_kind(details, error_details_pb2.ErrorInfo)), "")
+    if code in _REFUSALS:
+        violations = [
+            FieldViolation(violation.field, violation.description)
+            for request in _of_kind(details, error_details_pb2.BadRequest)
+            for violation in request.field_violations
+        ]
+        return RequestRefusedError(message, code, reason, violations)
+    if code is grpc.StatusCode.UNAVAILABLE:
+        delays = [
+            info.retry_delay.ToTimedelta().total_seconds()
+            for info in _of_kind(details, error_details_pb2.RetryInfo)
+        ]
+        return ServerUnavailableError(
+            _UNREACHED.sub("can't connect: ", message), reason, max(delays, default=None)
+        )
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return NoAnswerError(timeout)
+    return ServerFaultError(message, code)
+
+
+def _details_of(error: aio.AioRpcError) -> status_pb2.Status:
+    """The google.rpc.Status of the trailing metadata; empty where it is missing or broken."""
+    try:
+        # The type asked for is that of blocking calls; an error of grpc.aio has the same methods.
+        return rpc_status.from_call(cast(grpc.Call, error)) or status_pb2.Status()
+    except (ValueError, DecodeError):
+        return status_pb2.Status()
+
+
+def _of_kind(status: status_pb2.Status, kind: type[Detail]) -> Iterable[Detail]:
+    for packed in status.details:
+        detail = kind()
+        if packed.Unpack(detail):
+            yield detail

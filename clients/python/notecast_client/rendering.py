@@ -1,0 +1,105 @@
+"""Notes and events as people and programs read them."""
+
+import json
+import re
+import zlib
+from datetime import datetime
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from rich.text import Text
+
+from notecast.v1 import event_pb2, note_pb2
+from notecast_client.cursors import format_place
+
+SHORT_TIME = "%H:%M"
+LONG_TIME = "%Y-%m-%d %H:%M:%S"
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_COLOURS = (
+    *("cyan", "green", "yellow", "magenta", "blue", "red"),
+    *("bright_cyan", "bright_green", "bright_yellow", "bright_magenta", "bright_blue"),
+)
+_REASONS = {
+    event_pb2.Discontinuity.REASON_RETENTION: "older notes were removed by retention",
+    event_pb2.Discontinuity.REASON_EPOCH: "the server lost notes of this room",
+}
+
+
+def neutralise(text: str) -> str:
+    """One line of text that a terminal shows and does not obey.
+
+    Control characters (escape sequences begin with one), line breaks, and the characters that turn
+    the direction of writing, which could dress one name up as another, become visible signs.
+    """
+    return _CONTROLS.sub(_sign_for, text)
+
+
+def _sign_for(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    return f"<U+{code:04X}>"
+
+
+def neutralise_lines(text: str, indent: str) -> str:
+    """As `neutralise`, but tabs become spaces, and lines stay lines.
+
+    Every line but the first begins with the indent, so that a text can't pass for a note.
+    """
+    lines = text.replace("\r\n", "\n").expandtabs(4).split("\n")
+    return f"\n{indent}".join(map(neutralise, lines))
+
+
+def colour_of(name: str) -> str:
+    """The colour of a name: the same each time, in each room and on each machine."""
+    return _COLOURS[zlib.crc32(name.encode()) % len(_COLOURS)]
+
+
+def note_line(note: note_pb2.Note, time_format: str, *, with_room: bool = False) -> Text:
+    """A note for a terminal: local time, room if asked for, author in colour, text."""
+    moment = datetime.fromtimestamp(note.create_time.seconds).astimezone()
+    author = neutralise(note.author)
+    line = Text(moment.strftime(time_format), style="dim")
+    if with_room:
+        line.append(f" {neutralise(note.room)}", style="dim")
+    line.append(f" {author}", style=f"not dim bold {colour_of(note.author)}")
+    line.append(": ", style="not dim")
+    line.append(neutralise_lines(note.text, indent="    "), style="not dim")
+    return line
+
+
+def discontinuity_words(broken: event_pb2.Discontinuity) -> str:
+    """A break in a room's log, for people."""
+    reason = _REASONS.get(broken.reason, "the log does not go on where it was left")
+    words = f"{neutralise(broken.room)}: {reason}"
+    if broken.HasField("after"):
+        words += f"; you were at {format_place(broken.after)}"
+    if broken.HasField("resumes_at"):
+        return f"{words}, it goes on at {format_place(broken.resumes_at)}"
+    return f"{words}, it begins again with the oldest note there is"
+
+
+def as_json(message: Message) -> str:
+    """A message as one line of JSON.
+
+    Field names as in the contract, 64-bit numbers as strings (so does protobuf's JSON), and
+    whatever is not ASCII escaped: exact for programs, harmless for a terminal.
+    """
+    return _json_line(_fields(message))
+
+
+def discontinuity_as_json(broken: event_pb2.Discontinuity) -> str:
+    """A break as one line of JSON, told from a note's by its only key, `discontinuity`."""
+    return _json_line({"discontinuity": _fields(broken)})
+
+
+def _fields(message: Message) -> dict[str, object]:
+    fields: dict[str, object] = MessageToDict(message, preserving_proto_field_name=True)
+    return fields
+
+
+def _json_line(fields: dict[str, object]) -> str:
+    return json.dumps(fields, separators=(",", ":"))

@@ -1,0 +1,125 @@
+"""Where a subscription stands in each of its rooms, and what to ask for to go on from there.
+
+Pure: events in, decisions out. Whatever the server repeats after a reconnection is told
+from what is new by its place in the log: a place that was passed does not come back.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from notecast.v1 import chat_pb2, event_pb2, note_pb2
+from notecast_client.cursors import Place, place_of
+
+_BEFORE_ALL = Place(0, 0)
+_CURSOR_FIELD = re.compile(r"subscriptions\[(\d+)\]\.after\b")
+
+
+class RoomProgress:
+    """How far one room was handed out.
+
+    Args:
+        start: what the subscriber asked for; asked for again until there is a place to go on from.
+    """
+
+    def __init__(self, start: chat_pb2.RoomSubscription) -> None:
+        self._start = start
+        self._passed = place_of(start.after) if start.HasField("after") else _BEFORE_ALL
+        self._reached: Place | None = None
+
+    def subscription(self) -> chat_pb2.RoomSubscription:
+        """What to ask the server for now."""
+        if self._reached is None:
+            return self._start
+        return chat_pb2.RoomSubscription(room=self._start.room, after=_cursor_at(self._reached))
+
+    def admit_note(self, place: Place) -> bool:
+        """Whether a note at this place is new; if so, it counts as handed out."""
+        if place <= self._passed:
+            return False
+        self._passed = self._reached = place
+        return True
+
+    def caught_up(self, place: Place) -> None:
+        """The server has delivered everything up to this place, which may hold no note."""
+        self._passed = self._reached = max(self._passed, place)
+
+    def forget(self) -> event_pb2.Discontinuity | None:
+        """The server doesn't know the cursor asked for: its log is not the one that we read.
+
+        The room begins again from its start, and nothing of it counts as handed out: in
+        another log the same place may hold another note, and a note shown twice is better
+        than one never shown.
+
+        Returns:
+            The break to tell of, without `resumes_at`, which nobody knows yet. None where the
+            cursor was the subscriber's own choice, which is theirs to correct.
+        """
+        if self._reached is None:
+            return None
+        lost = self._reached
+        self._start = chat_pb2.RoomSubscription(room=self._start.room, from_start=True)
+        self._passed = _BEFORE_ALL
+        self._reached = None
+        return event_pb2.Discontinuity(
+            room=self._start.room,
+            reason=event_pb2.Discontinuity.REASON_EPOCH,
+            after=_cursor_at(lost),
+        )
+
+
+class Progress:
+    """The progress of all rooms of one subscription.
+
+    Args:
+        starts: one for each room, as first asked for.
+    """
+
+    def __init__(self, starts: Sequence[chat_pb2.RoomSubscription]) -> None:
+        self._rooms = [RoomProgress(start) for start in starts]
+        self._by_name = {start.room: room for start, room in zip(starts, self._rooms, strict=True)}
+
+    def request(self) -> chat_pb2.SubscribeRequest:
+        """What to ask the server for now, rooms in their first order."""
+        return chat_pb2.SubscribeRequest(
+            subscriptions=[room.subscription() for room in self._rooms]
+        )
+
+    def admit(self, event: event_pb2.Event) -> bool:
+        """Whether to hand an event out, which then counts as handed out.
+
+        Notes that were passed, rooms that were not asked for and kinds that are not known are not.
+        """
+        kind = event.WhichOneof("kind")
+        if kind is None:
+            return False
+        room = self._by_name.get(getattr(event, kind).room)
+        if room is None:
+            return False
+        if kind == "note":
+            return room.admit_note(place_of(event.note))
+        if kind == "caught_up":
+            room.caught_up(place_of(event.caught_up.cursor))
+        return True
+
+    def forget(self, fields: Iterable[str]) -> list[event_pb2.Event]:
+        """Gives up the cursors that the server refused; see RoomProgress.forget.
+
+        Args:
+            fields: the paths of the fields that it found at fault in the last `request`.
+
+        Returns:
+            The breaks to tell of. Empty where the refusal was for anything else as well, so
+            that asking again would not help.
+        """
+        refused: set[int] = set()
+        for field in fields:
+            match = _CURSOR_FIELD.match(field)
+            if match is None or int(match[1]) >= len(self._rooms):
+                return []
+            refused.add(int(match[1]))
+        breaks = [self._rooms[index].forget() for index in sorted(refused)]
+        return [event_pb2.Event(discontinuity=each) for each in breaks if each is not None]
+
+
+def _cursor_at(place: Place) -> note_pb2.Cursor:
+    return note_pb2.Cursor(epoch=place.epoch, sequence=place.sequence)

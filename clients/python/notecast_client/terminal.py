@@ -1,0 +1,149 @@
+"""How a command runs: its output, its errors in one line, and its exit code."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import stat
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from notecast_client.errors import (
+    ClientError,
+    NotConnectedError,
+    RequestRefusedError,
+    ServerUnavailableError,
+)
+from notecast_client.rendering import neutralise
+
+OK = 0
+REFUSED = 1
+USAGE = 2
+UNAVAILABLE = 69
+"""EX_UNAVAILABLE of sysexits.h."""
+
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+
+class CommandError(Exception):
+    """The command can't do what was asked; told in one line, with an exit code."""
+
+    def __init__(self, message: str, exit_code: int = REFUSED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Output(Console):
+    """Standard output, as it is while writing: colours on a terminal only, lines never folded.
+
+    A reader that went away (`| head`) is an error like any other; Console would exit with 1.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """Called by Console where a write fails so."""
+        raise BrokenPipeError
+
+    def write_line(self, text: Text | str) -> None:
+        """Writes one line, and writes it now. No markup: a note's text is only text."""
+        self.print(text, soft_wrap=True, markup=False, highlight=False, emoji=False)
+
+
+def say(words: str) -> None:
+    """Tells the person at the terminal something, on standard error."""
+    with contextlib.suppress(BrokenPipeError):
+        print(f"notecast: {words}", file=sys.stderr, flush=True)
+
+
+def run(command: Coroutine[None, None, int]) -> int:
+    """Runs a command to its end and returns its exit code; all failures were told."""
+    try:
+        return asyncio.run(_until_terminated(command))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()
+        return OK
+    except (CommandError, ClientError, UnicodeError, OSError) as error:
+        words, exit_code = _outcome(error)
+        say(words)
+        if isinstance(error, OSError):
+            _drop_output()
+        return exit_code
+
+
+def _outcome(error: Exception) -> tuple[str, int]:
+    """What to say of a failure, and the exit code."""
+    match error:
+        case CommandError():
+            return str(error), error.exit_code
+        case ServerUnavailableError():
+            return describe(error), UNAVAILABLE
+        case ClientError():
+            return describe(error), REFUSED
+        case OSError():
+            return f"can't read or write: {error.strerror or error}", REFUSED
+        case _:
+            return "the arguments must be valid UTF-8", USAGE
+
+
+def describe(error: ClientError) -> str:
+    """An error in one line, with what to do about it."""
+    words = neutralise(str(error))
+    if isinstance(error, NotConnectedError):
+        return f"{words} (is it running? try `make run`, or name another with --server)"
+    if isinstance(error, RequestRefusedError):
+        faults = "; ".join(f"{each.field} {each.fault}" for each in error.violations)
+        return f"refused: {neutralise(faults) or words}"
+    if isinstance(error, ServerUnavailableError):
+        wait = error.retry_after_seconds
+        return f"{words}; try again" + (f" in {wait:g} s" if wait else "")
+    return f"the server failed: {words}"
+
+
+async def _until_terminated(command: Coroutine[None, None, int]) -> int:
+    """Lets SIGTERM end the command as Ctrl-C does: connections closed, the terminal restored.
+
+    So does a reader of standard output that goes away while there is nothing to write.
+    """
+    task = asyncio.create_task(command)
+    ended_by: list[int] = []
+
+    def end(exit_code: int) -> None:
+        ended_by.append(exit_code)
+        task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end, TERMINATED)
+    with _watching_reader(lambda: end(OK)):
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not ended_by:
+                raise
+            return ended_by[0]
+
+
+@contextlib.contextmanager
+def _watching_reader(gone: Callable[[], None]) -> Iterator[None]:
+    """Calls `gone` when standard output is a pipe whose reader went away.
+
+    The writing end of a pipe is never readable: all that polling it can report is that.
+    """
+    descriptor = sys.stdout.fileno()
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, gone)
+    try:
+        yield
+    finally:
+        loop.remove_reader(descriptor)
+
+
+def _drop_output() -> None:
+    """Nobody reads on: what is still buffered must not fail again when Python exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

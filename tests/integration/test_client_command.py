@@ -1,0 +1,312 @@
+"""The command `notecast` as a shell user sees it: output, errors, exit codes."""
+
+import asyncio
+import json
+import os
+import signal
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+
+from notecast_runtime.errors import RedisUnavailableError
+from tests.support.command import finish, notecast, start
+from tests.support.ports import free_port
+from tests.support.scripted_chat_server import ScriptedChatServer
+from tests.support.waiting import eventually
+
+_NEXT_STEP = " (is it running? try `make run`, or name another with --server)"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedChatServer]:
+    async with ScriptedChatServer() as scripted:
+        yield scripted
+
+
+async def test_send_prints_where_the_note_stands(server: ScriptedChatServer) -> None:
+    words = ("send", "lobby", "hello", "--name", "ann", "--note-id", "n1", "--label", "k=v")
+    outcome = await notecast(*words, server=server.address)
+    assert outcome == (0, f"{server.epoch}:1\n", "")
+    (sent,) = server.send_requests
+    assert (sent.author, sent.text, sent.note_id) == ("ann", "hello", "n1")
+    assert dict(sent.labels) == {"k": "v"}
+
+
+@pytest.mark.parametrize("words", [(), ("-",)])
+async def test_send_takes_its_text_from_standard_input(
+    server: ScriptedChatServer, words: tuple[str, ...]
+) -> None:
+    outcome = await notecast(
+        "send", "lobby", *words, "--json", server=server.address, text="two\nlines\n"
+    )
+    assert server.send_requests[0].text == "two\nlines"
+    assert json.loads(outcome.out)["note_id"] == server.send_requests[0].note_id
+
+
+async def test_a_refused_send_names_the_field_in_one_line(server: ScriptedChatServer) -> None:
+    outcome = await notecast("send", "lobby", "", server=server.address)
+    assert outcome == (1, "", "notecast: refused: text is empty; at least 1 byte\n")
+
+
+async def test_a_send_that_loses_its_answer_says_that_the_note_may_be_stored(
+    server: ScriptedChatServer,
+) -> None:
+    server.send_fault = RedisUnavailableError("Redis is away")
+    outcome = await notecast("send", "lobby", "hello", server=server.address)
+    assert outcome.code == 69
+    assert outcome.err == (
+        "notecast: Redis is away; try again in 1 s; "
+        "the note may have been stored: see `notecast history lobby`\n"
+    )
+
+
+async def test_standard_input_that_is_no_text_is_refused(server: ScriptedChatServer) -> None:
+    outcome = await notecast("send", "lobby", server=server.address, text=b"\xff\xfe")
+    assert outcome == (1, "", "notecast: standard input is not valid UTF-8\n")
+    assert not server.send_requests
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("send", "lobby", "hello"),
+        ("tail", "lobby"),
+        ("history", "lobby"),
+        ("health",),
+        ("chat", "lobby"),
+    ],
+)
+async def test_a_server_that_is_not_there_is_one_line_and_exit_code_69(
+    words: tuple[str, ...],
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    outcome = await notecast("--timeout", "0.3", *words, server=address)
+    assert outcome == (
+        69,
+        "",
+        f"notecast: no server at {address}{_NEXT_STEP}\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("shout",), "No such command 'shout'"),
+        (("tail",), "Missing argument"),
+        (("tail", "lobby", "--never"), "No such option"),
+        (("tail", "lobby", "--last", "0"), "--last"),
+        (("tail", "lobby", "--last", "1", "--from-start"), "one of --last"),
+        (("tail", "lobby", "ops", "--after", "1:1"), "one room"),
+        (("tail", "lobby", "--after", "1"), "EPOCH:SEQUENCE"),
+        (("send", "lobby", "x", "--label", "k"), "KEY=VALUE"),
+        (("--server", "nowhere", "health"), "HOST:PORT"),
+    ],
+)
+async def test_wrong_words_get_the_usage_and_exit_code_2(
+    words: tuple[str, ...], fault: str
+) -> None:
+    outcome = await notecast(*words, server="127.0.0.1:1")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("Usage: notecast")
+    assert fault in outcome.err
+
+
+async def test_help_and_version_need_no_server() -> None:
+    about = await notecast("--help", server="127.0.0.1:1")
+    assert about.code == 0
+    assert "notecast chat lobby --name ann" in about.out
+    assert "Exit codes:" in about.out
+    version = await notecast("--version", server="127.0.0.1:1")
+    assert version.code == 0
+    assert version.out.startswith("notecast ")
+
+
+async def test_tail_prints_one_json_object_a_note_and_ends_where_the_live_log_begins(
+    server: ScriptedChatServer,
+) -> None:
+    await server.write("lobby", "zero", "on\x1be", "two")
+    outcome = await notecast(
+        "tail", "lobby", "--last", "2", "--json", "--no-follow", server=server.address
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "\x1b" not in outcome.out
+    notes = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [note["text"] for note in notes] == ["on\x1be", "two"]
+    assert notes[0] | {"create_time": ""} == {
+        "room": "lobby",
+        "epoch": str(server.epoch),
+        "sequence": "2",
+        "note_id": "lobby-2",
+        "author": "ann",
+        "text": "on\x1be",
+        "create_time": "",
+    }
+
+
+async def test_tail_of_several_rooms_names_the_room_and_neutralises_what_people_wrote(
+    server: ScriptedChatServer,
+) -> None:
+    await server.write("lobby", "\x1b[2Jhello")
+    await server.write("ops", "well")
+    outcome = await notecast(
+        "tail", "lobby", "ops", "--from-start", "--no-follow", server=server.address
+    )
+    assert [line.split(" ", 2)[2] for line in outcome.out.splitlines()] == [
+        "lobby ann: ␛[2Jhello",
+        "ops ann: well",
+    ]
+
+
+async def test_tail_begins_behind_a_place(server: ScriptedChatServer) -> None:
+    await server.write("lobby", "one", "two", "three")
+    place = f"{server.epoch}:2"
+    outcome = await notecast(
+        "tail", "lobby", "--after", place, "--no-follow", server=server.address
+    )
+    assert outcome.out.endswith(" ann: three\n")
+    assert outcome.out.count("\n") == 1
+
+
+async def test_tail_behind_an_unknown_place_is_refused(server: ScriptedChatServer) -> None:
+    outcome = await notecast("tail", "lobby", "--after", "5:5", server=server.address)
+    assert outcome == (1, "", "notecast: refused: subscriptions[0].after 5:5 is unknown\n")
+
+
+async def test_tail_follows_across_a_lost_connection_and_says_so_on_standard_error(
+    server: ScriptedChatServer,
+) -> None:
+    await server.write("lobby", "one")
+    process = await start("tail", "lobby", "--from-start", "--json", server=server.address)
+    assert process.stdout is not None
+    assert json.loads(await process.stdout.readline())["text"] == "one"
+    await server.cut(grpc.StatusCode.UNAVAILABLE)
+    await server.write("lobby", "two")
+    assert json.loads(await process.stdout.readline())["text"] == "two"
+    process.send_signal(signal.SIGINT)
+    outcome = await finish(process)
+    assert outcome == (
+        130,
+        "",
+        "notecast: connection lost (cut by the test); trying again\nnotecast: connected again\n",
+    )
+
+
+async def test_tail_tells_of_a_lost_log_among_the_json(server: ScriptedChatServer) -> None:
+    await server.write("lobby", "old")
+    process = await start("tail", "lobby", "--last", "1", "--json", server=server.address)
+    assert process.stdout is not None
+    await process.stdout.readline()
+    lost = {"epoch": str(server.epoch), "sequence": "1"}
+    await server.lose_log()
+    await server.write("lobby", "new")
+    assert json.loads(await process.stdout.readline()) == {
+        "discontinuity": {"room": "lobby", "reason": "REASON_EPOCH", "after": lost}
+    }
+    assert json.loads(await process.stdout.readline())["text"] == "new"
+    process.terminate()
+    outcome = await finish(process)
+    assert outcome.code == 143
+    assert "lobby: the server lost notes of this room" in outcome.err
+
+
+async def test_a_reader_that_goes_away_ends_tail_quietly_even_while_nothing_comes(
+    server: ScriptedChatServer,
+) -> None:
+    await server.write("lobby", "one")
+    ours, theirs = os.pipe()
+    process = await start("tail", "lobby", "--last", "1", server=server.address, stdout=theirs)
+    os.close(theirs)
+    assert await asyncio.to_thread(os.read, ours, 1000)
+    os.close(ours)
+    assert await finish(process) == (0, "", "")
+
+
+async def test_a_reader_that_goes_away_ends_history_quietly(server: ScriptedChatServer) -> None:
+    await server.write("lobby", *["x" * 10_000] * 100)
+    ours, theirs = os.pipe()
+    process = await start("history", "lobby", server=server.address, stdout=theirs)
+    os.close(theirs)
+    await asyncio.to_thread(os.read, ours, 1000)
+    os.close(ours)
+    assert await finish(process) == (0, "", "")
+
+
+async def test_history_prints_the_newest_notes_oldest_first(server: ScriptedChatServer) -> None:
+    await server.write("lobby", *[str(number) for number in range(260)])
+    newest = await notecast("history", "lobby", "--last", "2", server=server.address)
+    assert [line.rsplit(" ", 1)[1] for line in newest.out.splitlines()] == ["258", "259"]
+    everything = await notecast("history", "lobby", "--all", "--json", server=server.address)
+    texts = [json.loads(line)["text"] for line in everything.out.splitlines()]
+    assert texts == [str(number) for number in range(260)]
+    place = f"{server.epoch}:3"
+    older = await notecast("history", "lobby", "--before", place, server=server.address)
+    assert [line.rsplit(" ", 1)[1] for line in older.out.splitlines()] == ["0", "1"]
+
+
+async def test_health_exits_with_0_only_where_the_server_is_serving(
+    server: ScriptedChatServer,
+) -> None:
+    assert await notecast("health", server=server.address) == (1, "NOT_SERVING\n", "")
+    await server.health.report("scripted", holds=True)
+    assert await notecast("health", server=server.address) == (0, "SERVING\n", "")
+    assert await notecast("health", "nobody", server=server.address) == (
+        1,
+        "",
+        "notecast: the server has no service 'nobody'; liveness and readiness are always there\n",
+    )
+
+
+async def test_lines_of_a_pipe_are_sent_and_chat_ends_when_all_came_back(
+    server: ScriptedChatServer,
+) -> None:
+    await server.write("lobby", "before", author="bob")
+    outcome = await notecast(
+        "chat", "lobby", "--name", "ann", server=server.address, text="one\r\n\ntwo\nlast"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    assert [line.split(" ", 1)[1] for line in outcome.out.splitlines()] == [
+        "bob: before",
+        "ann: one",
+        "ann: two",
+        "ann: last",
+    ]
+
+
+async def test_chat_does_not_end_before_its_last_line_came_back(
+    server: ScriptedChatServer,
+) -> None:
+    server.notes_pass.clear()
+    process = await start("chat", "lobby", "-n", "ann", server=server.address, stdin=PIPE)
+    assert process.stdin is not None
+    process.stdin.write(b"one\n")
+    process.stdin.close()
+    await eventually(lambda: server.send_requests, "the line is sent")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await process.wait()
+    server.notes_pass.set()
+    outcome = await finish(process)
+    assert outcome.code == 0
+    assert outcome.out.endswith(" ann: one\n")
+
+
+async def test_a_line_that_is_refused_ends_chat_with_its_fault(
+    server: ScriptedChatServer,
+) -> None:
+    server.send_fault = grpc.StatusCode.PERMISSION_DENIED
+    outcome = await notecast("chat", "lobby", server=server.address, text="one\ntwo\n")
+    assert outcome == (1, "", "notecast: refused: as the test asked for\n")
+    assert len(server.send_requests) == 1
+
+
+async def test_chat_waits_for_a_slow_pipe_and_ends_by_ctrl_c(server: ScriptedChatServer) -> None:
+    process = await start("chat", "lobby", server=server.address, stdin=PIPE)
+    assert process.stdin is not None
+    process.stdin.write(b"one\n")
+    await eventually(lambda: server.send_requests, "the first line is sent")
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(10):
+        assert await process.wait() == 130
+    assert (await finish(process)).err == ""
