@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -21,12 +22,12 @@ from benchmarks.load import Load
 from benchmarks.system import running_system
 
 _HEADINGS = (
-    "notes/s",
-    "delivered/s",
-    "per CPU-s",
+    "sent/s",
+    "deliv/s",
+    "deliv/CPU-s",
     "p50 ms",
     "p99 ms",
-    "missing",
+    "lost",
     "load CPU",
 )
 _REPORT = Path(".run/bench.json")
@@ -43,7 +44,7 @@ async def _measure(seconds: float, console: Console) -> list[Result]:
 
 
 def _table(results: Sequence[Result]) -> Table:
-    table = Table(title="one gateway, one history, Valkey")
+    table = Table(title="one gateway, one history, Valkey", box=box.SIMPLE)
     table.add_column("case", no_wrap=True)
     for heading in _HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
