@@ -1,0 +1,122 @@
+"""The history service as a process: `python -m history`. Everything is wired here."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import structlog
+
+from history.outbox_reader import OutboxReader
+from history.outbox_tail import OutboxTail
+from history.paging import Pager
+from history.persist_script import Persister
+from history.persist_worker import PERSISTING, REDIS, PersistWorker
+from history.replay import Replayer
+from history.retention import AgeRetention
+from history.room_log import RoomLog
+from history.service import SERVICE, HistoryServicer
+from history.settings import HistorySettings
+from notecast.v1 import history_pb2_grpc
+from notecast_runtime.health import Health
+from notecast_runtime.logs import configure_logs
+from notecast_runtime.redis_client import Redis, connect
+from notecast_runtime.server import create_server, listen, stop_on_signals
+from notecast_runtime.settings import load_settings
+
+_READING_CONNECTIONS = 16
+_WRITING_CONNECTIONS = 2  # the worker's and the sweep's
+_BLOCK_SECONDS = 0.5
+
+_log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def running(settings: HistorySettings) -> AsyncIterator[int]:
+    """The whole service, from start to orderly end; yields the port that it serves on.
+
+    At the end it is not ready any more, lets calls in flight and the batch in hand finish
+    within the grace, and closes its connections.
+    """
+    async with AsyncExitStack() as stack:
+        reading = await _connected(stack, settings, _READING_CONNECTIONS)
+        writing = await _connected(stack, settings, _WRITING_CONNECTIONS)
+        health = Health([SERVICE], [REDIS, PERSISTING])
+        worker = _worker(settings, writing, health)
+        log, tail = RoomLog(reading), OutboxTail(reading)
+        servicer = HistoryServicer(Replayer(log, tail), Pager(log, tail))
+
+        server = create_server(health, [SERVICE])
+        history_pb2_grpc.add_HistoryServiceServicer_to_server(servicer, server)
+        port = listen(server, settings.listen_host, settings.listen_port)
+        await health.start()
+        await server.start()
+        persisting = asyncio.create_task(worker.run())
+        sweeping = asyncio.create_task(_sweep(settings, writing))
+        _log.info("serving", port=port)
+        try:
+            yield port
+        finally:
+            _log.info("stopping")
+            await health.stop()
+            worker.stop()
+            sweeping.cancel()
+            grace = settings.shutdown_grace_seconds
+            await asyncio.gather(server.stop(grace), _finish(persisting, grace))
+            await _finish(sweeping, 0)
+            _log.info("stopped")
+
+
+async def _connected(stack: AsyncExitStack, settings: HistorySettings, connections: int) -> Redis:
+    redis = connect(settings.redis_url, settings.redis_timeout_seconds, connections)
+    stack.push_async_callback(redis.aclose)
+    return redis
+
+
+def _worker(settings: HistorySettings, redis: Redis, health: Health) -> PersistWorker:
+    reader = OutboxReader(
+        redis,
+        batch_notes=settings.persist_batch,
+        # An answer that takes as long as its deadline would look like Redis away.
+        block_seconds=min(_BLOCK_SECONDS, settings.redis_timeout_seconds / 2),
+    )
+    persister = Persister(
+        redis,
+        retention_notes=settings.retention_notes,
+        outbox_trim_margin_seconds=settings.outbox_trim_margin_seconds,
+    )
+    return PersistWorker(reader, persister, health)
+
+
+async def _sweep(settings: HistorySettings, redis: Redis) -> None:
+    if settings.retention_seconds:
+        await AgeRetention(
+            redis,
+            max_age_seconds=settings.retention_seconds,
+            sweep_seconds=settings.retention_sweep_seconds,
+        ).run()
+
+
+async def _finish(task: asyncio.Task[None], seconds: float) -> None:
+    """Waits for a task that was told to end; cancels it when the time is over."""
+    _, late = await asyncio.wait({task}, timeout=seconds)
+    if late:
+        task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def _serve(settings: HistorySettings) -> None:
+    stop = stop_on_signals()
+    async with running(settings):
+        await stop.wait()
+
+
+def main() -> None:
+    """The command `history`."""
+    settings = load_settings(HistorySettings)
+    configure_logs("history", settings.log_level)
+    asyncio.run(_serve(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Reads the outbox of every partition from where persisting stands."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from notecast_runtime.keyspace import epoch_key, outbox_key, persisted_key
+from notecast_runtime.outbox import CorruptOutboxEntryError, OutboxEntry, decode_entry
+from notecast_runtime.redis_client import Redis
+
+OUTBOX_BEGIN = b"0-0"
+"""The position before every entry."""
+
+
+class Place(NamedTuple):
+    """Where the persisting of a partition stands."""
+
+    epoch: bytes
+    """As its key has it; empty where there is none yet."""
+
+    position: bytes
+    """The outbox id up to which all is persisted."""
+
+
+class Batch(NamedTuple):
+    """A run of a partition's outbox, without gaps."""
+
+    partition: int
+    epoch: bytes
+    """The epoch that was found before the batch was read."""
+
+    last_id: bytes
+    """The outbox id of the last entry, corrupt or not."""
+
+    entries: tuple[OutboxEntry, ...]
+    """In the outbox's order."""
+
+    corrupt: tuple[CorruptOutboxEntryError, ...]
+    """What stood between them and can't be read."""
+
+
+def decode_batch(
+    partition: int, epoch: bytes, raw: Sequence[tuple[bytes, Mapping[bytes, bytes]]]
+) -> Batch:
+    """Makes a batch of entries as redis-py returns them; there must be at least one."""
+    entries: list[OutboxEntry] = []
+    corrupt: list[CorruptOutboxEntryError] = []
+    for outbox_id, fields in raw:
+        try:
+            entries.append(decode_entry(outbox_id, fields))
+        except CorruptOutboxEntryError as error:
+            corrupt.append(error)
+    return Batch(partition, epoch, raw[-1][0], tuple(entries), tuple(corrupt))
+
+
+class OutboxReader:
+    """Reads places and batches; keeps nothing between the calls.
+
+    Args:
+        redis: where the outbox is.
+        batch_notes: the most entries to read of one partition at once. A read holds at
+            most that many times the number of partitions.
+        block_seconds: how long to wait for an entry; less than the deadline of the
+            client's answers, which runs meanwhile.
+    """
+
+    def __init__(self, redis: Redis, *, batch_notes: int, block_seconds: float) -> None:
+        self._redis = redis
+        self._batch_notes = batch_notes
+        self._block_seconds = block_seconds
+
+    async def places(self, partitions: Iterable[int]) -> dict[int, Place]:
+        """Where the persisting of the partitions stands, of each in one moment."""
+        numbers = list(partitions)
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for number in numbers:
+                pipeline.mget(epoch_key(number), persisted_key(number))
+            answers: list[list[bytes | None]] = await pipeline.execute()
+        return {
+            number: Place(epoch or b"", position or OUTBOX_BEGIN)
+            for number, (epoch, position) in zip(numbers, answers, strict=True)
+        }
+
+    async def read(
+        self, places: Mapping[int, Place], *, block_seconds: float | None = None
+    ) -> list[Batch]:
+        """What stands behind the places: at once where there is something, else after a wait.
+
+        Args:
+            places: of the partitions to read, at least one.
+            block_seconds: a shorter wait than the usual one.
+
+        Returns:
+            One batch for each partition that has something; none after the wait.
+        """
+        partitions = {outbox_key(number).encode(): number for number in places}
+        wait = self._block_seconds if block_seconds is None else block_seconds
+        answer: Any = await self._redis.xread(
+            {outbox_key(number): place.position for number, place in places.items()},
+            count=self._batch_notes,
+            block=max(1, round(min(wait, self._block_seconds) * 1000)),  # 0 would be for ever
+        )
+        return [
+            decode_batch(partitions[key], places[partitions[key]].epoch, raw)
+            for key, raw in answer
+            if raw
+        ]

@@ -1,0 +1,64 @@
+"""Reads a room's notes that are still on their way from the outbox to its stream."""
+
+from typing import Any, NamedTuple
+
+from history.logged_notes import from_outbox_entry
+from history.outbox_reader import OUTBOX_BEGIN, decode_batch
+from history.redis_errors import answering_redis
+from notecast.v1.history_pb2 import LoggedNote
+from notecast_runtime.keyspace import outbox_key, partition_of, persisted_key
+from notecast_runtime.redis_client import Redis
+
+PAGE_ENTRIES = 256
+
+
+class TailPage(NamedTuple):
+    """What one page of a partition's tail holds of a room."""
+
+    notes: list[LoggedNote]
+    """In order of sequence."""
+
+    place: bytes
+    """The outbox id behind which the next page begins."""
+
+    ended: bool
+    """Whether the tail ended with this page."""
+
+
+class OutboxTail:
+    """The tails of partitions: what stands behind the persisted position.
+
+    Args:
+        redis: where the outbox is.
+        page_entries: how many entries, of whatever room, are read at once.
+    """
+
+    def __init__(self, redis: Redis, page_entries: int = PAGE_ENTRIES) -> None:
+        self._redis = redis
+        self._page_entries = page_entries
+
+    async def read(self, room: str, place: bytes | None) -> TailPage:
+        """Reads a page; corrupt entries are left out (persisting reports them).
+
+        Args:
+            room: whose notes to return.
+            place: of the page before; None: begin behind the persisted position.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer.
+        """
+        partition = partition_of(room)
+        with answering_redis():
+            begin = await self._persisted(partition) if place is None else place
+            raw: Any = await self._redis.xrange(
+                outbox_key(partition), f"({begin.decode()}", "+", count=self._page_entries
+            )
+        if not raw:
+            return TailPage([], begin, ended=True)
+        batch = decode_batch(partition, b"", raw)
+        notes = [from_outbox_entry(entry) for entry in batch.entries if entry.room == room]
+        return TailPage(notes, batch.last_id, ended=len(raw) < self._page_entries)
+
+    async def _persisted(self, partition: int) -> bytes:
+        position: Any = await self._redis.get(persisted_key(partition))
+        return position or OUTBOX_BEGIN

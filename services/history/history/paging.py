@@ -1,0 +1,73 @@
+"""Reads a room's log backwards, page by page."""
+
+from collections import deque
+from typing import NamedTuple
+
+from history.logged_notes import merge, newest
+from history.outbox_tail import OutboxTail
+from history.room_log import RoomLog
+from notecast.v1.history_pb2 import LoggedNote
+
+
+class NotesPage(NamedTuple):
+    """A page counted backwards."""
+
+    notes: list[LoggedNote]
+    """The oldest comes first."""
+
+    has_older: bool
+    """Whether older notes remain."""
+
+
+class Pager:
+    """Reads pages from the stream of a room, and from the outbox's tail where that is due.
+
+    Args:
+        log: the rooms' streams.
+        tail: what is not in them yet.
+    """
+
+    def __init__(self, log: RoomLog, tail: OutboxTail) -> None:
+        self._log = log
+        self._tail = tail
+
+    async def page(self, room: str, before: int, page_size: int) -> NotesPage:
+        """The last notes below a sequence.
+
+        Args:
+            room: the room.
+            before: only notes below this sequence; 0: the newest.
+            page_size: how many at most, at least 1. Large notes make a page smaller,
+                never empty.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer.
+        """
+        head = await self._log.head(room)
+        through = min(before - 1, head) if before else head
+        if through < 1:
+            return NotesPage([], has_older=False)
+        # One note more than asked for tells whether older ones remain.
+        found = await self._last_notes(room, through, page_size + 1)
+        notes = newest(found, page_size)
+        return NotesPage(notes, has_older=len(found) > len(notes))
+
+    async def _last_notes(self, room: str, through: int, count: int) -> list[LoggedNote]:
+        log = await self._log.backward(room, through, count)
+        if log.notes and log.notes[-1].sequence == through:
+            return log.notes
+        # The tail first, then the stream again: as in Replayer.
+        tail = await self._last_of_tail(room, through, count)
+        log = await self._log.backward(room, through, count)
+        return merge(log.notes, tail)[-count:]
+
+    async def _last_of_tail(self, room: str, through: int, count: int) -> list[LoggedNote]:
+        notes: deque[LoggedNote] = deque(maxlen=count)
+        place: bytes | None = None
+        ended = False
+        while not ended:
+            tail = await self._tail.read(room, place)
+            notes.extend(note for note in tail.notes if note.sequence <= through)
+            place = tail.place
+            ended = tail.ended or bool(tail.notes and tail.notes[-1].sequence >= through)
+        return list(notes)

@@ -1,0 +1,97 @@
+"""Puts batches of the outbox into the streams of rooms: one script call a partition."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from history.outbox_reader import Batch
+from history.scripts import LuaScript, ScriptCall
+from notecast_runtime.keyspace import epoch_key, log_key, outbox_key, persisted_key
+from notecast_runtime.outbox import OutboxEntry
+from notecast_runtime.redis_client import Redis
+
+_FIRST_LOG_KEY = 4  # as persist.lua counts
+
+
+@dataclass(frozen=True, slots=True)
+class Persisted:
+    """The batch is in the rooms' streams."""
+
+    position: bytes
+    """The outbox id up to which all is persisted, by this worker or another."""
+
+    passed_over: tuple[OutboxEntry, ...]
+    """Notes whose room's key holds something else than a stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Another epoch has begun since the batch was read; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Redis would not run the script, or not to its end; it may run again."""
+
+    error: Exception
+
+
+Outcome = Persisted | Refused | Failed
+
+
+class Persister:
+    """Runs persist.lua.
+
+    Args:
+        redis: where the outbox and the streams are.
+        retention_notes: how many notes a room keeps. At least 1.
+        outbox_trim_margin_seconds: how much of the outbox stays behind the persisted
+            position, by the clock of the outbox ids.
+    """
+
+    def __init__(
+        self, redis: Redis, *, retention_notes: int, outbox_trim_margin_seconds: float
+    ) -> None:
+        self._script = LuaScript(redis, "persist.lua")
+        self._retention_notes = retention_notes
+        self._margin_milliseconds = round(outbox_trim_margin_seconds * 1000)
+
+    async def persist(self, batches: Sequence[Batch]) -> list[Outcome]:
+        """Persists batches of different partitions; returns what became of each, in order.
+
+        Doing it again with the same batches is safe. Raises one of REDIS_AWAY where Redis
+        does not answer; what was persisted is then unknown.
+        """
+        answers = await self._script.run([self._call(batch) for batch in batches])
+        return [_outcome(batch, answer) for batch, answer in zip(batches, answers, strict=True)]
+
+    def _call(self, batch: Batch) -> ScriptCall:
+        partition = batch.partition
+        rooms = dict.fromkeys(entry.room for entry in batch.entries)
+        logs = {room: index for index, room in enumerate(rooms, start=_FIRST_LOG_KEY)}
+        keys = [epoch_key(partition), persisted_key(partition), outbox_key(partition)]
+        keys += [log_key(room) for room in logs]
+        arguments: list[bytes | str | int] = [
+            batch.epoch,
+            batch.last_id,
+            self._retention_notes,
+            self._margin_milliseconds,
+        ]
+        for entry in batch.entries:
+            arguments += (
+                logs[entry.room],
+                entry.sequence,
+                entry.epoch,
+                str(entry.outbox_id),
+                entry.note,
+            )
+        return ScriptCall(keys, arguments)
+
+
+def _outcome(batch: Batch, answer: Any) -> Outcome:  # noqa: ANN401 - Redis's
+    if isinstance(answer, Exception):
+        return Failed(answer)
+    if answer[0] == b"refused":
+        return Refused()
+    _, position, passed_over = answer
+    return Persisted(position, tuple(batch.entries[number - 1] for number in passed_over))

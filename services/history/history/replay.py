@@ -1,0 +1,84 @@
+"""Reads a stretch of a room's log in order: its stream, and the outbox's tail behind it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from history.logged_notes import RESPONSE_NOTES, chunks, merge
+from history.outbox_tail import OutboxTail
+from history.room_log import LogPage, RoomLog
+from notecast.v1.history_pb2 import LoggedNote, ReplayResponse
+
+
+class Replayer:
+    """Replays rooms, holding a page of the stream and one of the tail at a time.
+
+    Args:
+        log: the rooms' streams.
+        tail: what is not in them yet.
+        page_notes: how many notes of a stream are read at once.
+    """
+
+    def __init__(self, log: RoomLog, tail: OutboxTail, page_notes: int = RESPONSE_NOTES) -> None:
+        self._log = log
+        self._tail = tail
+        self._page_notes = page_notes
+
+    async def replay(self, room: str, after: int, through: int) -> AsyncGenerator[ReplayResponse]:
+        """The stretch (after, through] as responses, of which there is at least one.
+
+        What is acknowledged when the replay begins is in it; `through` = 0 means up to there.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer; what came before is right.
+        """
+        # The head counts from before the log is read: a later one could name a note that
+        # came too late to be read as if retention had removed it.
+        head = await self._log.head(room)
+        limit = min(through or head, head)
+        first_remaining = 0
+        async with aclosing(self._pages(room, after, limit)) as pages:
+            async for page in pages:
+                for chunk in chunks(page):
+                    yield ReplayResponse(
+                        notes=chunk,
+                        first_remaining=0 if first_remaining else chunk[0].sequence,
+                    )
+                    first_remaining = first_remaining or chunk[0].sequence
+        if not first_remaining:
+            yield ReplayResponse(first_remaining=await self._first_behind(room, after, head))
+
+    async def _first_behind(self, room: str, after: int, head: int) -> int:
+        async with aclosing(self._pages(room, after, head)) as pages:
+            async for page in pages:
+                return page[0].sequence
+        return head + 1
+
+    async def _pages(self, room: str, after: int, limit: int) -> AsyncGenerator[list[LoggedNote]]:
+        """Runs of the stretch (after, limit], none of them empty.
+
+        Where the stream ends before the limit, the tail is read, and then the stream
+        again from the same place. A note that is persisted, and trimmed from the outbox,
+        between any two reads is thereby in the second one; the other way round it would
+        be in neither.
+        """
+        place: bytes | None = None
+        ended = False
+        while after < limit and not ended:
+            page = await self._log.forward(room, after, limit, self._page_notes)
+            notes = page.notes
+            if _is_end(page, limit):
+                tail = await self._tail.read(room, place)
+                page = await self._log.forward(room, after, limit, self._page_notes)
+                notes = page.notes
+                if _is_end(page, limit):
+                    # Now the stream's part is whole, and the tail's goes on where it ends.
+                    notes = merge(notes, (n for n in tail.notes if after < n.sequence <= limit))
+                    place, ended = tail.place, tail.ended
+            if notes:
+                after = notes[-1].sequence
+                yield notes
+
+
+def _is_end(page: LogPage, limit: int) -> bool:
+    """Whether the stream holds no more of the stretch, and yet does not reach its end."""
+    return not page.full and not (page.notes and page.notes[-1].sequence == limit)

@@ -1,0 +1,82 @@
+"""Retention by age: removes notes that have grown too old. By count, it is part of persisting."""
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from history.scripts import LuaScript, ScriptCall
+from notecast_runtime.backoff import Backoff
+from notecast_runtime.keyspace import PARTITIONS, heads_key, log_key
+from notecast_runtime.redis_client import REDIS_AWAY, Redis
+
+_ROOMS_PER_STEP = 100
+_NOTES_PER_STEP = 128
+
+_log = structlog.get_logger(__name__)
+
+
+class AgeRetention:
+    """Walks all rooms again and again; any number of replicas may do so at once.
+
+    Args:
+        redis: where the rooms are.
+        max_age_seconds: the age that a note may reach. More than 0.
+        sweep_seconds: how long a walk through all rooms takes. It is spread over that
+            time, a partition at a time.
+    """
+
+    def __init__(self, redis: Redis, *, max_age_seconds: float, sweep_seconds: float) -> None:
+        self._redis = redis
+        self._script = LuaScript(redis, "age_retention.lua")
+        self._max_age_milliseconds = round(max_age_seconds * 1000)
+        self._pause_seconds = sweep_seconds / PARTITIONS
+
+    async def run(self) -> None:
+        """Sweeps until cancelled; what fails is tried again in the next walk."""
+        backoff = Backoff()
+        while True:
+            for partition in range(PARTITIONS):
+                try:
+                    await self.sweep(partition)
+                    backoff.reset()
+                except REDIS_AWAY as error:
+                    _log.warning("redis_away", error=str(error))
+                    await asyncio.sleep(backoff.next_delay())
+                except Exception:
+                    _log.exception("retention_failed", partition=partition)
+                    await asyncio.sleep(backoff.next_delay())
+                await asyncio.sleep(self._pause_seconds)
+
+    async def sweep(self, partition: int) -> None:
+        """Removes the old notes of a partition's rooms, in bounded steps.
+
+        Raises one of REDIS_AWAY where Redis does not answer. A room that can't be trimmed
+        is logged and does not keep the others from it.
+        """
+        cursor = 0
+        while True:
+            answer: Any = await self._redis.hscan(
+                heads_key(partition), cursor, count=_ROOMS_PER_STEP
+            )
+            cursor, heads = answer
+            await self._trim([room.decode() for room in heads])
+            if cursor == 0:
+                return
+
+    async def _trim(self, rooms: list[str]) -> None:
+        while rooms:
+            removed = await self._script.run(
+                [
+                    ScriptCall([log_key(room)], [self._max_age_milliseconds, _NOTES_PER_STEP])
+                    for room in rooms
+                ]
+            )
+            for room, count in zip(rooms, removed, strict=True):
+                if isinstance(count, Exception):
+                    _log.error("room_not_trimmed", room=room, error=str(count))
+                elif count:
+                    _log.info("notes_retired", room=room, notes=count)
+            rooms = [
+                room for room, count in zip(rooms, removed, strict=True) if count == _NOTES_PER_STEP
+            ]

@@ -1,0 +1,69 @@
+"""Reads what rooms hold: the head of a room, and its stream in pages."""
+
+from typing import Any
+
+import structlog
+
+from history.logged_notes import CorruptLogEntryError, from_log_entry
+from history.redis_errors import answering_redis
+from notecast.v1.history_pb2 import LoggedNote
+from notecast_runtime.keyspace import heads_key, log_key, partition_of
+from notecast_runtime.redis_client import Redis
+
+_log = structlog.get_logger(__name__)
+
+
+class LogPage:
+    """A page of a room's stream.
+
+    Attributes:
+        notes: in order of sequence.
+        full: whether as many entries were found as were asked for.
+    """
+
+    __slots__ = ("full", "notes")
+
+    def __init__(self, notes: list[LoggedNote], *, full: bool) -> None:
+        self.notes = notes
+        self.full = full
+
+
+class RoomLog:
+    """The persisted part of rooms. Every method raises RedisUnavailableError.
+
+    Args:
+        redis: where the rooms are.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def head(self, room: str) -> int:
+        """The sequence of the room's newest note, persisted or not; 0: it has none."""
+        with answering_redis():
+            head = await self._redis.hget(heads_key(partition_of(room)), room)
+        return int(head or 0)
+
+    async def forward(self, room: str, after: int, through: int, count: int) -> LogPage:
+        """The first notes of the stretch (after, through], at most `count`."""
+        with answering_redis():
+            raw: Any = await self._redis.xrange(
+                log_key(room), f"({after}-0", f"{through}-0", count=count
+            )
+        return LogPage(_decode(room, raw), full=len(raw) == count)
+
+    async def backward(self, room: str, through: int, count: int) -> LogPage:
+        """The last notes up to `through`, at most `count`; the oldest comes first."""
+        with answering_redis():
+            raw: Any = await self._redis.xrevrange(log_key(room), f"{through}-0", "-", count=count)
+        return LogPage(_decode(room, raw[::-1]), full=len(raw) == count)
+
+
+def _decode(room: str, raw: list[tuple[bytes, dict[bytes, bytes]]]) -> list[LoggedNote]:
+    notes = []
+    for entry_id, fields in raw:
+        try:
+            notes.append(from_log_entry(entry_id, fields))
+        except CorruptLogEntryError as error:  # the room's other notes are still good
+            _log.error("log_entry_corrupt", room=room, fault=str(error))
+    return notes

@@ -1,0 +1,104 @@
+"""The history service's parts as its tests put them together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+
+import redis
+
+from history.outbox_reader import OutboxReader
+from history.persist_script import Persister
+from history.persist_worker import PERSISTING, REDIS, PersistWorker
+from notecast.v1.history_pb2 import LoggedNote
+from notecast_runtime.health import Health
+from notecast_runtime.keyspace import log_key, partition_of
+from notecast_runtime.redis_client import Redis, connect
+from tests.support.outbox_writer import AcceptedNote
+
+TIMEOUT_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Redis]:
+    """A client such as the service uses, with a short deadline."""
+    client = connect(url, TIMEOUT_SECONDS)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def reader(client: Redis, batch_notes: int = 32) -> OutboxReader:
+    """Blocks so shortly that a worker stops at once."""
+    return OutboxReader(client, batch_notes=batch_notes, block_seconds=0.05)
+
+
+def persister(
+    client: Redis, retention_notes: int = 10_000, trim_margin_seconds: float = 60
+) -> Persister:
+    """With the service's own defaults."""
+    return Persister(
+        client,
+        retention_notes=retention_notes,
+        outbox_trim_margin_seconds=trim_margin_seconds,
+    )
+
+
+def readiness() -> Health:
+    """What a worker reports to."""
+    return Health([], [REDIS, PERSISTING])
+
+
+@asynccontextmanager
+async def at_work(worker: PersistWorker) -> AsyncIterator[None]:
+    """Lets a worker run meanwhile; it has stopped in an orderly way afterwards."""
+    task = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        worker.stop()
+        async with asyncio.timeout(10):
+            await task
+
+
+@asynccontextmanager
+async def persisting(client: Redis, **options: Any) -> AsyncIterator[Health]:  # noqa: ANN401
+    """A worker at work; `options` are those of `persister`. Gives its readiness."""
+    health = readiness()
+    async with at_work(PersistWorker(reader(client), persister(client, **options), health)):
+        yield health
+
+
+async def persist_all(client: Redis, partition: int, **options: Any) -> None:  # noqa: ANN401
+    """Persists what a partition's outbox holds, without a worker; `options` as above."""
+    source, target = reader(client), persister(client, **options)
+    while batches := await source.read(await source.places([partition])):
+        await target.persist(batches)
+
+
+def neighbour_of(room: str) -> str:
+    """Another room of the same partition."""
+    return next(other for other in map(str, count()) if partition_of(other) == partition_of(room))
+
+
+def stranger_to(room: str) -> str:
+    """A room of another partition."""
+    return next(other for other in map(str, count()) if partition_of(other) != partition_of(room))
+
+
+def logged(client: redis.Redis, room: str) -> list[tuple[int, bytes]]:
+    """What the room's stream holds: sequences and notes."""
+    entries: Any = client.xrange(log_key(room))
+    return [(int(entry_id.split(b"-")[0]), fields[b"n"]) for entry_id, fields in entries]
+
+
+def as_logged(accepted: list[AcceptedNote]) -> list[tuple[int, bytes]]:
+    """What the room's stream is to hold of accepted notes."""
+    return [(note.sequence, note.note) for note in accepted]
+
+
+def as_replayed(accepted: list[AcceptedNote]) -> list[LoggedNote]:
+    """What a reader is to be given of accepted notes."""
+    return [LoggedNote(epoch=n.epoch, sequence=n.sequence, note=n.note) for n in accepted]
