@@ -2,6 +2,7 @@
 
     NotecastError
     ├── InvalidRequestError     a field of the request is at fault
+    ├── NoteIdTakenError        the note's id belongs to another note
     └── UnavailableError        a part that is needed is away; try again
         ├── RedisUnavailableError
         ├── HistoryUnavailableError
@@ -44,6 +45,16 @@ class InvalidRequestError(NotecastError):
             "; ".join(f"{violation.field}: {violation.fault}" for violation in violations)
         )
         self.violations = tuple(violations)
+
+
+class NoteIdTakenError(NotecastError):
+    """Within the idempotency window, another note of the room was sent under the same id."""
+
+    reason = "NOTE_ID_TAKEN"
+
+    def __init__(self, note_id: str) -> None:
+        super().__init__(f"note_id: {note_id!r} was used for a note with other content")
+        self.note_id = note_id
 
 
 class UnavailableError(NotecastError):

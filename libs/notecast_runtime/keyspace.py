@@ -41,6 +41,12 @@ def log_key(room: str) -> str:
     return f"nc:{{{partition_of(room)}}}:log:{room}"
 
 
+def sent_key(room: str, note_id: str) -> str:
+    """A string that lives for the idempotency window: where the note with this id was put."""
+    # The length keeps apart what a colon within a name would run together.
+    return f"nc:{{{partition_of(room)}}}:sent:{len(room)}:{room}:{note_id}"
+
+
 def live_channel(room: str) -> str:
     """The Pub/Sub channel that carries the room's notes as they are accepted."""
     return f"nc:{{{partition_of(room)}}}:room:{room}"

@@ -18,7 +18,7 @@ _OPTIONS = (
     # A second process on the same port must fail, not share it unseen.
     ("grpc.so_reuseport", 0),
     # Clients may ping each 10 s, also without a call, or they would be sent away (too_many_pings).
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),

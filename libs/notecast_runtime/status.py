@@ -12,7 +12,12 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc import aio
 
-from notecast_runtime.errors import InvalidRequestError, NotecastError, UnavailableError
+from notecast_runtime.errors import (
+    InvalidRequestError,
+    NotecastError,
+    NoteIdTakenError,
+    UnavailableError,
+)
 
 DOMAIN = "notecast.v1"
 """The `domain` of every google.rpc.ErrorInfo of ours."""
@@ -37,6 +42,8 @@ def status_of(error: NotecastError) -> status_pb2.Status:
                 ]
             )
         )
+    elif isinstance(error, NoteIdTakenError):
+        code = code_pb2.ALREADY_EXISTS
     elif isinstance(error, UnavailableError):
         code = code_pb2.UNAVAILABLE
         delay = duration_pb2.Duration()

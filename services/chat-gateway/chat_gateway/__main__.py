@@ -51,7 +51,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         lambda name: Room(name, history, fan_out, settings.room_limits()), feed, heads, timeout
     )
     check = HeadCheck(hub, heads, feed, health)
-    acceptor = Acceptor(redis)
+    acceptor = Acceptor(redis, settings.idempotency_window_seconds)
     sender = Sender(acceptor, limits)
     relay = Relay(hub, heads)
 

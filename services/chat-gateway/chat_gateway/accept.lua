@@ -1,9 +1,25 @@
 -- Accepts one note: takes the room's next sequence, puts the note into the outbox and
 -- announces it, in one step, so that a room's announcements come in order of sequence.
 --
--- KEYS: epoch, heads, outbox (of one partition)
--- ARGV: room, live channel, serialised note without its place
--- Returns {epoch, sequence}.
+-- Running it again with the same id, for whatever reason, stores nothing and returns the
+-- first answer, as long as the id is remembered.
+--
+-- KEYS: epoch, heads, outbox (of one partition), what is known of the note's id
+-- ARGV: 1 the room, 2 its live channel, 3 the serialised note without its place,
+--       4 the digest of its content, 5 when it was made (ns since 1970),
+--       6 how many ms to remember the id; 0: it is new for sure, and not remembered
+-- Returns {'stored' or 'duplicate', epoch, sequence, when made}, or {'taken'}
+local window = tonumber(ARGV[6])
+if window > 0 then
+  local first = redis.call('HMGET', KEYS[4], 'e', 's', 't', 'd')
+  if first[1] then
+    if first[4] ~= ARGV[4] then
+      return {'taken'}
+    end
+    return {'duplicate', first[1], first[2], first[3]}
+  end
+end
+
 local epoch = tonumber(redis.call('GET', KEYS[1]))
 if not epoch then
   local now = redis.call('TIME')
@@ -11,9 +27,14 @@ if not epoch then
   redis.call('SET', KEYS[1], string.format('%d', epoch))
 end
 local sequence = redis.call('HINCRBY', KEYS[2], ARGV[1], 1)
+local epoch_text = string.format('%d', epoch)
 local id = redis.call('XADD', KEYS[3], '*',
-  'r', ARGV[1], 'e', string.format('%d', epoch), 's', sequence, 'n', ARGV[3])
+  'r', ARGV[1], 'e', epoch_text, 's', sequence, 'n', ARGV[3])
+if window > 0 then
+  redis.call('HSET', KEYS[4], 'e', epoch_text, 's', sequence, 't', ARGV[5], 'd', ARGV[4])
+  redis.call('PEXPIRE', KEYS[4], window)
+end
 local milliseconds, counter = string.match(id, '(%d+)-(%d+)')
 redis.call('PUBLISH', ARGV[2],
   struct.pack('>I8I8I8I8', epoch, sequence, tonumber(milliseconds), tonumber(counter)) .. ARGV[3])
-return {epoch, sequence}
+return {'stored', epoch_text, tostring(sequence), ARGV[5]}

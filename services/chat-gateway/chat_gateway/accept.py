@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import structlog
 from redis.exceptions import NoScriptError
 
-from notecast_runtime.errors import OverloadedError, RedisUnavailableError
+from notecast_runtime.errors import NoteIdTakenError, OverloadedError, RedisUnavailableError
 from notecast_runtime.keyspace import (
     epoch_key,
     heads_key,
     live_channel,
     outbox_key,
     partition_of,
+    sent_key,
 )
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.tasks import going_on
@@ -28,17 +29,36 @@ _MAX_WAITING_NOTES = 10_000
 _log = structlog.get_logger(__name__)
 
 
-class Place(NamedTuple):
-    """Where a note was put."""
+class Submission(NamedTuple):
+    """A note to store."""
+
+    room: str
+    note_id: str
+    """As given by the sender; empty where the server has made one, which nobody repeats."""
+
+    note: bytes
+    """A serialised Note without its place."""
+
+    digest: bytes
+    """Equal for equal content, whenever and wherever the note was made."""
+
+    made_ns: int
+    """The note's create_time, in ns since 1970."""
+
+
+class Accepted(NamedTuple):
+    """Where a note was put, and when it was made."""
 
     epoch: int
     sequence: int
+    made_ns: int
+    duplicate: bool
+    """Whether an earlier call has put it there."""
 
 
 class _Waiting(NamedTuple):
-    room: str
-    note: bytes
-    place: asyncio.Future[Place]
+    submission: Submission
+    answer: asyncio.Future[Accepted]
 
 
 class Acceptor:
@@ -46,35 +66,37 @@ class Acceptor:
 
     Args:
         redis: a client that never repeats a command (`notecast_runtime.redis_client`).
+        idempotency_window_seconds: how long a sender's note id is remembered.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, idempotency_window_seconds: float) -> None:
         self._redis = redis
+        self._window_ms = round(idempotency_window_seconds * 1000)
         self._waiting: deque[_Waiting] = deque()
         self._news = asyncio.Event()
         self._script_id = ""
 
-    async def accept(self, room: str, note: bytes, timeout_seconds: float) -> Place:
+    async def accept(self, submission: Submission, timeout_seconds: float) -> Accepted:
         """Stores a note and announces it.
 
         Args:
-            room: as validated.
-            note: a serialised Note without its place.
+            submission: as validated.
             timeout_seconds: bound on the wait. A note whose turn has not come by then
                 is not stored.
 
         Raises:
+            NoteIdTakenError: the id was used for another note.
             RedisUnavailableError: no answer in time; the note may be stored or not.
             OverloadedError: too many notes wait; the note is not stored.
         """
         if len(self._waiting) >= _MAX_WAITING_NOTES:
             raise OverloadedError(f"{_MAX_WAITING_NOTES} notes wait to be stored")
-        waiting = _Waiting(room, note, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(submission, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._news.set()
         try:
             async with asyncio.timeout(timeout_seconds):
-                return await waiting.place
+                return await waiting.answer
         except TimeoutError:
             raise RedisUnavailableError("Redis did not answer in time") from None
 
@@ -90,7 +112,7 @@ class Acceptor:
         batch: list[_Waiting] = []
         while self._waiting and len(batch) < _BATCH_NOTES:
             waiting = self._waiting.popleft()
-            if not waiting.place.done():  # else its caller has given up
+            if not waiting.answer.done():  # else its caller has given up
                 batch.append(waiting)
         return batch
 
@@ -109,22 +131,42 @@ class Acceptor:
             self._waiting.extendleft(reversed(unknown))
         for waiting, answer in zip(batch, answers, strict=True):
             if not isinstance(answer, NoScriptError):
-                _settle(waiting.place, answer)
+                _settle(waiting, answer)
 
     async def _run_scripts(self, batch: Sequence[_Waiting]) -> list[Any]:
         async with self._redis.pipeline(transaction=False) as pipeline:
-            for room, note, _ in batch:
-                partition = partition_of(room)
-                keys = (epoch_key(partition), heads_key(partition), outbox_key(partition))
-                pipeline.evalsha(self._script_id, 3, *keys, room, live_channel(room), note)
+            for submission, _ in batch:
+                pipeline.evalsha(self._script_id, 4, *self._arguments(submission))
             answers: list[Any] = await pipeline.execute(raise_on_error=False)
             return answers
 
+    def _arguments(self, submission: Submission) -> Sequence[str | bytes | int]:
+        room, note_id, note, digest, made_ns = submission
+        partition = partition_of(room)
+        return (
+            epoch_key(partition),
+            heads_key(partition),
+            outbox_key(partition),
+            sent_key(room, note_id),
+            room,
+            live_channel(room),
+            note,
+            digest,
+            made_ns,
+            self._window_ms if note_id else 0,
+        )
 
-def _settle(place: asyncio.Future[Place], answer: Any) -> None:  # noqa: ANN401 - Redis's
-    if place.done():
+
+def _settle(waiting: _Waiting, answer: Any) -> None:  # noqa: ANN401 - Redis's
+    if waiting.answer.done():
         return
-    if isinstance(answer, Exception):
-        place.set_exception(RedisUnavailableError(f"Redis did not store the note: {answer}"))
-    else:
-        place.set_result(Place(*answer))
+    match answer:
+        case [b"stored" | b"duplicate" as outcome, epoch, sequence, made_ns]:
+            waiting.answer.set_result(
+                Accepted(int(epoch), int(sequence), int(made_ns), outcome == b"duplicate")
+            )
+        case [b"taken"]:
+            waiting.answer.set_exception(NoteIdTakenError(waiting.submission.note_id))
+        case _:
+            fault = f"Redis did not store the note: {answer}"
+            waiting.answer.set_exception(RedisUnavailableError(fault))

@@ -2,10 +2,11 @@
 
 import time
 import uuid
+from hashlib import blake2b
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from chat_gateway.accept import Acceptor
+from chat_gateway.accept import Acceptor, Submission
 from chat_gateway.validation import RequestLimits, check_send
 from notecast.v1.chat_pb2 import SendNoteRequest, SendNoteResponse
 from notecast.v1.note_pb2 import Cursor, Note
@@ -32,20 +33,39 @@ class Sender:
 
         Raises:
             InvalidRequestError: a field is out of its bounds; nothing is stored.
+            NoteIdTakenError: the id was used for another note; nothing is stored.
             RedisUnavailableError: no answer in time; the note may be stored or not.
             OverloadedError: too many notes wait; the note is not stored.
         """
         check_send(request, self._limits)
-        now = Timestamp()
-        now.FromNanoseconds(time.time_ns())
+        made_ns = time.time_ns()
         note = Note(
             room=request.room,
             note_id=request.note_id or uuid.uuid4().hex,
             author=request.author,
             text=request.text,
-            create_time=now,
+            create_time=_timestamp(made_ns),
             labels=request.labels,
         )
-        place = await self._acceptor.accept(request.room, note.SerializeToString(), timeout_seconds)
-        cursor = Cursor(epoch=place.epoch, sequence=place.sequence)
-        return SendNoteResponse(cursor=cursor, note_id=note.note_id, create_time=now)
+        submission = Submission(
+            request.room, request.note_id, note.SerializeToString(), _digest(request), made_ns
+        )
+        accepted = await self._acceptor.accept(submission, timeout_seconds)
+        return SendNoteResponse(
+            cursor=Cursor(epoch=accepted.epoch, sequence=accepted.sequence),
+            note_id=note.note_id,
+            create_time=_timestamp(accepted.made_ns),
+            duplicate=accepted.duplicate,
+        )
+
+
+def _timestamp(nanoseconds: int) -> Timestamp:
+    timestamp = Timestamp()
+    timestamp.FromNanoseconds(nanoseconds)
+    return timestamp
+
+
+def _digest(request: SendNoteRequest) -> bytes:
+    # Deterministic is enough within one release of protobuf; across two, a retry that
+    # comes amid an upgrade may be refused, and never stored twice.
+    return blake2b(request.SerializeToString(deterministic=True), digest_size=16).digest()

@@ -27,6 +27,12 @@ class GatewaySettings(ServiceSettings):
     max_rooms_per_stream: int = Field(
         default=64, ge=1, le=1_024, description="bound on the rooms of one subscription"
     )
+    idempotency_window_seconds: float = Field(
+        default=300,
+        ge=1,
+        le=86_400,
+        description="how long a note's id is remembered, so that a retry makes no second note",
+    )
     ring_notes: int = Field(
         default=1_024, ge=1, le=65_536, description="newest notes kept in memory for each open room"
     )

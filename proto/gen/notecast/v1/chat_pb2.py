@@ -27,7 +27,7 @@ from notecast.v1 import event_pb2 as notecast_dot_v1_dot_event__pb2
 from notecast.v1 import note_pb2 as notecast_dot_v1_dot_note__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16notecast/v1/chat.proto\x12\x0bnotecast.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17notecast/v1/event.proto\x1a\x16notecast/v1/note.proto\"\xb7\x01\n\x0fSendNoteRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0f\n\x07note_id\x18\x04 \x01(\t\x12\x38\n\x06labels\x18\x05 \x03(\x0b\x32(.notecast.v1.SendNoteRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"y\n\x10SendNoteResponse\x12#\n\x06\x63ursor\x18\x01 \x01(\x0b\x32\x13.notecast.v1.Cursor\x12\x0f\n\x07note_id\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"H\n\x10SubscribeRequest\x12\x34\n\rsubscriptions\x18\x01 \x03(\x0b\x32\x1d.notecast.v1.RoomSubscription\"u\n\x10RoomSubscription\x12\x0c\n\x04room\x18\x01 \x01(\t\x12$\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x13.notecast.v1.CursorH\x00\x12\x0e\n\x04last\x18\x03 \x01(\rH\x00\x12\x14\n\nfrom_start\x18\x04 \x01(\x08H\x00\x42\x07\n\x05start\"7\n\x11SubscribeResponse\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.notecast.v1.Event\"X\n\x10ListNotesRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12#\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0b\x32\x13.notecast.v1.Cursor\"_\n\x11ListNotesResponse\x12 \n\x05notes\x18\x01 \x03(\x0b\x32\x11.notecast.v1.Note\x12(\n\x0bnext_before\x18\x02 \x01(\x0b\x32\x13.notecast.v1.Cursor2\xf0\x01\n\x0b\x43hatService\x12G\n\x08SendNote\x12\x1c.notecast.v1.SendNoteRequest\x1a\x1d.notecast.v1.SendNoteResponse\x12L\n\tSubscribe\x12\x1d.notecast.v1.SubscribeRequest\x1a\x1e.notecast.v1.SubscribeResponse0\x01\x12J\n\tListNotes\x12\x1d.notecast.v1.ListNotesRequest\x1a\x1e.notecast.v1.ListNotesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16notecast/v1/chat.proto\x12\x0bnotecast.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17notecast/v1/event.proto\x1a\x16notecast/v1/note.proto\"\xb7\x01\n\x0fSendNoteRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0f\n\x07note_id\x18\x04 \x01(\t\x12\x38\n\x06labels\x18\x05 \x03(\x0b\x32(.notecast.v1.SendNoteRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8c\x01\n\x10SendNoteResponse\x12#\n\x06\x63ursor\x18\x01 \x01(\x0b\x32\x13.notecast.v1.Cursor\x12\x0f\n\x07note_id\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tduplicate\x18\x04 \x01(\x08\"H\n\x10SubscribeRequest\x12\x34\n\rsubscriptions\x18\x01 \x03(\x0b\x32\x1d.notecast.v1.RoomSubscription\"u\n\x10RoomSubscription\x12\x0c\n\x04room\x18\x01 \x01(\t\x12$\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x13.notecast.v1.CursorH\x00\x12\x0e\n\x04last\x18\x03 \x01(\rH\x00\x12\x14\n\nfrom_start\x18\x04 \x01(\x08H\x00\x42\x07\n\x05start\"7\n\x11SubscribeResponse\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.notecast.v1.Event\"X\n\x10ListNotesRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12#\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0b\x32\x13.notecast.v1.Cursor\"_\n\x11ListNotesResponse\x12 \n\x05notes\x18\x01 \x03(\x0b\x32\x11.notecast.v1.Note\x12(\n\x0bnext_before\x18\x02 \x01(\x0b\x32\x13.notecast.v1.Cursor2\xf0\x01\n\x0b\x43hatService\x12G\n\x08SendNote\x12\x1c.notecast.v1.SendNoteRequest\x1a\x1d.notecast.v1.SendNoteResponse\x12L\n\tSubscribe\x12\x1d.notecast.v1.SubscribeRequest\x1a\x1e.notecast.v1.SubscribeResponse0\x01\x12J\n\tListNotes\x12\x1d.notecast.v1.ListNotesRequest\x1a\x1e.notecast.v1.ListNotesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,18 +40,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDNOTEREQUEST']._serialized_end=305
   _globals['_SENDNOTEREQUEST_LABELSENTRY']._serialized_start=260
   _globals['_SENDNOTEREQUEST_LABELSENTRY']._serialized_end=305
-  _globals['_SENDNOTERESPONSE']._serialized_start=307
-  _globals['_SENDNOTERESPONSE']._serialized_end=428
-  _globals['_SUBSCRIBEREQUEST']._serialized_start=430
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=502
-  _globals['_ROOMSUBSCRIPTION']._serialized_start=504
-  _globals['_ROOMSUBSCRIPTION']._serialized_end=621
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=623
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=678
-  _globals['_LISTNOTESREQUEST']._serialized_start=680
-  _globals['_LISTNOTESREQUEST']._serialized_end=768
-  _globals['_LISTNOTESRESPONSE']._serialized_start=770
-  _globals['_LISTNOTESRESPONSE']._serialized_end=865
-  _globals['_CHATSERVICE']._serialized_start=868
-  _globals['_CHATSERVICE']._serialized_end=1108
+  _globals['_SENDNOTERESPONSE']._serialized_start=308
+  _globals['_SENDNOTERESPONSE']._serialized_end=448
+  _globals['_SUBSCRIBEREQUEST']._serialized_start=450
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=522
+  _globals['_ROOMSUBSCRIPTION']._serialized_start=524
+  _globals['_ROOMSUBSCRIPTION']._serialized_end=641
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=643
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=698
+  _globals['_LISTNOTESREQUEST']._serialized_start=700
+  _globals['_LISTNOTESREQUEST']._serialized_end=788
+  _globals['_LISTNOTESRESPONSE']._serialized_start=790
+  _globals['_LISTNOTESRESPONSE']._serialized_end=885
+  _globals['_CHATSERVICE']._serialized_start=888
+  _globals['_CHATSERVICE']._serialized_end=1128
 # @@protoc_insertion_point(module_scope)

@@ -59,7 +59,11 @@ class SendNoteRequest(_message.Message):
     text: _builtins.str
     """As in Note."""
     note_id: _builtins.str
-    """As in Note; empty: the server makes one."""
+    """As in Note; empty: the server makes one. A note with the same id in the same
+    room within the idempotency window (5 minutes, a setting of the gateway) is
+    the same send again: it is stored once and answered as the first time. So a
+    client that got no answer repeats the call with the same id, at any gateway.
+    """
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """As in Note."""
@@ -90,8 +94,11 @@ class SendNoteResponse(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     NOTE_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    DUPLICATE_FIELD_NUMBER: _builtins.int
     note_id: _builtins.str
     """The note's id: the one given, or the one made."""
+    duplicate: _builtins.bool
+    """Whether the note was stored by an earlier call; the rest is that call's answer."""
     @_builtins.property
     def cursor(self) -> _note_pb2.Cursor:
         """The note's place in its room."""
@@ -106,10 +113,11 @@ class SendNoteResponse(_message.Message):
         cursor: _note_pb2.Cursor | None = ...,
         note_id: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        duplicate: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "cursor", b"cursor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "cursor", b"cursor", "note_id", b"note_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "cursor", b"cursor", "duplicate", b"duplicate", "note_id", b"note_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,39 @@
+"""Which part of a cursor's past the log still agrees with: pure arithmetic over epochs.
+
+An epoch begins when Redis may have lost its newest writes. When it begins, each room's
+newest surviving sequence is recorded as the end of the epoch before. Up to that end, what a
+client saw is still what the log holds; behind it, sequences are taken again.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class EpochEnd(NamedTuple):
+    """Where a room stood when an epoch was over."""
+
+    epoch: int
+    end: int
+    """The newest sequence that survived it; 0 where none did."""
+
+
+def surviving_sequence(
+    epoch: int, sequence: int, current_epoch: int, ends: Sequence[EpochEnd]
+) -> int | None:
+    """The last sequence up to which a reader's past is still the log's.
+
+    Args:
+        epoch: of the reader's cursor.
+        sequence: of the reader's cursor.
+        current_epoch: the room's.
+        ends: of the epochs before the current one that are remembered, oldest first.
+
+    Returns:
+        None where the cursor's epoch is not remembered: nothing is known of its past.
+    """
+    if epoch == current_epoch:
+        return sequence
+    later = [end.end for end in ends if end.epoch >= epoch]
+    if not later or all(end.epoch != epoch for end in ends):
+        return None
+    return min(sequence, *later)
