@@ -21,6 +21,21 @@ def epoch_key(partition: int) -> str:
     return f"nc:{{{partition}}}:epoch"
 
 
+def run_key(partition: int) -> str:
+    """A string: the run id of the Redis that wrote last."""
+    return f"nc:{{{partition}}}:run"
+
+
+def epochs_key(partition: int) -> str:
+    """A list: the epochs before the current one that are remembered, oldest first."""
+    return f"nc:{{{partition}}}:epochs"
+
+
+def epoch_end_prefix(partition: int) -> str:
+    """What an epoch's number follows: a hash of where each room stood when it ended."""
+    return f"nc:{{{partition}}}:end:"
+
+
 def heads_key(partition: int) -> str:
     """A hash: room to the sequence of its newest note."""
     return f"nc:{{{partition}}}:head"

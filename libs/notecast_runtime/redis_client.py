@@ -7,13 +7,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from notecast_runtime.epoch_guard import EpochGuard
+
 REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
 """What is raised when Redis can't be reached or does not answer in time."""
 
 __all__ = ["REDIS_AWAY", "Redis", "RedisError", "connect"]
 
 
-def connect(url: str, timeout_seconds: float, max_connections: int = 8) -> Redis:
+def connect(url: str, guard: EpochGuard, timeout_seconds: float, max_connections: int = 8) -> Redis:
     """A client with a bounded pool; nothing is connected before the first command.
 
     A command is never sent twice: after a lost reply nobody knows whether it ran, so
@@ -22,6 +24,7 @@ def connect(url: str, timeout_seconds: float, max_connections: int = 8) -> Redis
 
     Args:
         url: as in ServiceSettings.redis_url.
+        guard: asked on every new connection, before anything else.
         timeout_seconds: bound on connecting, on each answer, and on waiting for a
             connection of the pool.
         max_connections: bound on the pool; further commands wait their turn.
@@ -36,5 +39,6 @@ def connect(url: str, timeout_seconds: float, max_connections: int = 8) -> Redis
         retry=Retry(NoBackoff(), 0),
         retry_on_timeout=False,
         protocol=2,
+        redis_connect_func=guard.on_connect,
     )
     return Redis.from_pool(pool)

@@ -64,7 +64,8 @@ async def test_bad_input_is_named_and_nothing_is_stored(valkey: ValkeyProcess) -
         assert set(faults) == {"author", "text", "note_id"}
         assert "16384" in faults["text"]
     with valkey.client() as redis:
-        assert redis.keys("*") == []
+        # What each gateway leaves in every partition is the run of Redis that it met.
+        assert [key for key in redis.keys("*") if not key.endswith(b":run")] == []
 
 
 async def test_a_cursor_that_the_room_has_not_reached_is_refused(valkey: ValkeyProcess) -> None:

@@ -12,6 +12,7 @@ from history.outbox_reader import OutboxReader
 from history.persist_script import Persister
 from history.persist_worker import PERSISTING, REDIS, PersistWorker
 from notecast.v1.history_pb2 import LoggedNote
+from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.health import Health
 from notecast_runtime.keyspace import log_key, partition_of
 from notecast_runtime.redis_client import Redis, connect
@@ -23,7 +24,7 @@ TIMEOUT_SECONDS = 1.0
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Redis]:
     """A client such as the service uses, with a short deadline."""
-    client = connect(url, TIMEOUT_SECONDS)
+    client = connect(url, EpochGuard(), TIMEOUT_SECONDS)
     try:
         yield client
     finally:

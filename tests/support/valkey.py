@@ -1,5 +1,6 @@
 """A real Valkey process of a test's own: on a free port, with its data in a folder."""
 
+import shutil
 import signal
 import subprocess
 import time
@@ -21,6 +22,7 @@ class ValkeyProcess:
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self._folder = folder
+        self._copy = folder.with_name(f"{folder.name}-copy")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -63,15 +65,31 @@ class ValkeyProcess:
         """Ends it without a word."""
         self._end(signal.SIGKILL)
 
+    def save_copy(self) -> None:
+        """Keeps a copy of the data as they are now, for `restart_from_copy`."""
+        self._process_signal(signal.SIGSTOP)  # the file must not grow while it is copied
+        shutil.rmtree(self._copy, ignore_errors=True)
+        shutil.copytree(self._folder, self._copy)
+        self._process_signal(signal.SIGCONT)
+
+    def restart_from_copy(self) -> None:
+        """Dies, and comes back without what was written since `save_copy`."""
+        self.kill()
+        shutil.rmtree(self._folder)
+        shutil.copytree(self._copy, self._folder)
+        self.start()
+
     def pause(self) -> None:
         """Stops it in its tracks: connections stay open and nobody answers."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        self._process_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Lets it go on after `pause`."""
+        self._process_signal(signal.SIGCONT)
+
+    def _process_signal(self, number: signal.Signals) -> None:
         assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        self._process.send_signal(number)
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:

@@ -20,6 +20,7 @@ from chat_gateway.send import Sender
 from chat_gateway.service import ChatService
 from chat_gateway.settings import GatewaySettings
 from chat_gateway.tutorial_service import TutorialService
+from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.errors import ShuttingDownError
 from notecast_runtime.health import Health
 from notecast_runtime.logs import configure_logs
@@ -38,7 +39,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
     calls in flight finish within the grace, and closes what it opened. A part that fails
     for good ends the task that entered.
     """
-    redis = connect(settings.redis_url, settings.redis_timeout_seconds)
+    redis = connect(settings.redis_url, EpochGuard(), settings.redis_timeout_seconds)
     history = GrpcHistory(settings.history_target)
     health = Health(SERVICES, CONDITIONS)
     limits = settings.request_limits()
@@ -47,13 +48,15 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
     fan_out = FanOut()
     feed = RedisLiveFeed(redis)
     heads = Heads(redis)
-    hub = Hub(
-        lambda name: Room(name, history, fan_out, settings.room_limits()), feed, heads, timeout
-    )
+
+    def make_room(name: str) -> Room:
+        return Room(name, history, heads, fan_out, settings.room_limits())
+
+    hub = Hub(make_room, feed, heads)
     check = HeadCheck(hub, heads, feed, health)
     acceptor = Acceptor(redis, settings.idempotency_window_seconds)
     sender = Sender(acceptor, limits)
-    relay = Relay(hub, heads)
+    relay = Relay(hub, heads, timeout)
 
     server = create_server(health, SERVICES)
     add_services(

@@ -1,15 +1,24 @@
 """Where rooms stand, asked of Redis."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from itertools import islice
 from typing import NamedTuple
 
+from chat_gateway.epochs import EpochEnd
 from notecast_runtime.errors import RedisUnavailableError
-from notecast_runtime.keyspace import epoch_key, heads_key, partition_of
+from notecast_runtime.keyspace import (
+    epoch_end_prefix,
+    epoch_key,
+    epochs_key,
+    heads_key,
+    partition_of,
+)
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
 
 _SCRIPT = resources.files(__package__).joinpath("heads.lua").read_text()
+
+_ENDS_SCRIPT = resources.files(__package__).joinpath("epoch_ends.lua").read_text()
 
 _ROOMS_PER_CALL = 1_000
 """Lua's `unpack` takes some 8,000 values."""
@@ -21,6 +30,14 @@ class Head(NamedTuple):
     epoch: int
     sequence: int
     """Of the newest note; 0 where there is none."""
+
+
+class Past(NamedTuple):
+    """Where a room's log ends, and where it ended in the epochs before."""
+
+    head: Head
+    ends: Sequence[EpochEnd]
+    """Of the epochs that are remembered, oldest first."""
 
 
 class Heads:
@@ -61,6 +78,25 @@ class Heads:
             for (_, names), (epoch, *sequences) in zip(calls, answers, strict=True)
             for room, sequence in zip(names, sequences, strict=True)
         }
+
+    async def past(self, room: str) -> Past:
+        """Where the room stands and stood, in one moment.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer in time, or has just lost its data.
+        """
+        partition = partition_of(room)
+        keys = (epoch_key(partition), heads_key(partition), epochs_key(partition))
+        prefix = epoch_end_prefix(partition)
+        try:
+            answer = await self._redis.eval(_ENDS_SCRIPT, len(keys), *keys, room, prefix)
+        except (*REDIS_AWAY, RedisError) as error:
+            raise RedisUnavailableError(f"Redis does not tell of its epochs: {error}") from error
+        if not answer:
+            raise RedisUnavailableError("the epoch has just been lost")
+        epoch, sequence, *ended = answer
+        ends = [EpochEnd(*end) for end in zip(ended[::2], ended[1::2], strict=True)]
+        return Past(Head(epoch, sequence), ends)
 
 
 def _calls(rooms: Iterable[str]) -> Iterable[tuple[int, list[str]]]:

@@ -8,7 +8,7 @@ from chat_gateway.announcement import decode_announcement
 from chat_gateway.heads import Heads
 from chat_gateway.live_feed import LiveFeed
 from chat_gateway.room import Room, RoomFactory
-from notecast_runtime.errors import NotecastError, RedisUnavailableError
+from notecast_runtime.errors import NotecastError
 from notecast_runtime.keyspace import live_channel, room_of_channel
 
 _log = structlog.get_logger(__name__)
@@ -30,24 +30,20 @@ class Hub:
         make_room: makes a room by its name.
         feed: brings what is accepted in the rooms that are open.
         heads: says where rooms stand.
-        join_timeout_seconds: bound on opening a room.
     """
 
-    def __init__(
-        self, make_room: RoomFactory, feed: LiveFeed, heads: Heads, join_timeout_seconds: float
-    ) -> None:
+    def __init__(self, make_room: RoomFactory, feed: LiveFeed, heads: Heads) -> None:
         self._make_room = make_room
         self._feed = feed
         self._heads = heads
-        self._join_timeout_seconds = join_timeout_seconds
         self._entries: dict[str, _Entry] = {}
         self._closed_by: NotecastError | None = None
 
     async def join(self, name: str) -> Room:
-        """The room, open. Whoever joins also leaves.
+        """The room, open. Whoever joins also leaves. The caller bounds the wait.
 
         Raises:
-            RedisUnavailableError: it could not be opened in time.
+            RedisUnavailableError: Redis did not say where the room stands.
             NotecastError: what `close` was given.
         """
         if self._closed_by is not None:
@@ -55,11 +51,7 @@ class Hub:
         entry = self._entries.get(name) or self._begin(name)
         entry.holders += 1
         try:
-            async with asyncio.timeout(self._join_timeout_seconds):
-                await asyncio.shield(entry.opening)
-        except TimeoutError:
-            self._release(entry)
-            raise RedisUnavailableError("Redis did not confirm the subscription in time") from None
+            await asyncio.shield(entry.opening)
         except BaseException:
             self._release(entry)
             raise

@@ -18,11 +18,13 @@ class Relay:
     Args:
         hub: where rooms are joined.
         heads: says where rooms stand.
+        join_timeout_seconds: bound on joining the rooms of a stream.
     """
 
-    def __init__(self, hub: Hub, heads: Heads) -> None:
+    def __init__(self, hub: Hub, heads: Heads, join_timeout_seconds: float) -> None:
         self._hub = hub
         self._heads = heads
+        self._join_timeout_seconds = join_timeout_seconds
 
     async def run(
         self,
@@ -43,7 +45,7 @@ class Relay:
         outlet = GrpcioOutlet()
         subscription = Subscription(self._hub, self._heads, outlet)
         try:
-            await subscription.open(wanted)
+            await subscription.open(wanted, self._join_timeout_seconds)
             await context.send_initial_metadata(())
             await outlet.run(send)
         finally:

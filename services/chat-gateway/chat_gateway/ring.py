@@ -69,6 +69,16 @@ class Ring:
             self._bytes -= len(self._frames.popleft())
         self._runs.clear()
 
+    def truncate(self, newest: int) -> None:
+        """Lets go of what is behind a sequence, which becomes the newest."""
+        if newest < self.oldest:
+            self.skip_to(newest)
+            return
+        while self._newest > newest:
+            self._bytes -= len(self._frames.pop())
+            self._newest -= 1
+        self._runs.clear()
+
     def skip_to(self, newest: int) -> None:
         """Lets go of all frames; the next one appended will be `newest + 1`."""
         self._frames.clear()

@@ -2,19 +2,26 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import structlog
 
 from chat_gateway.announcement import Announcement
+from chat_gateway.epochs import surviving_sequence
 from chat_gateway.fan_out import FanOut
 from chat_gateway.frames import note_frame
-from chat_gateway.heads import Head
+from chat_gateway.heads import Head, Heads
 from chat_gateway.history import History, ReplayPart
+from chat_gateway.ring import Run
 from chat_gateway.room_log import RoomLog, Stretch
 from notecast_runtime.backoff import Backoff
-from notecast_runtime.errors import HistoryUnavailableError, NotecastError
+from notecast_runtime.errors import (
+    HistoryUnavailableError,
+    NotecastError,
+    RedisUnavailableError,
+)
+from notecast_runtime.tasks import going_on
 
 _log = structlog.get_logger(__name__)
 
@@ -31,8 +38,8 @@ class RoomLimits(NamedTuple):
 class PastPage(NamedTuple):
     """Notes read from history for those who are behind the ring."""
 
-    bodies: list[bytes]
-    """Runs of frames, in order."""
+    runs: Sequence[Run]
+    """In order; the last one leads to `next_sequence`."""
 
     first_remaining: int
     """The first sequence behind the one asked for that retention has left."""
@@ -47,8 +54,8 @@ class RoomReader(Protocol):
     def deliver(self) -> None:
         """Takes what is new."""
 
-    def restart(self, head: Head) -> None:
-        """Learns that the log has begun anew, in a later epoch."""
+    def enter_epoch(self, head: Head, survived: int) -> None:
+        """Learns that behind a sequence the log is another one, of a later epoch."""
 
     def end(self, error: NotecastError) -> None:
         """Ends the stream that reads."""
@@ -60,19 +67,24 @@ class Room:
     Args:
         name: the room's name.
         history: where notes come from that were not heard.
+        heads: says how epochs ended.
         fan_out: told when there is something to deliver.
         limits: bounds on memory.
     """
 
-    def __init__(self, name: str, history: History, fan_out: FanOut, limits: RoomLimits) -> None:
+    def __init__(
+        self, name: str, history: History, heads: Heads, fan_out: FanOut, limits: RoomLimits
+    ) -> None:
         self.name = name
         self.readers: set[RoomReader] = set()
         self._history = history
+        self._heads = heads
         self._fan_out = fan_out
         self._limits = limits
         self._log: RoomLog | None = None
         self._early: deque[Announcement] = deque(maxlen=limits.ring_notes)
         self._repair: asyncio.Task[None] | None = None
+        self._entering: asyncio.Task[None] | None = None
         self._past: dict[int, asyncio.Task[PastPage]] = {}
 
     @property
@@ -90,8 +102,7 @@ class Room:
             max_bytes=self._limits.ring_bytes,
             run_bytes=self._limits.run_bytes,
         )
-        while self._early:
-            self.hear(self._early.popleft())
+        self._hear_early()
 
     def hear(self, announcement: Announcement) -> None:
         """Takes a live note, in whatever order it comes."""
@@ -103,7 +114,8 @@ class Room:
             log.hear(sequence, note_frame(epoch, sequence, note))
             self._look_after()
         elif announcement.epoch > log.epoch:
-            self.restart(Head(announcement.epoch, announcement.sequence))
+            self._early.append(announcement)
+            self._enter_later_epoch()
 
     def hear_head(self, head: Head) -> None:
         """Learns from Redis where the log stands: a note that was not heard shows itself."""
@@ -111,16 +123,12 @@ class Room:
             self.log.hear_head(head.sequence)
             self._look_after()
         elif head.epoch > self.log.epoch:
-            self.restart(head)
+            self._enter_later_epoch()
 
-    def restart(self, head: Head) -> None:
-        """Lets go of the old epoch's notes: the log has begun anew."""
-        _log.warning("epoch_changed", old=self.log.epoch, new=head.epoch)
-        self._cancel_reads()
-        self.open(head)
-        for reader in tuple(self.readers):
-            reader.restart(head)
-        self._fan_out.mark(self)
+    async def reach(self, epoch: int) -> None:
+        """Returns when the log is in this epoch, or a later one."""
+        while self.log.epoch < epoch:
+            await asyncio.shield(self._enter_later_epoch())
 
     def deliver(self) -> None:
         """Has every reader take what is new."""
@@ -145,6 +153,8 @@ class Room:
     def close(self) -> None:
         """Ends what the room has under way."""
         self._cancel_reads()
+        if self._entering is not None:
+            self._entering.cancel()
 
     def _cancel_reads(self) -> None:
         for task in (*self._past.values(), self._repair):
@@ -152,6 +162,37 @@ class Room:
                 task.cancel()
         self._past = {}
         self._repair = None
+
+    def _enter_later_epoch(self) -> asyncio.Task[None]:
+        """Finds out what the later epoch has left of this one, and goes on in it."""
+        if self._entering is None or self._entering.done():
+            self._entering = asyncio.create_task(self._enter())
+        return self._entering
+
+    async def _enter(self) -> None:
+        backoff = Backoff()
+        while going_on():
+            try:
+                head, ends = await self._heads.past(self.name)
+                break
+            except RedisUnavailableError as error:
+                _log.warning("epoch_waits", error=str(error))
+                await asyncio.sleep(backoff.next_delay())
+        log = self.log
+        survived = surviving_sequence(log.epoch, log.newest, head.epoch, ends) or 0
+        _log.warning("epoch_entered", old=log.epoch, new=head.epoch, lost=log.newest - survived)
+        self._cancel_reads()
+        log.enter_epoch(head.epoch, survived)
+        for reader in tuple(self.readers):
+            reader.enter_epoch(head, survived)
+        self.hear_head(head)
+        self._hear_early()
+
+    def _hear_early(self) -> None:
+        early = tuple(self._early)
+        self._early.clear()
+        for announcement in early:
+            self.hear(announcement)
 
     def _look_after(self) -> None:
         """Delivers what can be, and fetches what is missing."""
@@ -191,21 +232,24 @@ class Room:
             frames += _frames(part)
             size += sum(len(note.note) for note in part.notes)
             if size > self._limits.ring_bytes and frames[-1][0] < stretch.through:
-                return PastPage(self._join(frames), first_remaining, frames[-1][0] + 1)
+                return self._page(frames, first_remaining, frames[-1][0] + 1)
         log.extend_back(stretch, frames)
-        return PastPage(self._join(frames), first_remaining, stretch.through + 1)
+        return self._page(frames, first_remaining, stretch.through + 1)
 
-    def _join(self, frames: Iterable[tuple[int, bytes]]) -> list[bytes]:
-        bodies: list[bytes] = []
-        run: list[bytes] = []
+    def _page(
+        self, frames: Iterable[tuple[int, bytes]], first_remaining: int, next_sequence: int
+    ) -> PastPage:
+        runs: list[Run] = []
+        taken: list[bytes] = []
         size = 0
-        for _, frame in frames:
-            if run and size + len(frame) > self._limits.run_bytes:
-                bodies.append(b"".join(run))
-                run, size = [], 0
-            run.append(frame)
+        for sequence, frame in frames:
+            if taken and size + len(frame) > self._limits.run_bytes:
+                runs.append(Run(b"".join(taken), sequence))
+                taken, size = [], 0
+            taken.append(frame)
             size += len(frame)
-        return [*bodies, b"".join(run)] if run else bodies
+        runs.append(Run(b"".join(taken), next_sequence))
+        return PastPage(runs, first_remaining, next_sequence)
 
 
 def _frames(part: ReplayPart) -> list[tuple[int, bytes]]:

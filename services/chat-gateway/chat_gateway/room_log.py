@@ -82,6 +82,19 @@ class RoomLog:
         """Learns that the log reaches to this sequence, from Redis."""
         self._heard = max(self._heard, sequence)
 
+    def enter_epoch(self, epoch: int, survived: int) -> None:
+        """Goes on in a new epoch with what the log still holds.
+
+        Args:
+            epoch: the new one.
+            survived: the last sequence that it has in common with the old one, at most
+                `newest`.
+        """
+        self.epoch = epoch
+        self._ring.truncate(survived)
+        self._parked.clear()
+        self._heard = survived
+
     def fill(self, stretch: Stretch, frames: Iterable[tuple[int, bytes]]) -> None:
         """Takes what was read of a missing stretch.
 

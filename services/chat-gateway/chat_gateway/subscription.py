@@ -11,12 +11,17 @@ from chat_gateway.frames import caught_up_frame, discontinuity_frame
 from chat_gateway.heads import Head, Heads
 from chat_gateway.hub import Hub
 from chat_gateway.outlet import Outlet
-from chat_gateway.room import PastPage, Room
+from chat_gateway.ring import Run
+from chat_gateway.room import Room
 from notecast.v1.chat_pb2 import RoomSubscription
 from notecast.v1.event_pb2 import Discontinuity
 from notecast.v1.note_pb2 import Cursor
 from notecast_runtime.backoff import Backoff
-from notecast_runtime.errors import HistoryUnavailableError, NotecastError
+from notecast_runtime.errors import (
+    HistoryUnavailableError,
+    NotecastError,
+    RedisUnavailableError,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -38,9 +43,10 @@ class RoomCursor:
         self.room = room
         self._outlet = outlet
         self._epoch = room.log.epoch
-        self._next_sequence, self._resumes = start
+        self._next_sequence = start.next_sequence
+        self._resumes = start.resumes
         self._caught_up_at: int | None = caught_up_at
-        self._page: deque[bytes] = deque()
+        self._page: deque[Run] = deque()
         self._fetch: asyncio.Task[None] | None = None
 
     def deliver(self) -> None:
@@ -53,25 +59,31 @@ class RoomCursor:
             if run is None:
                 self._fetch = asyncio.create_task(self._fetch_page())
                 return
-            if run.body and not self._outlet.write(run.body):
+            if not self._write(run):
                 return
-            self._next_sequence = run.next_sequence
-            self._resumes = True
         self._announce_caught_up()
 
-    def restart(self, head: Head) -> None:
-        """As RoomReader.restart: tells the client, and goes on with the new epoch's first."""
+    def tell_break(
+        self, reason: Discontinuity.Reason.ValueType, after: Cursor, resumes_at: int
+    ) -> None:
+        """Tells the client, before anything else, that the log goes on elsewhere.
+
+        Args:
+            reason: why.
+            after: where the client stood.
+            resumes_at: the sequence from which the log is whole.
+        """
+        place = Cursor(epoch=self._epoch, sequence=resumes_at)
+        frame = discontinuity_frame(self.room.name, reason, after, place)
+        self._page.append(Run(frame, resumes_at))
+
+    def enter_epoch(self, head: Head, survived: int) -> None:
+        """As RoomReader.enter_epoch: a client that was shown what is gone is told so."""
         self.close()
-        self._page.append(
-            discontinuity_frame(
-                self.room.name,
-                Discontinuity.REASON_EPOCH,
-                Cursor(epoch=self._epoch, sequence=self._next_sequence - 1),
-                Cursor(epoch=head.epoch, sequence=1),
-            )
-        )
+        after = Cursor(epoch=self._epoch, sequence=self._next_sequence - 1)
         self._epoch = head.epoch
-        self._next_sequence = 1
+        if after.sequence > survived:
+            self.tell_break(Discontinuity.REASON_EPOCH, after, survived + 1)
         if self._caught_up_at is not None:
             self._caught_up_at = head.sequence
 
@@ -80,7 +92,7 @@ class RoomCursor:
         self._outlet.end(error)
 
     def close(self) -> None:
-        """Ends what is under way, and drops what was fetched."""
+        """Ends what is under way, and drops what was fetched and not written."""
         if self._fetch is not None:
             self._fetch.cancel()
             self._fetch = None
@@ -88,9 +100,17 @@ class RoomCursor:
 
     def _write_page(self) -> bool:
         while self._page:
-            if not self._outlet.write(self._page[0]):
+            if not self._write(self._page[0]):
                 return False
             self._page.popleft()
+        return True
+
+    def _write(self, run: Run) -> bool:
+        # Of a run whose notes are all gone only its end counts.
+        if run.body and not self._outlet.write(run.body):
+            return False
+        self._next_sequence = run.next_sequence
+        self._resumes = True
         return True
 
     def _announce_caught_up(self) -> None:
@@ -110,23 +130,12 @@ class RoomCursor:
                 await asyncio.sleep(backoff.next_delay())
             else:
                 break
-        self._take(page)
+        if page.first_remaining > self._next_sequence and self._resumes:
+            after = Cursor(epoch=self._epoch, sequence=self._next_sequence - 1)
+            self.tell_break(Discontinuity.REASON_RETENTION, after, page.first_remaining)
+        self._page.extend(page.runs)
         self._fetch = None
         self.deliver()
-
-    def _take(self, page: PastPage) -> None:
-        if page.first_remaining > self._next_sequence and self._resumes:
-            self._page.append(
-                discontinuity_frame(
-                    self.room.name,
-                    Discontinuity.REASON_RETENTION,
-                    Cursor(epoch=self._epoch, sequence=self._next_sequence - 1),
-                    Cursor(epoch=self._epoch, sequence=page.first_remaining),
-                )
-            )
-        self._page.extend(page.bodies)
-        self._next_sequence = page.next_sequence
-        self._resumes = True
 
 
 class Subscription:
@@ -146,25 +155,25 @@ class Subscription:
         self._cursors: list[RoomCursor] = []
         outlet.on_writable(self._deliver)
 
-    async def open(self, wanted: Sequence[RoomSubscription]) -> None:
+    async def open(self, wanted: Sequence[RoomSubscription], timeout_seconds: float) -> None:
         """Joins the rooms, and begins to deliver.
 
         Args:
             wanted: validated.
+            timeout_seconds: bound on the wait.
 
         Raises:
             InvalidRequestError: a cursor is one that its room has not reached.
             RedisUnavailableError: Redis did not answer in time.
         """
         try:
-            async with asyncio.TaskGroup() as joining:
-                for each in wanted:
-                    joining.create_task(self._join(each.room))
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from group
-        heads = await self._heads.read(self._rooms)
-        for index, each in enumerate(wanted):
-            self._begin(each, f"subscriptions[{index}]", heads[each.room])
+            async with asyncio.timeout(timeout_seconds):
+                await self._join_all(wanted)
+                heads = await self._read_heads()
+                for index, each in enumerate(wanted):
+                    await self._begin(each, f"subscriptions[{index}]", heads[each.room])
+        except TimeoutError:
+            raise RedisUnavailableError("Redis did not answer in time") from None
         self._deliver()
 
     def close(self) -> None:
@@ -177,15 +186,34 @@ class Subscription:
         self._cursors = []
         self._rooms = {}
 
+    async def _join_all(self, wanted: Sequence[RoomSubscription]) -> None:
+        try:
+            async with asyncio.TaskGroup() as joining:
+                for each in wanted:
+                    joining.create_task(self._join(each.room))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+
     async def _join(self, name: str) -> None:
         self._rooms[name] = await self._hub.join(name)
 
-    def _begin(self, wanted: RoomSubscription, field: str, head: Head) -> None:
+    async def _read_heads(self) -> dict[str, Head]:
+        """Where the rooms stand, each in the epoch that its log is in."""
+        while True:
+            heads = await self._heads.read(self._rooms)
+            for name, room in self._rooms.items():
+                await room.reach(heads[name].epoch)
+            if all(heads[name].epoch == room.log.epoch for name, room in self._rooms.items()):
+                return heads
+
+    async def _begin(self, wanted: RoomSubscription, field: str, head: Head) -> None:
         room = self._rooms[wanted.room]
-        if head.epoch > room.log.epoch:
-            room.hear_head(head)
-        start = resolve_start(wanted, field, head)
+        earlier = wanted.HasField("after") and wanted.after.epoch < head.epoch
+        ends = (await self._heads.past(room.name)).ends if earlier else ()
+        start = resolve_start(wanted, field, head, ends)
         cursor = RoomCursor(room, self._outlet, start, caught_up_at=head.sequence)
+        if start.broken:
+            cursor.tell_break(Discontinuity.REASON_EPOCH, wanted.after, start.next_sequence)
         room.readers.add(cursor)
         self._cursors.append(cursor)
 

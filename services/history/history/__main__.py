@@ -17,6 +17,7 @@ from history.room_log import RoomLog
 from history.service import SERVICE, HistoryServicer
 from history.settings import HistorySettings
 from notecast.v1 import history_pb2_grpc
+from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.health import Health
 from notecast_runtime.logs import configure_logs
 from notecast_runtime.redis_client import Redis, connect
@@ -38,8 +39,9 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
     within the grace, and closes its connections.
     """
     async with AsyncExitStack() as stack:
-        reading = await _connected(stack, settings, _READING_CONNECTIONS)
-        writing = await _connected(stack, settings, _WRITING_CONNECTIONS)
+        guard = EpochGuard()
+        reading = await _connected(stack, settings, guard, _READING_CONNECTIONS)
+        writing = await _connected(stack, settings, guard, _WRITING_CONNECTIONS)
         health = Health([SERVICE], [REDIS, PERSISTING])
         worker = _worker(settings, writing, health)
         log, tail = RoomLog(reading), OutboxTail(reading)
@@ -66,8 +68,10 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
             _log.info("stopped")
 
 
-async def _connected(stack: AsyncExitStack, settings: HistorySettings, connections: int) -> Redis:
-    redis = connect(settings.redis_url, settings.redis_timeout_seconds, connections)
+async def _connected(
+    stack: AsyncExitStack, settings: HistorySettings, guard: EpochGuard, connections: int
+) -> Redis:
+    redis = connect(settings.redis_url, guard, settings.redis_timeout_seconds, connections)
     stack.push_async_callback(redis.aclose)
     return redis
 
