@@ -8,12 +8,14 @@ import structlog
 
 from chat_gateway.accept import Acceptor
 from chat_gateway.fan_out import FanOut
+from chat_gateway.gap_reader import GapReader
 from chat_gateway.handlers import SERVICES, add_services
 from chat_gateway.head_check import CONDITIONS, HeadCheck
 from chat_gateway.heads import Heads
 from chat_gateway.history_grpc import GrpcHistory
 from chat_gateway.hub import Hub
 from chat_gateway.live_feed_redis import RedisLiveFeed
+from chat_gateway.outbox_range import OutboxRange
 from chat_gateway.relay import Relay
 from chat_gateway.room import Room
 from chat_gateway.send import Sender
@@ -48,9 +50,10 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
     fan_out = FanOut()
     feed = RedisLiveFeed(redis)
     heads = Heads(redis)
+    gaps = GapReader(OutboxRange(redis), history)
 
     def make_room(name: str) -> Room:
-        return Room(name, history, heads, fan_out, settings.room_limits())
+        return Room(name, history, gaps, heads, fan_out, settings.room_limits())
 
     hub = Hub(make_room, feed, heads)
     check = HeadCheck(hub, heads, feed, health)

@@ -1,8 +1,9 @@
 -- Says where rooms of one partition stand.
 --
--- KEYS: epoch, heads
+-- KEYS: epoch, heads, outbox
 -- ARGV: the rooms
--- Returns the epoch, and behind it each room's newest sequence, 0 where it has no note.
+-- Returns the epoch, the newest outbox id, and behind them each room's newest sequence, 0
+-- where it has no note.
 -- A partition without an epoch gets one: a cursor must be in one.
 local epoch = tonumber(redis.call('GET', KEYS[1]))
 if not epoch then
@@ -10,8 +11,9 @@ if not epoch then
   epoch = now[1] * 1000 + math.floor(now[2] / 1000)
   redis.call('SET', KEYS[1], string.format('%d', epoch))
 end
-local answer = {epoch}
+local newest = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1]
+local answer = {epoch, newest and newest[1] or '0-0'}
 for index, head in ipairs(redis.call('HMGET', KEYS[2], unpack(ARGV))) do
-  answer[index + 1] = tonumber(head) or 0
+  answer[index + 2] = tonumber(head) or 0
 end
 return answer

@@ -12,8 +12,10 @@ from notecast_runtime.keyspace import (
     epoch_key,
     epochs_key,
     heads_key,
+    outbox_key,
     partition_of,
 )
+from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
 
 _SCRIPT = resources.files(__package__).joinpath("heads.lua").read_text()
@@ -30,6 +32,9 @@ class Head(NamedTuple):
     epoch: int
     sequence: int
     """Of the newest note; 0 where there is none."""
+
+    outbox_id: OutboxId = OutboxId(0, 0)
+    """An id that every note accepted from then on comes behind in the outbox."""
 
 
 class Past(NamedTuple):
@@ -69,13 +74,14 @@ class Heads:
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for partition, names in calls:
-                    pipeline.eval(_SCRIPT, 2, epoch_key(partition), heads_key(partition), *names)
+                    keys = (epoch_key(partition), heads_key(partition), outbox_key(partition))
+                    pipeline.eval(_SCRIPT, len(keys), *keys, *names)
                 answers = await pipeline.execute()
         except (*REDIS_AWAY, RedisError) as error:
             raise RedisUnavailableError(f"Redis does not say where rooms stand: {error}") from error
         return {
-            room: Head(epoch, sequence)
-            for (_, names), (epoch, *sequences) in zip(calls, answers, strict=True)
+            room: Head(epoch, sequence, OutboxId.parse(outbox_id))
+            for (_, names), (epoch, outbox_id, *sequences) in zip(calls, answers, strict=True)
             for room, sequence in zip(names, sequences, strict=True)
         }
 

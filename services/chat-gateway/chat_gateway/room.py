@@ -11,16 +11,18 @@ from chat_gateway.announcement import Announcement
 from chat_gateway.epochs import surviving_sequence
 from chat_gateway.fan_out import FanOut
 from chat_gateway.frames import note_frame
+from chat_gateway.gap_reader import GapReader
 from chat_gateway.heads import Head, Heads
 from chat_gateway.history import History, ReplayPart
 from chat_gateway.ring import Run
 from chat_gateway.room_log import RoomLog, Stretch
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.errors import (
-    HistoryUnavailableError,
     NotecastError,
     RedisUnavailableError,
+    UnavailableError,
 )
+from notecast_runtime.outbox import OutboxId
 from notecast_runtime.tasks import going_on
 
 _log = structlog.get_logger(__name__)
@@ -66,22 +68,31 @@ class Room:
 
     Args:
         name: the room's name.
-        history: where notes come from that were not heard.
+        history: where notes come from that are older than the ring.
+        gaps: where notes come from that were not heard.
         heads: says how epochs ended.
         fan_out: told when there is something to deliver.
         limits: bounds on memory.
     """
 
     def __init__(
-        self, name: str, history: History, heads: Heads, fan_out: FanOut, limits: RoomLimits
+        self,
+        name: str,
+        history: History,
+        gaps: GapReader,
+        heads: Heads,
+        fan_out: FanOut,
+        limits: RoomLimits,
     ) -> None:
         self.name = name
         self.readers: set[RoomReader] = set()
         self._history = history
+        self._gaps = gaps
         self._heads = heads
         self._fan_out = fan_out
         self._limits = limits
         self._log: RoomLog | None = None
+        self._behind = OutboxId(0, 0)  # all that the log has yet to get is behind this id
         self._early: deque[Announcement] = deque(maxlen=limits.ring_notes)
         self._repair: asyncio.Task[None] | None = None
         self._entering: asyncio.Task[None] | None = None
@@ -102,6 +113,7 @@ class Room:
             max_bytes=self._limits.ring_bytes,
             run_bytes=self._limits.run_bytes,
         )
+        self._behind = head.outbox_id
         self._hear_early()
 
     def hear(self, announcement: Announcement) -> None:
@@ -110,7 +122,9 @@ class Room:
         if log is None:
             self._early.append(announcement)
         elif announcement.epoch == log.epoch:
-            epoch, sequence, _, note = announcement
+            epoch, sequence, outbox_id, note = announcement
+            if sequence == log.newest + 1:
+                self._behind = outbox_id
             log.hear(sequence, note_frame(epoch, sequence, note))
             self._look_after()
         elif announcement.epoch > log.epoch:
@@ -182,6 +196,8 @@ class Room:
         survived = surviving_sequence(log.epoch, log.newest, head.epoch, ends) or 0
         _log.warning("epoch_entered", old=log.epoch, new=head.epoch, lost=log.newest - survived)
         self._cancel_reads()
+        if survived < log.newest:
+            self._behind = OutboxId(0, 0)
         log.enter_epoch(head.epoch, survived)
         for reader in tuple(self.readers):
             reader.enter_epoch(head, survived)
@@ -203,24 +219,20 @@ class Room:
     async def _fill_gaps(self) -> None:
         """Fetches what is missing until nothing is; one request at a time, whoever waits."""
         backoff = Backoff()
-        while stretch := self.log.missing():
+        while gap := self.log.missing():
             try:
-                await self._fill(stretch)
-            except HistoryUnavailableError as error:
+                await self._fill(gap)
+            except UnavailableError as error:
                 _log.warning("repair_waits", error=str(error))
                 await asyncio.sleep(backoff.next_delay())
 
-    async def _fill(self, stretch: Stretch) -> None:
+    async def _fill(self, gap: Stretch) -> None:
         log = self.log
-        after = stretch.after
-        async for part in self._history.replay(self.name, stretch):
-            if part.notes:
-                through = part.notes[-1].sequence
-                log.fill(Stretch(after, through), _frames(part))
-                after = through
-                self._fan_out.mark(self)
-        log.fill(Stretch(after, stretch.through), ())
-        self._fan_out.mark(self)
+        after = gap.after
+        async for part in self._gaps.read(self.name, gap, self._behind):
+            log.fill(Stretch(after, part.through), part.frames)
+            after = part.through
+            self._fan_out.mark(self)
 
     async def _read_past(self, after: int) -> PastPage:
         log = self.log

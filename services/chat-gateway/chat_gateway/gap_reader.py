@@ -1,0 +1,57 @@
+"""Where a gateway finds the notes that it has not heard: the outbox, or else history."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+from chat_gateway.frames import note_frame
+from chat_gateway.history import History
+from chat_gateway.outbox_range import OutboxRange
+from chat_gateway.room_log import Stretch
+from notecast_runtime.outbox import OutboxId
+
+Frames = Sequence[tuple[int, bytes]]
+"""Sequence and frame, in order of sequence."""
+
+
+class GapPart(NamedTuple):
+    """A part of a gap that was read whole."""
+
+    through: int
+    frames: Frames
+
+
+class GapReader:
+    """Reads what is missing in a room.
+
+    The outbox comes first, so that live chat heals while every history replica is down;
+    what has been trimmed there is persisted, and history has it.
+    """
+
+    def __init__(self, outbox: OutboxRange, history: History) -> None:
+        self._outbox = outbox
+        self._history = history
+
+    async def read(self, room: str, gap: Stretch, behind: OutboxId) -> AsyncIterator[GapPart]:
+        """The gap, part by part; a sequence that is in no part is gone from the log.
+
+        Args:
+            room: where something is missing.
+            gap: what is missing.
+            behind: an outbox id before all of it.
+
+        Raises:
+            RedisUnavailableError, HistoryUnavailableError: try again with what remains.
+        """
+        entries = await self._outbox.read(room, gap, behind)
+        if entries is not None:
+            frames = [(e.sequence, note_frame(e.epoch, e.sequence, e.note)) for e in entries]
+            yield GapPart(gap.through, frames)
+            return
+        through = gap.after
+        async for part in self._history.replay(room, gap):
+            if part.notes:
+                through = part.notes[-1].sequence
+                frames = [(n.sequence, note_frame(n.epoch, n.sequence, n.note)) for n in part.notes]
+                yield GapPart(through, frames)
+        if through < gap.through:
+            yield GapPart(gap.through, ())
