@@ -5,23 +5,65 @@ SHELL := bash
 
 PYTHON ?= python3
 BIN := .venv/bin
+ENVOY_CONFIGURATION := deploy/envoy/envoy.yaml
+ADDRESS := localhost:$${NOTECAST_PORT:-8080}
+# No header and no annotations: they would name a package host, or a path of this machine.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+DOCKERFILES := services/chat-gateway/Dockerfile services/history/Dockerfile
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The environment of developers: everything in the lock, and this tree in editable form.
-$(BIN)/.development: requirements/development.txt pyproject.toml tools/make_environment.py
-	@$(PYTHON) tools/make_environment.py development
+# A stamp for each profile: `local` runs the system, `development` also tests and checks it.
+.venv/.%: requirements/%.txt pyproject.toml tools/make_environment.py
+	@$(PYTHON) tools/make_environment.py $*
 
-proto: $(BIN)/.development ## write the stubs of the contracts into proto/gen
-	@$(BIN)/python tools/generate_stubs.py
+run: .venv/.local ## the whole system as local processes, until Ctrl-C
+	@$(BIN)/python -m notecast_local
 
-lint: $(BIN)/.development ## every static check
+up: ## the whole system in containers
+	@docker compose up --build --detach --wait
+	@echo
+	@echo "Notecast runs on $(ADDRESS); the tutorial's client finds it on localhost:$${NOTECAST_TUTORIAL_PORT:-11912}."
+	@echo "  list      grpcurl -plaintext $(ADDRESS) list"
+	@echo "  read      grpcurl -plaintext -d '{\"subscriptions\":[{\"room\":\"lobby\",\"from_start\":true}]}' $(ADDRESS) notecast.v1.ChatService/Subscribe"
+	@echo "  send      grpcurl -plaintext -d '{\"room\":\"lobby\",\"author\":\"ada\",\"text\":\"hello\"}' $(ADDRESS) notecast.v1.ChatService/SendNote"
+	@echo "  replicas  docker compose up --detach --scale chat-gateway=4"
+	@echo "  stop      make down (the notes stay)"
+
+down: ## stop the containers; the notes stay in their volume
+	@docker compose down
+
+test: .venv/.development ## the tests, in a few minutes
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/.development ## the tests that take minutes each
+	@$(BIN)/python -m pytest -m slow
+
+lint: .venv/.development ## every static check
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/python tools/generate_stubs.py --check
+	$(BIN)/hadolint $(DOCKERFILES)
+	$(BIN)/envoy --mode validate --config-path $(ENVOY_CONFIGURATION) --log-level warning
 
-.PHONY: help proto lint
+proto: .venv/.development ## write the stubs of the contracts into proto/gen
+	@$(BIN)/python tools/generate_stubs.py
+
+bench: .venv/.development ## what a gateway delivers for its CPU time (QUICK=1: in half a minute)
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+lock: .venv/.development ## write the locks in requirements anew, with the newest versions
+	@$(LOCK) --output-file requirements/services.txt
+	@$(LOCK) --extra client --extra embedded --extra build --output-file requirements/local.txt
+	@$(LOCK) --all-extras --output-file requirements/development.txt
+
+clean: ## remove the environment and all caches; the notes in .run stay
+	@rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help run up down test test-slow lint proto bench lock clean

@@ -8,6 +8,7 @@ import structlog
 
 from chat_gateway.accept import Acceptor
 from chat_gateway.fan_out import FanOut
+from chat_gateway.feed_probe import FeedProbe
 from chat_gateway.gap_reader import GapReader
 from chat_gateway.handlers import SERVICES, add_services
 from chat_gateway.head_check import CONDITIONS, HeadCheck
@@ -56,6 +57,14 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         return Room(name, history, gaps, heads, fan_out, settings.room_limits())
 
     hub = Hub(make_room, feed, heads)
+    probe = FeedProbe(redis, feed)
+
+    def hear(channel: str, payload: bytes) -> None:
+        if channel == probe.channel:
+            probe.hear(payload)
+        else:
+            hub.hear(channel, payload)
+
     check = HeadCheck(hub, heads, feed, health)
     acceptor = Acceptor(redis, settings.idempotency_window_seconds)
     sender = Sender(acceptor, limits)
@@ -72,8 +81,9 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         async with asyncio.TaskGroup() as tasks:
             parts = [
                 tasks.create_task(acceptor.run()),
-                tasks.create_task(feed.run(hub.hear, check.poke)),
+                tasks.create_task(feed.run(hear, check.poke)),
                 tasks.create_task(check.run()),
+                tasks.create_task(probe.run()),
             ]
             await health.start()
             await server.start()

@@ -28,3 +28,6 @@ class LiveFeed(Protocol):
 
     def unsubscribe(self, channel: str) -> None:
         """Asks that the channel be heard no more; what is under way may still come."""
+
+    def replace(self) -> None:
+        """Gives up the connection for a new one: it was found not to hear what it should."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from chat_gateway.live_feed import OnChange, OnMessage
 from notecast_runtime.backoff import Backoff
@@ -47,6 +48,7 @@ class RedisLiveFeed:
         self._unconfirmed: Counter[str] = Counter()
         self._heard: set[str] = set()
         self._complete = False
+        self._given_up = False
 
     @property
     def complete(self) -> bool:
@@ -68,6 +70,11 @@ class RedisLiveFeed:
         self._wanted.discard(channel)
         if waiting := self._waiting.pop(channel, None):
             waiting.cancel()
+        self._changed.set()
+
+    def replace(self) -> None:
+        """As LiveFeed.replace."""
+        self._given_up = True
         self._changed.set()
 
     async def run(self, on_message: OnMessage, on_change: OnChange) -> None:
@@ -113,6 +120,8 @@ class RedisLiveFeed:
         """Asks for what is wanted as that changes, and pings."""
         while going_on():
             self._changed.clear()
+            if self._given_up:
+                raise RedisConnectionError("the connection was given up")
             dropped = self._requested - self._wanted
             added = self._wanted - self._requested
             self._requested -= dropped
@@ -134,6 +143,8 @@ class RedisLiveFeed:
             message = await connection.read_response(
                 disable_decoding=True, timeout=_SILENCE_SECONDS
             )
+            if message is None:  # how redis-py says that the time is over
+                raise TimeoutError(f"nothing for {_SILENCE_SECONDS:g} s, no pong either")
             match message:
                 case [b"message", channel, payload]:
                     on_message(channel.decode(), payload)

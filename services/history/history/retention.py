@@ -1,6 +1,7 @@
 """Retention by age: removes notes that have grown too old. By count, it is part of persisting."""
 
 import asyncio
+from itertools import cycle
 from typing import Any
 
 import structlog
@@ -9,6 +10,7 @@ from history.scripts import LuaScript, ScriptCall
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.keyspace import PARTITIONS, heads_key, log_key
 from notecast_runtime.redis_client import REDIS_AWAY, Redis
+from notecast_runtime.tasks import going_on
 
 _ROOMS_PER_STEP = 100
 _NOTES_PER_STEP = 128
@@ -35,18 +37,19 @@ class AgeRetention:
     async def run(self) -> None:
         """Sweeps until cancelled; what fails is tried again in the next walk."""
         backoff = Backoff()
-        while True:
-            for partition in range(PARTITIONS):
-                try:
-                    await self.sweep(partition)
-                    backoff.reset()
-                except REDIS_AWAY as error:
-                    _log.warning("redis_away", error=str(error))
-                    await asyncio.sleep(backoff.next_delay())
-                except Exception:
-                    _log.exception("retention_failed", partition=partition)
-                    await asyncio.sleep(backoff.next_delay())
-                await asyncio.sleep(self._pause_seconds)
+        for partition in cycle(range(PARTITIONS)):
+            if not going_on():
+                return
+            try:
+                await self.sweep(partition)
+                backoff.reset()
+            except REDIS_AWAY as error:
+                _log.warning("redis_away", error=str(error))
+                await asyncio.sleep(backoff.next_delay())
+            except Exception:
+                _log.exception("retention_failed", partition=partition)
+                await asyncio.sleep(backoff.next_delay())
+            await asyncio.sleep(self._pause_seconds)
 
     async def sweep(self, partition: int) -> None:
         """Removes the old notes of a partition's rooms, in bounded steps.

@@ -1,0 +1,43 @@
+"""Envoy's configuration for local processes: the one of the containers, with other addresses."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from notecast_local.ports import HOST, StackPorts
+
+CONFIGURATION = Path(__file__).resolve().parents[2] / "envoy" / "envoy.yaml"
+"""The configuration that the containers use as it is."""
+
+
+def render(text: str, ports: StackPorts) -> str:
+    """Puts local addresses into a configuration and changes nothing else.
+
+    Args:
+        text: the YAML of CONFIGURATION.
+        ports: where Envoy listens, and where the gateways do.
+
+    Returns:
+        The YAML to start Envoy with.
+    """
+    configuration: Any = yaml.safe_load(text)
+    (listener,) = configuration["static_resources"]["listeners"]
+    (tutorial,) = listener["additional_addresses"]
+    (cluster,) = configuration["static_resources"]["clusters"]
+    (endpoints,) = cluster["load_assignment"]["endpoints"]
+    configuration["admin"]["address"] = _address(ports.envoy_admin)
+    listener["address"] = _address(ports.clients)
+    tutorial["address"] = _address(ports.tutorial)
+    endpoints["lb_endpoints"] = _endpoints(ports.gateways)
+    rendered: str = yaml.safe_dump(configuration, sort_keys=False)
+    return rendered
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": HOST, "port_value": port}}
+
+
+def _endpoints(ports: Sequence[int]) -> list[dict[str, Any]]:
+    return [{"endpoint": {"address": _address(port)}} for port in ports]

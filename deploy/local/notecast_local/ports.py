@@ -1,0 +1,90 @@
+"""The ports of the stack: two that clients know, the others wherever there is room."""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from notecast_local.errors import PortTakenError
+from notecast_local.settings import LocalSettings
+
+HOST = "127.0.0.1"
+
+_FIRST_GATEWAY_PORT = 50051
+_HIGHEST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class StackPorts:
+    """Who listens where on HOST."""
+
+    clients: int
+    tutorial: int
+    envoy_admin: int
+    valkey: int
+    history: int
+    gateways: tuple[int, ...]
+
+
+def choose_ports(settings: LocalSettings) -> StackPorts:
+    """Checks the ports that are given and chooses the others among the free ones.
+
+    All are held until all are chosen, so that no two are the same. The gateways' own begin
+    at 50051, for a client that goes direct finds them there again.
+
+    Raises:
+        PortTakenError: one that is given can't be listened on.
+    """
+    with ExitStack() as held:
+        for port, purpose, variable in (
+            (settings.port, "for clients", "NOTECAST_LOCAL_PORT"),
+            (settings.tutorial_port, "for clients of the tutorial", "NOTECAST_LOCAL_TUTORIAL_PORT"),
+        ):
+            try:
+                held.enter_context(_listening_on(port))
+            except OSError as error:
+                fault = (
+                    "another program listens there"
+                    if error.errno == errno.EADDRINUSE
+                    else os.strerror(error.errno or 0)
+                )
+                raise PortTakenError(port, purpose, variable, fault) from None
+        gateways = _free_from(_FIRST_GATEWAY_PORT, held)
+        return StackPorts(
+            clients=settings.port,
+            tutorial=settings.tutorial_port,
+            gateways=tuple(next(gateways) for _ in range(settings.gateways)),
+            envoy_admin=_any_free(held),
+            valkey=_any_free(held),
+            history=_any_free(held),
+        )
+
+
+def _listening_on(port: int) -> socket.socket:
+    """Listens on a port (0: any); OSError where that can't be had."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        # A port is free though connections of the stack before linger on it (TIME_WAIT).
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(1)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _any_free(held: ExitStack) -> int:
+    port: int = held.enter_context(_listening_on(0)).getsockname()[1]
+    return port
+
+
+def _free_from(first: int, held: ExitStack) -> Iterator[int]:
+    for port in range(first, _HIGHEST_PORT + 1):
+        try:
+            held.enter_context(_listening_on(port))
+        except OSError:
+            continue
+        yield port

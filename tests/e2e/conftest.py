@@ -1,0 +1,46 @@
+"""Fixtures of whole systems, and a loud word where containers could not be had."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.local_stack import LocalStack
+from tests.support.tutorial_client import generate_stubs
+
+# The helper container that cleans up after testcontainers is one more image to pull; the
+# fixtures clean up themselves.
+os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A local stack that the tests of a module share; each uses rooms of its own."""
+    with LocalStack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def tutorial_stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stubs that were generated from the tutorial's own proto file."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    generate_stubs(folder)
+    return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says once more, where it is seen, that container tests did not run."""
+    skipped = [
+        report
+        for report in terminalreporter.stats.get("skipped", [])
+        if "containers" in report.keywords
+    ]
+    if skipped:
+        terminalreporter.write_line("")
+        terminalreporter.write_line(
+            f"CONTAINER TESTS DID NOT RUN ({len(skipped)} of them): no Docker engine with"
+            " compose answers. Start one and run them again.",
+            red=True,
+            bold=True,
+        )

@@ -1,0 +1,70 @@
+"""The programs of the local stack without their supervisor, so that one may be missing."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from notecast_local.child import Child
+from notecast_local.envoy import CONFIGURATION, render
+from notecast_local.folder import data_folder
+from notecast_local.ports import StackPorts, choose_ports
+from notecast_local.settings import LocalSettings
+from notecast_local.stack import stages_of
+from tests.support.ports import free_port
+from tests.support.reading_client import ReadingClient
+from tests.support.sending import send_all
+from tests.support.waiting import eventually
+
+
+@asynccontextmanager
+async def running(folder: Path, ports: StackPorts) -> AsyncIterator[dict[str, Child]]:
+    """All programs, ready, by name."""
+    children: dict[str, Child] = {}
+    with data_folder(folder):
+        (folder / "envoy.yaml").write_text(render(CONFIGURATION.read_text(), ports))
+        try:
+            for stage in stages_of(ports, folder, os.environ):
+                for program in stage:
+                    children[program.name] = await Child.start(program, folder / "log")
+                for program in stage:
+                    await eventually(program.is_ready, f"{program.name} is ready", 30)
+            yield children
+        finally:
+            for child in children.values():
+                child.kill()
+                await child.exited
+
+
+async def test_a_killed_gateway_costs_its_clients_only_a_reconnect(tmp_path: Path) -> None:
+    settings = LocalSettings(port=free_port(), tutorial_port=free_port())
+    ports = choose_ports(settings)
+    target = f"127.0.0.1:{ports.clients}"
+    readers = [ReadingClient(target, "room") for _ in range(12)]
+    async with running(tmp_path, ports) as children, AsyncExitStack() as open_readers:
+        for reader in readers:
+            await open_readers.enter_async_context(reader)
+        before = await send_all([target], "room", texts("before", 200))
+        children["chat-gateway-1"].kill()
+        during = await send_all([target], "room", texts("during", 200))
+        after = await send_all([target], "room", texts("after", 200))
+        acknowledged = before | during | after
+        newest = max(acknowledged.values())
+        await asyncio.gather(*(reader.holds(newest) for reader in readers))
+    assert len(before) == 200
+    # What was on its way when the gateway died may have failed; soon nothing does.
+    assert len(after) == 200
+    for reader in readers:
+        assert reader.sequences == list(range(1, newest + 1))
+        assert reader.discontinuities == []
+        assert (
+            acknowledged.items() <= dict(zip(reader.texts, reader.sequences, strict=True)).items()
+        )
+    # Streams were spread over both gateways, and those of one broke, once each.
+    broken = [reader.reconnects for reader in readers if reader.reconnects]
+    assert 0 < len(broken) < len(readers)
+
+
+def texts(word: str, count: int) -> Sequence[str]:
+    return [f"{word} {number}" for number in range(count)]

@@ -1,0 +1,147 @@
+"""The local stack as a user starts it: `python -m notecast_local`, in a process of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.ports import free_port
+from tests.support.processes import ProcessId, children_of
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+
+
+class LocalStack:
+    """Starts on entering and ends on leaving; the data stay while it is stopped in between.
+
+    Args:
+        folder: for what it says.
+        data: for its data, if these are to be elsewhere.
+        environment: settings, beside those of this process.
+
+    Attributes:
+        port: for clients.
+        tutorial_port: for clients of the tutorial.
+        data: the folder of its data.
+    """
+
+    def __init__(self, folder: Path, data: Path | None = None, **environment: str) -> None:
+        self.port = free_port()
+        self.tutorial_port = free_port()
+        self.data = data or folder / "run"
+        self._folder = folder
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def target(self) -> str:
+        """Envoy's address."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def output(self) -> str:
+        """What it has said so far."""
+        return (self._folder / "output").read_text()
+
+    @property
+    def gateways(self) -> list[str]:
+        """The gateways' own addresses, as it names them."""
+        line = re.search(r"^  gateways +(.*?) \(", self.output, re.MULTILINE)
+        assert line is not None
+        return line[1].split(", ")
+
+    @property
+    def children(self) -> list[ProcessId]:
+        """The processes that it runs."""
+        assert self._process is not None
+        return children_of(self._process.pid)
+
+    def start(self) -> None:
+        """Starts it, and returns when it says how to chat."""
+        self._spawn()
+        self.wait_to_say("Ctrl-C stops everything")
+
+    def start_in_vain(self) -> int:
+        """Starts it, and returns its exit code when it has ended."""
+        self._spawn()
+        assert self._process is not None
+        return self._process.wait(timeout=_START_SECONDS)
+
+    def wait(self) -> int:
+        """Returns its exit code once it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(timeout=_STOP_SECONDS)
+
+    def wait_to_say(self, words: str) -> None:
+        """Returns once it has said that."""
+        deadline = time.monotonic() + _START_SECONDS
+        while words not in self.output:
+            assert self._process is not None
+            assert self._process.poll() is None, self.output
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.05)
+
+    def press_ctrl_c(self) -> None:
+        """What a terminal does: SIGINT for the whole process group."""
+        self.send(signal.SIGINT)
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal to it, as part of its process group."""
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
+    def stop(self) -> int:
+        """Stops it in an orderly way; returns its exit code."""
+        self.press_ctrl_c()
+        return self.wait()
+
+    def kill(self) -> None:
+        """Ends the supervisor without a word."""
+        self.send(signal.SIGKILL)
+        self.wait()
+
+    def _spawn(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with _sighup_as_on_a_terminal(), (self._folder / "output").open("wb") as output:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "notecast_local", "--data", self.data),
+                    *("--port", str(self.port), "--tutorial-port", str(self.tutorial_port)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=os.environ | self._environment,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+
+
+@contextmanager
+def _sighup_as_on_a_terminal() -> Iterator[None]:
+    """Tests that run under nohup would hand on that the signal is to be ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
