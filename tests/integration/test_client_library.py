@@ -107,14 +107,33 @@ async def test_every_send_carries_an_id_of_its_own(
     assert third == "mine"
 
 
-async def test_a_send_that_fails_is_not_sent_again(
+async def test_a_send_whose_answer_is_lost_is_sent_again_with_its_id(
+    server: ScriptedChatServer, client: Client
+) -> None:
+    server.lost_answers = [RedisUnavailableError("away"), grpc.StatusCode.INTERNAL]
+    answer = await client.send("lobby", "ann", "hello")
+    assert answer.duplicate
+    assert len({request.note_id for request in server.send_requests}) == 1
+    assert len(server.send_requests) == 3
+
+
+async def test_a_send_is_tried_until_its_deadline_and_then_says_why_it_failed(
     server: ScriptedChatServer, client: Client
 ) -> None:
     server.send_fault = RedisUnavailableError("Redis is away")
     with pytest.raises(ServerUnavailableError) as caught:
-        await client.send("lobby", "ann", "hello")
+        await client.send("lobby", "ann", "hello", timeout=2.5)
     assert caught.value.retry_after_seconds == 1.0
     assert caught.value.reason == "REDIS_UNAVAILABLE"
+    assert len(server.send_requests) > 1
+
+
+async def test_a_send_that_the_server_knows_nothing_of_is_not_tried_again(
+    server: ScriptedChatServer, client: Client
+) -> None:
+    server.send_fault = grpc.StatusCode.UNIMPLEMENTED
+    with pytest.raises(ServerFaultError):
+        await client.send("lobby", "ann", "hello")
     assert len(server.send_requests) == 1
 
 

@@ -44,6 +44,8 @@ class ScriptedChatServer(chat_pb2_grpc.ChatServiceServicer):
         self.subscribe_requests: list[chat_pb2.SubscribeRequest] = []
         self.send_requests: list[chat_pb2.SendNoteRequest] = []
         self.send_fault: Fault | None = None
+        self.lost_answers: list[Fault] = []
+        """What the next sends end with after the note was stored."""
         self.subscribe_faults: list[Fault] = []
         """What the next calls of Subscribe end with, before any event."""
         self.cut_after: int | None = None
@@ -58,6 +60,7 @@ class ScriptedChatServer(chat_pb2_grpc.ChatServiceServicer):
         """How many notes before the cursor asked for a stream delivers again."""
         self.open_streams = 0
         self._logs: dict[str, _Log] = {}
+        self._sent: dict[tuple[str, str], note_pb2.Note] = {}
         self._changed = asyncio.Condition()
         self._cut: tuple[int, grpc.StatusCode | None] = (0, None)
         self._port = 0
@@ -136,12 +139,19 @@ class ScriptedChatServer(chat_pb2_grpc.ChatServiceServicer):
         if not request.text:
             raise InvalidRequestError([FieldViolation("text", "is empty; at least 1 byte")])
         await self.sends_pass.wait()
-        (note,) = await self.write(request.room, request.text, author=request.author)
-        note.note_id = request.note_id
-        note.labels.update(request.labels)
-        cursor = note_pb2.Cursor(epoch=note.epoch, sequence=note.sequence)
+        first = note = self._sent.get((request.room, request.note_id))
+        if note is None:
+            (note,) = await self.write(request.room, request.text, author=request.author)
+            note.note_id = request.note_id
+            note.labels.update(request.labels)
+            self._sent[request.room, request.note_id] = note
+        if self.lost_answers:
+            await _end(context, self.lost_answers.pop(0))
         return chat_pb2.SendNoteResponse(
-            cursor=cursor, note_id=note.note_id, create_time=note.create_time
+            cursor=note_pb2.Cursor(epoch=note.epoch, sequence=note.sequence),
+            note_id=note.note_id,
+            create_time=note.create_time,
+            duplicate=first is not None,
         )
 
     async def ListNotes(  # noqa: N802

@@ -10,7 +10,16 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from notecast.v1 import chat_pb2, chat_pb2_grpc, event_pb2, note_pb2
-from notecast_client.errors import ClientError, NotConnectedError, error_of
+from notecast_client.backoff import Backoff
+from notecast_client.errors import (
+    ClientError,
+    NotConnectedError,
+    ServerFaultError,
+    ServerUnavailableError,
+    error_of,
+    may_pass,
+    retry_advice,
+)
 from notecast_client.resume import Progress
 from notecast_client.subscription import OnLost, Patience, Subscription
 
@@ -18,6 +27,7 @@ if TYPE_CHECKING:
     from notecast.v1.chat_pb2_grpc import ChatServiceAsyncStub
 
 _GATHERED_PAGE = 200
+_LEAST_ATTEMPT_SECONDS = 1.0
 
 _OPTIONS = (
     # A dead connection shows within 25 s. Servers allow a ping each 10 s; some leeway, since
@@ -87,8 +97,10 @@ class Client:
     ) -> chat_pb2.SendNoteResponse:
         """Puts a note at the end of a room's log; returns its cursor, id and time.
 
-        It is not sent a second time by itself: where ServerUnavailableError (other than
-        NotConnectedError) or ServerFaultError is raised, the note may have been stored.
+        Without an answer it is sent again, with the same id, so that the server makes one
+        note of it, until the deadline. Where ServerUnavailableError (other than
+        NotConnectedError) or ServerFaultError is raised, the note may have been stored: to
+        send it again later without making a second one, give the same `note_id`.
 
         Args:
             room: the room's name, which begins with its first note.
@@ -96,7 +108,8 @@ class Client:
             text: what is written.
             note_id: names the note in its room; made here (a random UUID) where it is None.
             labels: annotations, handed on as they are.
-            timeout: the deadline in seconds, where it is another than the client's.
+            timeout: the deadline of all attempts in seconds, where it is another than the
+                client's.
         """
         request = chat_pb2.SendNoteRequest(
             room=room,
@@ -105,7 +118,26 @@ class Client:
             note_id=uuid.uuid4().hex if note_id is None else note_id,
             labels=labels or {},
         )
-        return await self._call(lambda limit: self._chat.SendNote(request, timeout=limit), timeout)
+        limit = self._timeout if timeout is None else timeout
+        deadline = asyncio.get_running_loop().time() + limit
+        backoff = Backoff()
+        while True:
+            try:
+                return await self._attempt(request, deadline, limit)
+            except (ServerUnavailableError, ServerFaultError) as error:
+                delay = backoff.next_delay(retry_advice(error))
+                remaining = deadline - asyncio.get_running_loop().time()
+                if not may_pass(error) or remaining <= delay:
+                    raise
+            await asyncio.sleep(delay)
+
+    async def _attempt(
+        self, request: chat_pb2.SendNoteRequest, deadline: float, limit: float
+    ) -> chat_pb2.SendNoteResponse:
+        """Sends once; an attempt takes a part of the time only: its server may be dead."""
+        remaining = max(0.0, deadline - asyncio.get_running_loop().time())
+        share = min(remaining, max(_LEAST_ATTEMPT_SECONDS, limit / 3))
+        return await self._call(lambda within: self._chat.SendNote(request, timeout=within), share)
 
     async def subscribe(
         self,

@@ -114,6 +114,24 @@ class NoAnswerError(ServerUnavailableError):
         self.seconds = seconds
 
 
+_PASSING_FAULTS = frozenset(
+    {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED}
+)
+"""What a proxy makes of a server that died under a call; a server's own fault may be so, too."""
+
+
+def may_pass(error: ServerUnavailableError | ServerFaultError) -> bool:
+    """Whether the same call may succeed soon, by a server that is reached already."""
+    if isinstance(error, ServerFaultError):
+        return error.code in _PASSING_FAULTS
+    return not isinstance(error, NotConnectedError)
+
+
+def retry_advice(error: ServerUnavailableError | ServerFaultError) -> float | None:
+    """How long the server asks to wait, in seconds; None where it does not say."""
+    return error.retry_after_seconds if isinstance(error, ServerUnavailableError) else None
+
+
 def error_of(error: aio.AioRpcError, timeout: float) -> ClientError:
     """What a failed call becomes: its code decides the kind, its details fill the fields.
 
