@@ -57,6 +57,9 @@ proto: .venv/.development ## write the stubs of the contracts into proto/gen
 bench: .venv/.development ## what a gateway delivers for its CPU time (QUICK=1: in half a minute)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
+chaos: .venv/.development ## faults at random, and a proof that nothing is lost (CHAOS_SECONDS= CHAOS_SEED=)
+	@$(BIN)/python -m tests.chaos
+
 lock: .venv/.development ## write the locks in requirements anew, with the newest versions
 	@$(LOCK) --output-file requirements/services.txt
 	@$(LOCK) --extra client --extra embedded --extra build --output-file requirements/local.txt
@@ -66,4 +69,4 @@ clean: ## remove the environment and all caches; the notes in .run stay
 	@rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run up down test test-slow lint proto bench lock clean
+.PHONY: help run up down test test-slow lint proto bench chaos lock clean

@@ -1,0 +1,128 @@
+"""Runs a service with mechanisms switched off: `sabotage.py MECHANISM[,MECHANISM] PACKAGE`.
+
+To show that the checker notices. The services themselves have no such switch; here their
+classes are patched, in a process of their own, before their `main` runs.
+"""
+
+import asyncio
+import sys
+import uuid
+from collections.abc import Callable
+from hashlib import sha1
+from importlib import import_module
+from typing import Any
+
+from chat_gateway.accept import Acceptor
+from chat_gateway.head_check import HeadCheck
+from chat_gateway.live_feed_redis import RedisLiveFeed
+from chat_gateway.room_log import RoomLog, Stretch
+from history.scripts import LuaScript
+from notecast_runtime.epoch_guard import EpochGuard
+
+
+def _without_gap_repair() -> None:
+    """What was not heard is passed over as if it were gone for good."""
+    hear = RoomLog.hear
+
+    def hear_on(log: RoomLog, sequence: int, frame: bytes) -> None:
+        if sequence > log.newest + 1:
+            log.fill(Stretch(log.newest, sequence - 1), ())
+        hear(log, sequence, frame)
+
+    _patch(RoomLog, "hear", hear_on)
+    _patch(RoomLog, "missing", lambda _log: None)
+
+
+def _without_confirmation() -> None:
+    """A room opens before Redis has said that its channel is heard."""
+    subscribe = RedisLiveFeed.subscribe
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def subscribe_blindly(feed: RedisLiveFeed, channel: str) -> None:
+        task = asyncio.create_task(subscribe(feed, channel))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+
+    _patch(RedisLiveFeed, "subscribe", subscribe_blindly)
+
+
+class _NoRooms:
+    def open_rooms(self) -> dict[str, Any]:
+        return {}
+
+
+def _without_head_check() -> None:
+    """Nobody asks Redis whether a room has grown unheard."""
+    init = HeadCheck.__init__
+
+    def init_blind(check: HeadCheck, *arguments: Any, **others: Any) -> None:  # noqa: ANN401
+        init(check, *arguments, **others)
+        check._hub = _NoRooms()  # type: ignore[assignment]
+
+    _patch(HeadCheck, "__init__", init_blind)
+
+
+def _without_idempotency() -> None:
+    """Each attempt to send a note is a note of its own."""
+    accept = Acceptor.accept
+
+    async def accept_anew(acceptor: Acceptor, submission: Any, timeout: float) -> Any:  # noqa: ANN401, ASYNC109
+        return await accept(acceptor, submission._replace(note_id=uuid.uuid4().hex), timeout)
+
+    _patch(Acceptor, "accept", accept_anew)
+
+
+_PERSISTED = "return {'persisted'"
+
+
+def _without_trimming_rule() -> None:
+    """The outbox is trimmed whole, whatever has been persisted of it."""
+    init = LuaScript.__init__
+
+    def init_careless(script: LuaScript, redis: Any, name: str) -> None:  # noqa: ANN401
+        init(script, redis, name)
+        if name == "persist.lua":
+            if _PERSISTED not in script._text:
+                raise SystemExit("persist.lua has changed: its outbox is not trimmed here")
+            trim = "redis.call('XTRIM', KEYS[3], 'MAXLEN', 0)\n"
+            script._text = script._text.replace(_PERSISTED, trim + _PERSISTED)
+            script._digest = sha1(script._text.encode()).hexdigest()  # noqa: S324 - Redis's choice
+
+    _patch(LuaScript, "__init__", init_careless)
+
+
+def _without_epoch_guard() -> None:
+    """A Redis that was restarted is taken for the one that was there before."""
+
+    async def connect_trustingly(_guard: EpochGuard, connection: Any) -> None:  # noqa: ANN401
+        await connection.on_connect()
+
+    _patch(EpochGuard, "on_connect", connect_trustingly)
+
+
+MECHANISMS: dict[str, Callable[[], None]] = {
+    "gap-repair": _without_gap_repair,
+    "confirmation": _without_confirmation,
+    "head-check": _without_head_check,
+    "idempotency": _without_idempotency,
+    "trimming-rule": _without_trimming_rule,
+    "epoch-guard": _without_epoch_guard,
+}
+"""By name, what switches it off."""
+
+
+def _patch(owner: type[Any], name: str, replacement: Any) -> None:  # noqa: ANN401 - any member
+    if not hasattr(owner, name):
+        raise SystemExit(f"{owner.__name__} has no {name} any more: nothing is switched off")
+    setattr(owner, name, replacement)
+
+
+def main() -> None:
+    """Switches the mechanisms off, and runs the service."""
+    for mechanism in sys.argv[1].split(","):
+        MECHANISMS[mechanism]()
+    import_module(f"{sys.argv[2]}.__main__").main()
+
+
+if __name__ == "__main__":
+    main()
