@@ -31,17 +31,17 @@ _log = structlog.get_logger(__name__)
 class EpochGuard:
     """Begins a new epoch in every partition when another run of Redis answers.
 
-    One serves all connections of a process; it remembers which run it has seen to.
+    It keeps nothing between connections: which run has been seen to is remembered with the
+    data. What a process remembers would be wrong where a server is demoted and promoted
+    again, under the same run id, with data that another one has written meanwhile.
     """
-
-    def __init__(self) -> None:
-        self._run_id = ""
 
     async def on_connect(self, connection: Any) -> None:  # noqa: ANN401 - redis-py's, untyped
         """For redis-py's `redis_connect_func`; what it raises fails the connection."""
         await connection.on_connect()
         run_id = await _run_id(connection)
-        if run_id == self._run_id:
+        # Partitions are seen to in their order, so where the last one was, all were.
+        if await _ask(connection, "GET", run_key(PARTITIONS - 1)) == run_id.encode():
             return
         for partition in range(PARTITIONS):
             keys = (
@@ -60,12 +60,15 @@ class EpochGuard:
             if isinstance(answer, Exception):
                 raise answer
         _log.info("redis_run_seen", run_id=run_id)
-        self._run_id = run_id
+
+
+async def _ask(connection: Any, *command: str) -> Any:  # noqa: ANN401 - redis-py's, untyped
+    await connection.send_command(*command)
+    return await connection.read_response(disable_decoding=True)
 
 
 async def _run_id(connection: Any) -> str:  # noqa: ANN401 - redis-py's, untyped
-    await connection.send_command("INFO", "server")
-    text: str = (await connection.read_response(disable_decoding=True)).decode()
+    text: str = (await _ask(connection, "INFO", "server")).decode()
     return next(line.partition(":")[2] for line in text.splitlines() if line.startswith("run_id:"))
 
 

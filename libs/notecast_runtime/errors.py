@@ -3,6 +3,11 @@
     NotecastError
     ├── InvalidRequestError     a field of the request is at fault
     ├── NoteIdTakenError        the note's id belongs to another note
+    ├── LimitReachedError       a bound of this process is reached; try again, or elsewhere
+    │   ├── TooManyOpenError
+    │   │   ├── TooManyStreamsError
+    │   │   └── TooManyRoomsError
+    │   └── SlowReaderError
     └── UnavailableError        a part that is needed is away; try again
         ├── RedisUnavailableError
         ├── HistoryUnavailableError
@@ -12,8 +17,11 @@
 They know nothing of gRPC; `notecast_runtime.status` says what each becomes there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
+
+_MAX_PLACES = 16
+"""Told of in one error: it travels in the trailing metadata, of which clients take some 8 KiB."""
 
 
 class FieldViolation(NamedTuple):
@@ -33,6 +41,11 @@ class NotecastError(Exception):
     """
 
     reason: ClassVar[str]
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What a machine may want to know besides the reason; bounded."""
+        return {}
 
 
 class InvalidRequestError(NotecastError):
@@ -55,6 +68,91 @@ class NoteIdTakenError(NotecastError):
     def __init__(self, note_id: str) -> None:
         super().__init__(f"note_id: {note_id!r} was used for a note with other content")
         self.note_id = note_id
+
+
+class LimitReachedError(NotecastError):
+    """A bound of this process is reached; later, or at another one, there may be a place."""
+
+    retry_after_seconds: ClassVar[float] = 1.0
+
+
+class TooManyOpenError(LimitReachedError):
+    """As many are open as may be; `limit` says how many."""
+
+    what: ClassVar[str]
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} {self.what} are open here; more are not allowed")
+        self.limit = limit
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The bound."""
+        return {"limit": str(self.limit)}
+
+
+class TooManyStreamsError(TooManyOpenError):
+    """No further stream may be opened."""
+
+    reason = "TOO_MANY_STREAMS"
+    what = "streams"
+
+
+class TooManyRoomsError(TooManyOpenError):
+    """No further room may be opened; those that have readers may be joined."""
+
+    reason = "TOO_MANY_ROOMS"
+    what = "rooms"
+
+
+class Place(NamedTuple):
+    """How far a stream has come in one room."""
+
+    room: str
+    epoch: int
+    sequence: int
+    """Of the last note that was written to it."""
+
+
+class SlowReaderError(LimitReachedError):
+    """The stream's client has read nothing for too long, with notes waiting for it.
+
+    Args:
+        places: where to resume, of each room of the stream.
+        waited_seconds: how long nothing got out.
+        limit_seconds: how long that may last.
+    """
+
+    reason = "SLOW_READER"
+
+    def __init__(
+        self, places: Sequence[Place], waited_seconds: float, limit_seconds: float
+    ) -> None:
+        super().__init__(
+            f"nothing of this stream was read for {waited_seconds:.1f} s;"
+            f" at most {limit_seconds:g} s are allowed"
+        )
+        self.places = tuple(places)
+        self.waited_seconds = waited_seconds
+        self.limit_seconds = limit_seconds
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The places, of the first rooms: room, epoch, sequence, room_2, epoch_2 and so on.
+
+        `rooms` says how many the stream had, which may be more.
+        """
+        told = {
+            "rooms": str(len(self.places)),
+            "waited_seconds": f"{self.waited_seconds:.1f}",
+            "limit_seconds": f"{self.limit_seconds:g}",
+        }
+        for number, place in enumerate(self.places[:_MAX_PLACES], start=1):
+            suffix = f"_{number}" if number > 1 else ""
+            told[f"room{suffix}"] = place.room
+            told[f"epoch{suffix}"] = str(place.epoch)
+            told[f"sequence{suffix}"] = str(place.sequence)
+        return told
 
 
 class UnavailableError(NotecastError):

@@ -51,6 +51,16 @@ def persisted_key(partition: int) -> str:
     return f"nc:{{{partition}}}:persisted"
 
 
+def lease_key(partition: int) -> str:
+    """A string that expires: which replica of the history service persists the partition now."""
+    return f"nc:{{{partition}}}:lease"
+
+
+def rejected_key(partition: int) -> str:
+    """A stream: the newest entries of the outbox that could not be persisted, and why."""
+    return f"nc:{{{partition}}}:rejected"
+
+
 def log_key(room: str) -> str:
     """A stream: the room's persisted notes, each under the id `<sequence>-0`."""
     return f"nc:{{{partition_of(room)}}}:log:{room}"

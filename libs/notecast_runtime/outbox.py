@@ -8,6 +8,15 @@ has four fields: `r` the room, `e` the epoch, `s` the sequence (both in decimal)
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from google.protobuf.message import DecodeError
+
+from notecast.v1.note_pb2 import Note
+
+_LARGEST_NUMBER = 2**53
+"""Up to here a Lua script's numbers are exact."""
+
+_LONGEST_NUMBER = len(str(_LARGEST_NUMBER))
+
 
 class OutboxId(NamedTuple):
     """An entry's id as Redis gives them out: ordered, and begun by Redis's clock."""
@@ -44,26 +53,46 @@ class CorruptOutboxEntryError(Exception):
         super().__init__(f"outbox entry {outbox_id.decode(errors='replace')}: {fault}")
         self.outbox_id = outbox_id
         self.fault = fault
+        """What is wrong, without a word of what the entry holds."""
 
 
 def decode_entry(outbox_id: bytes, fields: Mapping[bytes, bytes]) -> OutboxEntry:
     """Reads an entry as redis-py returns it.
 
     Raises:
-        CorruptOutboxEntryError: a field is missing or is not what it should be.
+        CorruptOutboxEntryError: a field is missing or is not what it should be, or the
+            note does not decode as `notecast.v1.Note`.
     """
+    for name in (b"r", b"e", b"s", b"n"):
+        if name not in fields:
+            raise CorruptOutboxEntryError(outbox_id, f"no field {name.decode()}")
     try:
-        entry = OutboxEntry(
+        Note.FromString(fields[b"n"])
+    except DecodeError as error:
+        raise CorruptOutboxEntryError(outbox_id, "n does not decode as a note") from error
+    try:
+        return OutboxEntry(
             outbox_id=OutboxId.parse(outbox_id),
-            room=fields[b"r"].decode(),
-            epoch=int(fields[b"e"]),
-            sequence=int(fields[b"s"]),
+            room=_room(fields[b"r"]),
+            epoch=_number(fields[b"e"], "e"),
+            sequence=_number(fields[b"s"], "s"),
             note=fields[b"n"],
         )
-    except KeyError as missing:
-        raise CorruptOutboxEntryError(outbox_id, f"no field {missing}") from missing
     except ValueError as error:
         raise CorruptOutboxEntryError(outbox_id, str(error)) from error
-    if entry.epoch < 1 or entry.sequence < 1 or not entry.room:
-        raise CorruptOutboxEntryError(outbox_id, "epoch, sequence or room is empty")
-    return entry
+
+
+def _room(field: bytes) -> str:
+    try:
+        room = field.decode()
+    except UnicodeDecodeError:
+        room = ""
+    if not room:
+        raise ValueError("r names no room")
+    return room
+
+
+def _number(field: bytes, name: str) -> int:
+    if field.isdigit() and len(field) <= _LONGEST_NUMBER and 1 <= int(field) <= _LARGEST_NUMBER:
+        return int(field)
+    raise ValueError(f"{name} is no number from 1 to 2^53")

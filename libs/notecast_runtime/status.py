@@ -14,6 +14,7 @@ from grpc import aio
 
 from notecast_runtime.errors import (
     InvalidRequestError,
+    LimitReachedError,
     NotecastError,
     NoteIdTakenError,
     UnavailableError,
@@ -29,7 +30,10 @@ _log = structlog.get_logger(__name__)
 
 def status_of(error: NotecastError) -> status_pb2.Status:
     """The status with its details: ErrorInfo always, BadRequest and RetryInfo where they apply."""
-    details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
+    info = error_details_pb2.ErrorInfo(
+        reason=error.reason, domain=DOMAIN, metadata=dict(error.metadata)
+    )
+    details: list[Message] = [info]
     if isinstance(error, InvalidRequestError):
         code = code_pb2.INVALID_ARGUMENT
         details.append(
@@ -44,11 +48,12 @@ def status_of(error: NotecastError) -> status_pb2.Status:
         )
     elif isinstance(error, NoteIdTakenError):
         code = code_pb2.ALREADY_EXISTS
+    elif isinstance(error, LimitReachedError):
+        code = code_pb2.RESOURCE_EXHAUSTED
+        details.append(_retry_info(error.retry_after_seconds))
     elif isinstance(error, UnavailableError):
         code = code_pb2.UNAVAILABLE
-        delay = duration_pb2.Duration()
-        delay.FromMilliseconds(round(error.retry_after_seconds * 1000))
-        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+        details.append(_retry_info(error.retry_after_seconds))
     else:
         code = code_pb2.INTERNAL
     packed = []
@@ -56,6 +61,12 @@ def status_of(error: NotecastError) -> status_pb2.Status:
         packed.append(any_pb2.Any())
         packed[-1].Pack(detail)
     return status_pb2.Status(code=code, message=str(error), details=packed)
+
+
+def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
+    delay = duration_pb2.Duration()
+    delay.FromMilliseconds(round(seconds * 1000))
+    return error_details_pb2.RetryInfo(retry_delay=delay)
 
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}

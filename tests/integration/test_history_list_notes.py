@@ -130,3 +130,13 @@ async def test_a_page_of_large_notes_fits_into_a_message(
     assert has_older
     assert 100 < len(notes) < 200
     assert notes == accepted[-len(notes) :]
+
+
+async def test_a_room_whose_key_holds_no_stream_has_a_page_of_what_is_readable(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    store.set(log_key(ROOM), "no stream")
+    accepted = as_replayed(writer.accept_all(ROOM, ["one", "two"]))
+    assert await pager(client).page(ROOM, 0, 50) == NotesPage(accepted, has_older=False)
+    await persist_all(client, PARTITION)
+    assert await pager(client).page(ROOM, 0, 50) == NotesPage([], has_older=False)

@@ -2,16 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 import redis
-from structlog.testing import capture_logs
 
 from history.outbox_reader import Batch
-from history.persist_script import Failed, Outcome, Persisted, Persister, Refused
-from history.persist_worker import PersistWorker
+from history.persist_script import Failed, Persisted, Refused
 from notecast_runtime.keyspace import (
     log_key,
     outbox_key,
@@ -20,6 +18,7 @@ from notecast_runtime.keyspace import (
 )
 from notecast_runtime.redis_client import Redis
 from tests.support.history_parts import (
+    HeldPersister,
     as_logged,
     at_work,
     connected,
@@ -27,9 +26,9 @@ from tests.support.history_parts import (
     neighbour_of,
     persister,
     persisting,
-    reader,
-    readiness,
+    quick_reader,
     stranger_to,
+    worker,
 )
 from tests.support.outbox_writer import OutboxWriter
 from tests.support.valkey import ValkeyProcess
@@ -58,26 +57,9 @@ async def client(valkey: ValkeyProcess) -> AsyncIterator[Redis]:
         yield client
 
 
-class PausedPersister(Persister):
-    """Holds every batch back until it is let go."""
-
-    def __init__(self, client: Redis) -> None:
-        super().__init__(client, retention_notes=10_000, outbox_trim_margin_seconds=60)
-        self.held = asyncio.Event()
-        self.go_on = asyncio.Event()
-        self.outcomes: list[Outcome] = []
-
-    async def persist(self, batches: Sequence[Batch]) -> list[Outcome]:
-        self.held.set()
-        await self.go_on.wait()
-        outcomes = await super().persist(batches)
-        self.outcomes += outcomes
-        return outcomes
-
-
 async def one_batch(client: Redis, room: str = ROOM, batch_notes: int = 32) -> Batch:
-    subject = reader(client, batch_notes)
-    [batch] = await subject.read(await subject.places([partition_of(room)]))
+    subject = quick_reader(client, batch_notes)
+    [batch] = (await subject.read(await subject.places([partition_of(room)]))).batches
     return batch
 
 
@@ -124,7 +106,7 @@ async def test_a_batch_persisted_again_changes_nothing(
     await subject.persist([whole_batch])
     position = store.get(persisted_key(PARTITION))
     for batch in (early_batch, whole_batch):
-        assert await subject.persist([batch]) == [Persisted(whole_batch.last_id, ())]
+        assert await subject.persist([batch]) == [Persisted(whole_batch.last_id)]
     assert logged(store, ROOM) == as_logged(early + later)
     assert store.get(persisted_key(PARTITION)) == position, "it never goes back"
 
@@ -133,9 +115,11 @@ async def test_two_workers_one_of_them_late_persist_every_note_once(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
     accepted = writer.accept_all(ROOM, [f"early {i}" for i in range(50)])
-    late = PausedPersister(client)
-    late_worker = PersistWorker(reader(client), late, readiness())
-    prompt_worker = PersistWorker(reader(client, batch_notes=7), persister(client), readiness())
+    late = HeldPersister(client)
+    late_worker = worker(client, persister=late, lease_seconds=0.3)
+    prompt_worker = worker(
+        client, persister=persister(client), reader=quick_reader(client, batch_notes=7)
+    )
     async with at_work(late_worker):
         await late.held.wait()
         async with at_work(prompt_worker):
@@ -173,8 +157,8 @@ async def test_a_worker_with_a_batch_of_a_lost_epoch_goes_on_with_what_redis_hol
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
     writer.accept_all(ROOM, ["lost one", "lost two"])
-    late = PausedPersister(client)
-    async with at_work(PersistWorker(reader(client), late, readiness())):
+    late = HeldPersister(client)
+    async with at_work(worker(client, persister=late, lease_seconds=0.3)):
         await late.held.wait()
         store.flushall()
         writer.begin_epoch(PARTITION)
@@ -196,41 +180,6 @@ async def test_data_that_vanish_while_a_worker_is_idle_do_not_stop_it(
         store.flushall()
         accepted = [writer.accept(ROOM, "after the loss")]
         await eventually(lambda: logged(store, ROOM) == as_logged(accepted), "persisted")
-
-
-async def test_a_corrupt_entry_is_passed_over_and_named_in_the_log(
-    client: Redis, store: redis.Redis, writer: OutboxWriter
-) -> None:
-    accepted = [writer.accept(ROOM)]
-    corrupt: Any = store.xadd(
-        outbox_key(PARTITION), {"r": ROOM, "e": 1, "s": "no number", "n": b"x"}
-    )
-    accepted.append(writer.accept(ROOM))
-    last: Any = store.xadd(outbox_key(PARTITION), {"something": "else"})
-    with capture_logs() as logs:
-        async with persisting(client):
-            await eventually(lambda: store.get(persisted_key(PARTITION)) == last, "passed over")
-    assert logged(store, ROOM) == as_logged(accepted)
-    named = [line["outbox_id"] for line in logs if line["event"] == "outbox_entry_corrupt"]
-    assert named == [corrupt.decode(), last.decode()]
-
-
-async def test_a_room_key_of_the_wrong_type_stops_no_other_room(
-    client: Redis, store: redis.Redis, writer: OutboxWriter
-) -> None:
-    store.set(log_key(ROOM), "no stream")
-    refused = writer.accept(ROOM)
-    accepted = [writer.accept(NEIGHBOUR)]
-    writer.accept(ROOM)
-    accepted.append(writer.accept(NEIGHBOUR))
-    with capture_logs() as logs:
-        async with persisting(client) as health:
-            await eventually(lambda: len(logged(store, NEIGHBOUR)) == 2, "the neighbour goes on")
-            await eventually(lambda: health.ready, "ready")
-    assert logged(store, NEIGHBOUR) == as_logged(accepted)
-    lines = [line for line in logs if line["event"] == "room_key_is_no_stream"]
-    assert [line["sequence"] for line in lines] == [refused.sequence, refused.sequence + 1]
-    assert {line["room"] for line in lines} == {ROOM}
 
 
 async def test_a_partition_that_fails_stops_no_other_and_turns_readiness_red(
@@ -342,11 +291,11 @@ async def test_stopping_finishes_the_batch_in_hand(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
     accepted = writer.accept_all(ROOM, ["one", "two"])
-    paused = PausedPersister(client)
-    worker = PersistWorker(reader(client), paused, readiness())
-    task = asyncio.create_task(worker.run())
+    paused = HeldPersister(client)
+    subject = worker(client, persister=paused)
+    task = asyncio.create_task(subject.run())
     await paused.held.wait()
-    worker.stop()
+    subject.stop()
     paused.go_on.set()
     async with asyncio.timeout(5):
         await task

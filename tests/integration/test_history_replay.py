@@ -19,7 +19,7 @@ from tests.support.history_parts import (
     neighbour_of,
     persist_all,
     persister,
-    reader,
+    quick_reader,
 )
 from tests.support.outbox_writer import OutboxWriter
 from tests.support.valkey import ValkeyProcess
@@ -137,6 +137,7 @@ async def test_the_stretch_begins_behind_after_and_ends_with_through(
 async def test_what_is_persisted_and_trimmed_between_the_reads_is_replayed_all_the_same(
     client: Redis, store: redis.Redis, writer: OutboxWriter, side: str, page_entries: int
 ) -> None:
+    """Pitfall 29: what moves from the outbox to the stream between two reads is in neither."""
     accepted = writer.accept_all(ROOM, [f"persisted {i}" for i in range(10)])
     await persist_all(client, PARTITION)
     accepted += writer.accept_all(ROOM, [f"on its way {i}" for i in range(30)])
@@ -161,8 +162,9 @@ async def test_pages_that_are_persisted_between_the_reads_leave_no_hole_before_t
     gate.shut()
     replaying = asyncio.create_task(replay(client, tail=tail, page_notes=15))
     await gate.reached.wait()
-    subject = reader(client, batch_notes=40)
-    await persister(client).persist(await subject.read(await subject.places([PARTITION])))
+    subject = quick_reader(client, batch_notes=40)
+    reading = await subject.read(await subject.places([PARTITION]))
+    await persister(client).persist(reading.batches)
     gate.open()
     assert await replaying == (as_replayed(accepted), 1)
 
@@ -263,3 +265,33 @@ async def test_persisting_that_lags_far_behind_hides_nothing(
     last = writer.accept(ROOM, "last")
     assert await replay(client) == (as_replayed([first, last]), 1)
     assert not store.exists(persisted_key(PARTITION))
+
+
+async def test_a_note_that_no_longer_decodes_is_left_out_wherever_it_is(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    accepted = [writer.accept(ROOM)]
+    await persist_all(client, PARTITION)
+    store.xadd(log_key(ROOM), {"e": 1, "o": "1-1", "n": b"no note"}, id="2-0")
+    store.hset(heads_key(PARTITION), ROOM, "3")
+    store.xadd(outbox_key(PARTITION), {"r": ROOM, "e": 1, "s": 3, "n": b"no note"})
+    accepted.append(writer.accept(ROOM))
+    assert await replay(client) == (as_replayed(accepted), 1)
+
+
+async def test_of_a_room_whose_key_holds_no_stream_what_is_readable_is_replayed(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    writer.accept(ROOM)
+    store.set(log_key(ROOM), "no stream")
+    await persist_all(client, PARTITION)
+    on_its_way = [writer.accept(ROOM), writer.accept(ROOM)]
+    with capture_logs() as logs:
+        assert await replay(client) == (as_replayed(on_its_way), 2)
+    assert ("room_key_is_no_stream", ROOM) in {(line["event"], line["room"]) for line in logs}
+    await persist_all(client, PARTITION)
+    assert await replay(client) == ([], 4)
+    store.delete(log_key(ROOM))  # as an operator would
+    accepted = [writer.accept(ROOM)]
+    await persist_all(client, PARTITION)
+    assert await replay(client) == (as_replayed(accepted), 4)

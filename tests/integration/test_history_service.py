@@ -18,10 +18,11 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from history.__main__ import running
+from history.retention import AgeRetention
 from history.settings import HistorySettings
 from notecast.v1.history_pb2 import HistoryServiceListNotesRequest, ReplayRequest
 from notecast.v1.history_pb2_grpc import HistoryServiceStub
-from notecast_runtime.keyspace import log_key
+from notecast_runtime.keyspace import heads_key, log_key, partition_of
 from tests.support.history_parts import as_logged, as_replayed, logged
 from tests.support.outbox_writer import OutboxWriter
 from tests.support.ports import free_port
@@ -170,6 +171,19 @@ async def test_readiness_follows_redis_and_liveness_does_not(
     await eventually(lambda: len(logged(store, ROOM)) == 1, "and persisting")
 
 
+async def test_a_worker_that_dies_turns_readiness_red_and_comes_back_by_itself(
+    channel: aio.Channel, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    await eventually(lambda: is_ready(channel), "ready")
+    store.acl_setuser("default", enabled=True, commands=["-mget"])  # it does not expect that
+    await eventually(lambda: _not(is_ready(channel)), "not ready")
+    assert await health_of(channel, "liveness") == SERVING
+    accepted = [writer.accept(ROOM)]
+    store.acl_setuser("default", enabled=True, commands=["+mget"])
+    await eventually(lambda: logged(store, ROOM) == as_logged(accepted), "it works again")
+    await eventually(lambda: is_ready(channel), "and is ready")
+
+
 async def _not(answer: Any) -> bool:  # noqa: ANN401 - an awaitable
     return not await answer
 
@@ -192,10 +206,9 @@ async def test_a_read_while_redis_is_away_is_unavailable_with_a_delay_to_retry_a
 
 
 async def test_a_fault_inside_says_nothing_about_what_is_inside(
-    channel: aio.Channel, store: redis.Redis, writer: OutboxWriter
+    channel: aio.Channel, store: redis.Redis
 ) -> None:
-    store.set(log_key(ROOM), "no stream")
-    writer.accept(ROOM)
+    store.set(heads_key(partition_of(ROOM)), "no hash")
     with pytest.raises(aio.AioRpcError) as refused:
         await HistoryServiceStub(channel).Replay(ReplayRequest(room=ROOM), timeout=5).read()
     assert refused.value.code() == grpc.StatusCode.INTERNAL
@@ -234,6 +247,26 @@ async def test_old_notes_are_removed_where_retention_by_age_is_on(
         await eventually(lambda: store.exists(log_key(ROOM)), "persisted")
         await eventually(lambda: not logged(store, ROOM), "removed")
         assert store.exists(log_key(ROOM)), "the stream stays"
+
+
+async def test_a_sweep_that_dies_turns_readiness_red_and_comes_back_by_itself(
+    valkey: ValkeyProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeping = AgeRetention.sweep
+
+    async def broken(_: AgeRetention, partition: int) -> None:
+        raise ArithmeticError(partition)
+
+    retention = settings(valkey, retention_seconds=100, retention_sweep_seconds=1)
+    async with (
+        running(retention) as port,
+        aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        await eventually(lambda: is_ready(channel), "ready")
+        monkeypatch.setattr(AgeRetention, "sweep", broken)
+        await eventually(lambda: _not(is_ready(channel)), "not ready")
+        monkeypatch.setattr(AgeRetention, "sweep", sweeping)
+        await eventually(lambda: is_ready(channel), "ready again")
 
 
 async def test_a_taken_port_ends_the_start_with_exit_code_1(valkey: ValkeyProcess) -> None:

@@ -1,15 +1,16 @@
 """The history service's parts as its tests put them together."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
 import redis
 
-from history.outbox_reader import OutboxReader
-from history.persist_script import Persister
+from history.leases import Leases, replica_name
+from history.outbox_reader import Batch, OutboxReader
+from history.persist_script import Outcome, Persister
 from history.persist_worker import PERSISTING, REDIS, PersistWorker
 from notecast.v1.history_pb2 import LoggedNote
 from notecast_runtime.epoch_guard import EpochGuard
@@ -31,9 +32,14 @@ async def connected(url: str) -> AsyncIterator[Redis]:
         await client.aclose()
 
 
-def reader(client: Redis, batch_notes: int = 32) -> OutboxReader:
+def quick_reader(client: Redis, batch_notes: int = 32) -> OutboxReader:
     """Blocks so shortly that a worker stops at once."""
     return OutboxReader(client, batch_notes=batch_notes, block_seconds=0.05)
+
+
+def leases(client: Redis, lease_seconds: float = 3) -> Leases:
+    """Those of a replica of its own."""
+    return Leases(client, replica=replica_name(), lease_seconds=lease_seconds)
 
 
 def persister(
@@ -47,19 +53,53 @@ def persister(
     )
 
 
+class HeldPersister(Persister):
+    """Holds every batch back until it is let go, as a worker that is paused with it in hand."""
+
+    def __init__(self, client: Redis) -> None:
+        super().__init__(client, retention_notes=10_000, outbox_trim_margin_seconds=60)
+        self.held = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.outcomes: list[Outcome] = []
+
+    async def persist(self, batches: Sequence[Batch]) -> list[Outcome]:
+        self.held.set()
+        await self.go_on.wait()
+        outcomes = await super().persist(batches)
+        self.outcomes += outcomes
+        return outcomes
+
+
 def readiness() -> Health:
     """What a worker reports to."""
     return Health([], [REDIS, PERSISTING])
 
 
+def worker(
+    client: Redis,
+    *,
+    persister: Persister,
+    reader: OutboxReader | None = None,
+    health: Health | None = None,
+    lease_seconds: float = 3,
+) -> PersistWorker:
+    """A replica's worker, with a seam for each of its parts."""
+    return PersistWorker(
+        leases(client, lease_seconds),
+        reader or quick_reader(client),
+        persister,
+        health or readiness(),
+    )
+
+
 @asynccontextmanager
-async def at_work(worker: PersistWorker) -> AsyncIterator[None]:
+async def at_work(subject: PersistWorker) -> AsyncIterator[None]:
     """Lets a worker run meanwhile; it has stopped in an orderly way afterwards."""
-    task = asyncio.create_task(worker.run())
+    task = asyncio.create_task(subject.run())
     try:
         yield
     finally:
-        worker.stop()
+        subject.stop()
         async with asyncio.timeout(10):
             await task
 
@@ -68,14 +108,14 @@ async def at_work(worker: PersistWorker) -> AsyncIterator[None]:
 async def persisting(client: Redis, **options: Any) -> AsyncIterator[Health]:  # noqa: ANN401
     """A worker at work; `options` are those of `persister`. Gives its readiness."""
     health = readiness()
-    async with at_work(PersistWorker(reader(client), persister(client, **options), health)):
+    async with at_work(worker(client, persister=persister(client, **options), health=health)):
         yield health
 
 
 async def persist_all(client: Redis, partition: int, **options: Any) -> None:  # noqa: ANN401
     """Persists what a partition's outbox holds, without a worker; `options` as above."""
-    source, target = reader(client), persister(client, **options)
-    while batches := await source.read(await source.places([partition])):
+    source, target = quick_reader(client), persister(client, **options)
+    while batches := (await source.read(await source.places([partition]))).batches:
         await target.persist(batches)
 
 

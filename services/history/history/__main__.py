@@ -6,16 +6,18 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import structlog
 
+from history.leases import Leases, replica_name
 from history.outbox_reader import OutboxReader
 from history.outbox_tail import OutboxTail
 from history.paging import Pager
 from history.persist_script import Persister
 from history.persist_worker import PERSISTING, REDIS, PersistWorker
 from history.replay import Replayer
-from history.retention import AgeRetention
+from history.retention import RETENTION, AgeRetention
 from history.room_log import RoomLog
 from history.service import SERVICE, HistoryServicer
 from history.settings import HistorySettings
+from history.supervision import supervised
 from notecast.v1 import history_pb2_grpc
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.health import Health
@@ -42,7 +44,8 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
         guard = EpochGuard()
         reading = await _connected(stack, settings, guard, _READING_CONNECTIONS)
         writing = await _connected(stack, settings, guard, _WRITING_CONNECTIONS)
-        health = Health([SERVICE], [REDIS, PERSISTING])
+        conditions = [REDIS, PERSISTING, *([RETENTION] if settings.retention_seconds else [])]
+        health = Health([SERVICE], conditions)
         worker = _worker(settings, writing, health)
         log, tail = RoomLog(reading), OutboxTail(reading)
         servicer = HistoryServicer(Replayer(log, tail), Pager(log, tail))
@@ -52,8 +55,8 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
         port = listen(server, settings.listen_host, settings.listen_port)
         await health.start()
         await server.start()
-        persisting = asyncio.create_task(worker.run())
-        sweeping = asyncio.create_task(_sweep(settings, writing))
+        persisting = asyncio.create_task(supervised("worker", worker.run, health, PERSISTING))
+        sweeping = asyncio.create_task(_sweep(settings, writing, health))
         _log.info("serving", port=port)
         try:
             yield port
@@ -77,6 +80,7 @@ async def _connected(
 
 
 def _worker(settings: HistorySettings, redis: Redis, health: Health) -> PersistWorker:
+    leases = Leases(redis, replica=replica_name(), lease_seconds=settings.lease_seconds)
     reader = OutboxReader(
         redis,
         batch_notes=settings.persist_batch,
@@ -88,16 +92,18 @@ def _worker(settings: HistorySettings, redis: Redis, health: Health) -> PersistW
         retention_notes=settings.retention_notes,
         outbox_trim_margin_seconds=settings.outbox_trim_margin_seconds,
     )
-    return PersistWorker(reader, persister, health)
+    return PersistWorker(leases, reader, persister, health)
 
 
-async def _sweep(settings: HistorySettings, redis: Redis) -> None:
+async def _sweep(settings: HistorySettings, redis: Redis, health: Health) -> None:
     if settings.retention_seconds:
-        await AgeRetention(
+        retention = AgeRetention(
             redis,
+            health,
             max_age_seconds=settings.retention_seconds,
             sweep_seconds=settings.retention_sweep_seconds,
-        ).run()
+        )
+        await supervised("retention", retention.run, health, RETENTION)
 
 
 async def _finish(task: asyncio.Task[None], seconds: float) -> None:

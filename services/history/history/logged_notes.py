@@ -5,7 +5,10 @@ A run is a list in order of sequence, without a sequence twice.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from google.protobuf.message import DecodeError
+
 from notecast.v1.history_pb2 import LoggedNote
+from notecast.v1.note_pb2 import Note
 from notecast_runtime.outbox import OutboxEntry
 
 RESPONSE_NOTES = 256
@@ -28,13 +31,16 @@ def from_log_entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> LoggedNote
     """Reads an entry of a room's stream as redis-py returns it.
 
     Raises:
-        CorruptLogEntryError: a field is missing or is not what it should be.
+        CorruptLogEntryError: a field is missing or is not what it should be, or the note
+            does not decode as `notecast.v1.Note`. (A gateway joins notes' bytes, so that one
+            such note would spoil the others of its response.)
     """
     try:
+        Note.FromString(fields[b"n"])
         return LoggedNote(
             epoch=int(fields[b"e"]), sequence=int(entry_id.partition(b"-")[0]), note=fields[b"n"]
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, DecodeError) as error:
         raise CorruptLogEntryError(
             f"log entry {entry_id.decode(errors='replace')}: {error!r}"
         ) from error

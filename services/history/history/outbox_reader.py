@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from notecast_runtime.keyspace import epoch_key, outbox_key, persisted_key
+from redis.exceptions import ResponseError
+
+from notecast_runtime.keyspace import epoch_key, outbox_key, partition_of, persisted_key
 from notecast_runtime.outbox import CorruptOutboxEntryError, OutboxEntry, decode_entry
 from notecast_runtime.redis_client import Redis
 
@@ -35,7 +37,17 @@ class Batch(NamedTuple):
     """In the outbox's order."""
 
     corrupt: tuple[CorruptOutboxEntryError, ...]
-    """What stood between them and can't be read."""
+    """What stood between them and can't be persisted."""
+
+
+class Reading(NamedTuple):
+    """What one reading of several partitions came to."""
+
+    batches: list[Batch]
+    """One for each partition that has something."""
+
+    failed: dict[int, Exception]
+    """Partitions that can't be read, as where the outbox's key holds something else."""
 
 
 def decode_batch(
@@ -46,10 +58,17 @@ def decode_batch(
     corrupt: list[CorruptOutboxEntryError] = []
     for outbox_id, fields in raw:
         try:
-            entries.append(decode_entry(outbox_id, fields))
+            entries.append(_decode(partition, outbox_id, fields))
         except CorruptOutboxEntryError as error:
             corrupt.append(error)
     return Batch(partition, epoch, raw[-1][0], tuple(entries), tuple(corrupt))
+
+
+def _decode(partition: int, outbox_id: bytes, fields: Mapping[bytes, bytes]) -> OutboxEntry:
+    entry = decode_entry(outbox_id, fields)
+    if partition_of(entry.room) != partition:
+        raise CorruptOutboxEntryError(outbox_id, "r names a room of another partition")
+    return entry
 
 
 class OutboxReader:
@@ -82,25 +101,37 @@ class OutboxReader:
 
     async def read(
         self, places: Mapping[int, Place], *, block_seconds: float | None = None
-    ) -> list[Batch]:
+    ) -> Reading:
         """What stands behind the places: at once where there is something, else after a wait.
 
         Args:
             places: of the partitions to read, at least one.
             block_seconds: a shorter wait than the usual one.
-
-        Returns:
-            One batch for each partition that has something; none after the wait.
         """
         partitions = {outbox_key(number).encode(): number for number in places}
         wait = self._block_seconds if block_seconds is None else block_seconds
-        answer: Any = await self._redis.xread(
-            {outbox_key(number): place.position for number, place in places.items()},
-            count=self._batch_notes,
-            block=max(1, round(min(wait, self._block_seconds) * 1000)),  # 0 would be for ever
-        )
-        return [
-            decode_batch(partitions[key], places[partitions[key]].epoch, raw)
-            for key, raw in answer
-            if raw
-        ]
+        try:
+            answer: Any = await self._redis.xread(
+                {outbox_key(number): place.position for number, place in places.items()},
+                count=self._batch_notes,
+                block=max(1, round(min(wait, self._block_seconds) * 1000)),  # 0: for ever
+            )
+        except ResponseError:  # of whichever partition, without saying which
+            return await self._read_apart(places)
+        found = {partitions[key]: raw for key, raw in answer if raw}
+        return Reading([decode_batch(n, places[n].epoch, raw) for n, raw in found.items()], {})
+
+    async def _read_apart(self, places: Mapping[int, Place]) -> Reading:
+        """Reads each partition for itself, without a wait."""
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for number, place in places.items():
+                pipeline.xread({outbox_key(number): place.position}, count=self._batch_notes)
+            answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        reading = Reading([], {})
+        for (number, place), answer in zip(places.items(), answers, strict=True):
+            if isinstance(answer, Exception):
+                reading.failed[number] = answer
+            elif answer:
+                [(_, raw)] = answer
+                reading.batches.append(decode_batch(number, place.epoch, raw))
+        return reading

@@ -5,21 +5,56 @@
 -- removed by retention. That holds because every worker goes in the outbox's order from
 -- the shared position.
 --
--- KEYS: 1 the epoch, 2 the persisted position, 3 the outbox, 4... the rooms' streams
+-- KEYS: 1 the epoch, 2 the persisted position, 3 the outbox, 4 the heads, 5 the rejected,
+--       6... the rooms' streams
 -- ARGV: 1 the epoch in which the batch was read, empty where there was none
 --       2 the outbox id of the batch's last entry
 --       3 how many notes a room keeps
 --       4 how many milliseconds of the outbox to keep behind the persisted position
---       5... of each note: its stream's index in KEYS, sequence, epoch, outbox id, note
+--       5 how many rejected entries to keep
+--       6 how many entries of the batch can't be read; then of each: its outbox id, the reason
+--       and of each note: its stream's index in KEYS, room, sequence, epoch, outbox id, note
 -- Returns {'refused'} where another epoch has begun, else
---   {'persisted', the persisted position, {the notes (1 is the batch's first) passed over
---   because their room's key holds something else than a stream}}
-local NOTE_ARGUMENTS = 5
+--   {'persisted', the persisted position, {outbox id, reason, and so on, of what was set aside}}
+local REJECTION_ARGUMENTS, NOTE_ARGUMENTS = 2, 6
+local FIRST_REJECTION = 7
+local MOST_FIELDS_KEPT = 128 -- names and values of a rejected entry; ours have 8
 
 -- A batch of an epoch that is over may hold notes that no longer exist, under sequences
 -- that are taken again.
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
   return {'refused'}
+end
+
+local function parts(outbox_id)
+  local milliseconds, counter = string.match(outbox_id, '^(%d+)-(%d+)$')
+  return tonumber(milliseconds), tonumber(counter)
+end
+
+local position = redis.call('GET', KEYS[2]) or '0-0'
+local milliseconds, counter = parts(position)
+
+local function behind_position(outbox_id)
+  local its_milliseconds, its_counter = parts(outbox_id)
+  return its_milliseconds > milliseconds
+    or (its_milliseconds == milliseconds and its_counter > counter)
+end
+
+-- Sets an entry aside as it stands in the outbox, once: another worker did it for what is
+-- not behind the position. A key of the wrong type here must not stop the partition.
+local set_aside = {}
+local function reject(outbox_id, reason)
+  if not behind_position(outbox_id) then
+    return
+  end
+  table.insert(set_aside, outbox_id)
+  table.insert(set_aside, reason)
+  local kind = redis.call('TYPE', KEYS[5]).ok
+  local entry = redis.call('XRANGE', KEYS[3], outbox_id, outbox_id)[1]
+  if entry and (kind == 'none' or kind == 'stream') then
+    redis.call('XADD', KEYS[5], 'MAXLEN', '=', ARGV[5], '*', 'outbox_id', outbox_id,
+      'reason', reason, unpack(entry[2], 1, math.min(#entry[2], MOST_FIELDS_KEPT)))
+  end
 end
 
 -- The last sequence that the stream ever had, whatever was trimmed; nil: it's no stream.
@@ -39,41 +74,45 @@ local function last_sequence(key)
 end
 
 local last = {}
-for i = 4, #KEYS do
+for i = 6, #KEYS do
   last[i] = last_sequence(KEYS[i])
 end
 
-local passed_over = {}
-local number = 0
-for i = 5, #ARGV, NOTE_ARGUMENTS do
-  number = number + 1
-  local stream, sequence = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
+-- A sequence that was never given out would, once in the stream, hide all that come.
+local function given_out(room, sequence)
+  return sequence <= (tonumber(redis.call('HGET', KEYS[4], room)) or 0)
+end
+
+local function persist(stream, room, sequence, epoch, outbox_id, note)
   if not last[stream] then
-    table.insert(passed_over, number)
-  elseif sequence > last[stream] then
-    redis.call('XADD', KEYS[stream], ARGV[i + 1] .. '-0',
-      'e', ARGV[i + 2], 'o', ARGV[i + 3], 'n', ARGV[i + 4])
-    last[stream] = sequence
+    reject(outbox_id, "its room's key holds no stream")
+  elseif tonumber(sequence) > last[stream] then
+    if given_out(room, tonumber(sequence)) then
+      redis.call('XADD', KEYS[stream], sequence .. '-0', 'e', epoch, 'o', outbox_id, 'n', note)
+      last[stream] = tonumber(sequence)
+    else
+      reject(outbox_id, 's is beyond what its room has given out')
+    end
   end
 end
 
-for i = 4, #KEYS do
+local first_note = FIRST_REJECTION + ARGV[6] * REJECTION_ARGUMENTS
+for i = FIRST_REJECTION, first_note - 1, REJECTION_ARGUMENTS do
+  reject(ARGV[i], ARGV[i + 1])
+end
+for i = first_note, #ARGV, NOTE_ARGUMENTS do
+  persist(tonumber(ARGV[i]), unpack(ARGV, i + 1, i + NOTE_ARGUMENTS - 1))
+end
+
+for i = 6, #KEYS do
   if last[i] then
     redis.call('XTRIM', KEYS[i], 'MAXLEN', '=', ARGV[3])
   end
 end
 
-local function parts(outbox_id)
-  local milliseconds, counter = string.match(outbox_id, '^(%d+)-(%d+)$')
-  return tonumber(milliseconds), tonumber(counter)
-end
-
-local position = redis.call('GET', KEYS[2]) or '0-0'
-local milliseconds, counter = parts(position)
-local batch_milliseconds, batch_counter = parts(ARGV[2])
-if batch_milliseconds > milliseconds
-    or (batch_milliseconds == milliseconds and batch_counter > counter) then
-  position, milliseconds = ARGV[2], batch_milliseconds
+if behind_position(ARGV[2]) then
+  position = ARGV[2]
+  milliseconds, counter = parts(position)
   redis.call('SET', KEYS[2], position)
 end
 
@@ -82,4 +121,4 @@ local oldest_kept = milliseconds - tonumber(ARGV[4])
 if oldest_kept > 0 then
   redis.call('XTRIM', KEYS[3], 'MINID', '~', string.format('%.0f', oldest_kept))
 end
-return {'persisted', position, passed_over}
+return {'persisted', position, set_aside}

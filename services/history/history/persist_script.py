@@ -2,15 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from history.outbox_reader import Batch
 from history.scripts import LuaScript, ScriptCall
-from notecast_runtime.keyspace import epoch_key, log_key, outbox_key, persisted_key
-from notecast_runtime.outbox import OutboxEntry
+from notecast_runtime.keyspace import (
+    epoch_key,
+    heads_key,
+    log_key,
+    outbox_key,
+    persisted_key,
+    rejected_key,
+)
 from notecast_runtime.redis_client import Redis
 
-_FIRST_LOG_KEY = 4  # as persist.lua counts
+REJECTED_KEPT = 1_000
+"""How many rejected entries of a partition are kept for an operator: the newest."""
+
+_FIRST_LOG_KEY = 6  # as persist.lua counts
+
+
+class Rejected(NamedTuple):
+    """An entry that can't be persisted. It is in the partition's rejected stream."""
+
+    outbox_id: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +36,8 @@ class Persisted:
     position: bytes
     """The outbox id up to which all is persisted, by this worker or another."""
 
-    passed_over: tuple[OutboxEntry, ...]
-    """Notes whose room's key holds something else than a stream."""
+    rejected: tuple[Rejected, ...] = ()
+    """What was set aside; not what another worker had set aside before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,35 +79,35 @@ class Persister:
         does not answer; what was persisted is then unknown.
         """
         answers = await self._script.run([self._call(batch) for batch in batches])
-        return [_outcome(batch, answer) for batch, answer in zip(batches, answers, strict=True)]
+        return [_outcome(answer) for answer in answers]
 
     def _call(self, batch: Batch) -> ScriptCall:
-        partition = batch.partition
         rooms = dict.fromkeys(entry.room for entry in batch.entries)
         logs = {room: index for index, room in enumerate(rooms, start=_FIRST_LOG_KEY)}
-        keys = [epoch_key(partition), persisted_key(partition), outbox_key(partition)]
+        own_keys = (epoch_key, persisted_key, outbox_key, heads_key, rejected_key)
+        keys = [key(batch.partition) for key in own_keys]
         keys += [log_key(room) for room in logs]
         arguments: list[bytes | str | int] = [
             batch.epoch,
             batch.last_id,
             self._retention_notes,
             self._margin_milliseconds,
+            REJECTED_KEPT,
+            len(batch.corrupt),
         ]
-        for entry in batch.entries:
-            arguments += (
-                logs[entry.room],
-                entry.sequence,
-                entry.epoch,
-                str(entry.outbox_id),
-                entry.note,
-            )
+        for error in batch.corrupt:
+            arguments += (error.outbox_id, error.fault)
+        for outbox_id, room, epoch, sequence, note in batch.entries:
+            arguments += (logs[room], room, sequence, epoch, str(outbox_id), note)
         return ScriptCall(keys, arguments)
 
 
-def _outcome(batch: Batch, answer: Any) -> Outcome:  # noqa: ANN401 - Redis's
+def _outcome(answer: Any) -> Outcome:  # noqa: ANN401 - Redis's
     if isinstance(answer, Exception):
         return Failed(answer)
     if answer[0] == b"refused":
         return Refused()
-    _, position, passed_over = answer
-    return Persisted(position, tuple(batch.entries[number - 1] for number in passed_over))
+    _, position, set_aside = answer
+    texts = [text.decode() for text in set_aside]
+    pairs = zip(texts[::2], texts[1::2], strict=True)
+    return Persisted(position, tuple(Rejected(*pair) for pair in pairs))

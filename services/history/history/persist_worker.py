@@ -2,19 +2,20 @@
 
 Any number of replicas may do so at the same time. Each goes in the outbox's order from
 the position that they share, and writing a note twice changes nothing, so that no
-interleaving of them can skip one.
+interleaving of them can skip one. Leases only keep them from all doing the same.
 """
 
 import asyncio
-from typing import NamedTuple
+from contextlib import suppress
 
 import structlog
 
+from history.leases import Leases
 from history.outbox_reader import Batch, OutboxReader, Place
-from history.persist_script import Failed, Outcome, Persisted, Persister
+from history.persist_script import Failed, Persisted, Persister, Refused
+from history.rests import Rests
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.health import Health
-from notecast_runtime.keyspace import PARTITIONS
 from notecast_runtime.redis_client import REDIS_AWAY
 
 REDIS = "redis"
@@ -23,54 +24,53 @@ REDIS = "redis"
 PERSISTING = "persisting"
 """The condition of readiness that no partition fails to be persisted."""
 
-_REFRESH_SECONDS = 1.0
-
 _log = structlog.get_logger(__name__)
-
-
-class _Rest(NamedTuple):
-    """A partition that failed is let alone for a while; the others go on."""
-
-    backoff: Backoff
-    until: float
 
 
 class PersistWorker:
     """Moves notes from the outbox to the streams of their rooms.
 
     Args:
+        leases: say which partitions are this replica's for now. It touches no other.
         reader: reads the outbox.
         persister: writes the streams.
         health: is told of REDIS and PERSISTING.
     """
 
-    def __init__(self, reader: OutboxReader, persister: Persister, health: Health) -> None:
+    def __init__(
+        self, leases: Leases, reader: OutboxReader, persister: Persister, health: Health
+    ) -> None:
+        self._leases = leases
         self._reader = reader
         self._persister = persister
         self._health = health
         self._stopping = asyncio.Event()
         self._places: dict[int, Place] = {}
-        self._resting: dict[int, _Rest] = {}
+        self._rests = Rests()
         self._refresh_at = 0.0
+        self._rejected = 0
+
+    @property
+    def rejected(self) -> int:
+        """How many entries this worker has set aside so far."""
+        return self._rejected
 
     def stop(self) -> None:
         """Asks `run` to finish the batch in hand and return."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Persists until told to stop, and comes back from whatever fails meanwhile."""
+        """Persists until told to stop, whether Redis answers or not. Gives up its leases then."""
         backoff = Backoff()
         while not self._stopping.is_set():
+            self._places, self._refresh_at = {}, 0.0
             try:
-                await self._refresh()
                 await self._persist_on(backoff)
             except REDIS_AWAY as error:
                 _log.warning("redis_away", error=str(error))
                 await self._health.report(REDIS, holds=False)
-                await self._pause_failing(backoff)
-            except Exception:
-                _log.exception("persisting_failed")
-                await self._pause_failing(backoff)
+                await self._health.report(PERSISTING, holds=False)
+                await self._pause(backoff.next_delay())
 
     async def _persist_on(self, backoff: Backoff) -> None:
         while not self._stopping.is_set():
@@ -78,86 +78,80 @@ class PersistWorker:
                 await self._refresh()
             await self._pass()
             backoff.reset()
+        await self._leases.give_up()
 
     async def _refresh(self) -> None:
-        """Finds out anew where persisting stands.
+        """Renews its leases, and finds out anew where persisting stands.
 
-        After every failure, and each second besides: a position that Redis has lost would
-        make the worker wait for entries behind it.
+        After every failure, and each second or so besides: a position that Redis has lost
+        would make the worker wait for entries behind it. What renews the leases is the
+        loop that does the work, so that one that hangs loses them.
         """
-        self._places = await self._reader.places(range(PARTITIONS))
-        self._refresh_at = _now() + _REFRESH_SECONDS
+        holding = await self._leases.renew()
+        self._places = await self._reader.places(sorted(holding.partitions))
+        self._refresh_at = _now() + holding.renew_seconds
+        self._rests.keep(holding.partitions)
         await self._health.report(REDIS, holds=True)
-        await self._health.report(PERSISTING, holds=not self._resting)
+        await self._health.report(PERSISTING, holds=not self._rests)
 
     async def _pass(self) -> None:
         awake, wait = self._awake()
         if not awake:
             await self._pause(wait)
             return
-        batches = await self._reader.read(awake, block_seconds=wait)
-        for partition in awake.keys() - {batch.partition for batch in batches}:
-            self._resting.pop(partition, None)  # another replica did what failed here
-        if batches:
-            outcomes = await self._persister.persist(batches)
-            for batch, outcome in zip(batches, outcomes, strict=True):
-                self._settle(batch, outcome)
-            await self._read_refused_again(batches, outcomes)
-        await self._health.report(PERSISTING, holds=not self._resting)
+        reading = await self._reader.read(awake, block_seconds=wait)
+        for partition, error in reading.failed.items():
+            self._fail(partition, error)
+        heard_of = {batch.partition for batch in reading.batches} | reading.failed.keys()
+        for partition in awake.keys() - heard_of:
+            self._rests.end(partition)  # another replica did what failed here
+        if reading.batches:
+            await self._persist(reading.batches)
+        await self._health.report(PERSISTING, holds=not self._rests)
 
     def _awake(self) -> tuple[dict[int, Place], float]:
-        """The partitions to read now, and the seconds until the next one is to be read too."""
+        """The partitions to read now, and the seconds until there is something else to do."""
         now = _now()
-        rests = {n: rest.until - now for n, rest in self._resting.items() if rest.until > now}
-        awake = {n: place for n, place in self._places.items() if n not in rests}
-        return awake, min(rests.values(), default=_REFRESH_SECONDS)
+        asleep = self._rests.asleep(now)
+        awake = {n: place for n, place in self._places.items() if n not in asleep}
+        return awake, max(0.0, min([self._refresh_at - now, *asleep.values()]))
 
-    def _settle(self, batch: Batch, outcome: Outcome) -> None:
-        if isinstance(outcome, Failed):
-            _log.error("batch_failed", partition=batch.partition, error=str(outcome.error))
-            self._rest(batch.partition)
-            return
-        self._resting.pop(batch.partition, None)
-        if isinstance(outcome, Persisted):
-            self._places[batch.partition] = Place(batch.epoch, outcome.position)
-            _log_lost(batch, outcome)
-
-    def _rest(self, partition: int) -> None:
-        rest = self._resting.get(partition)
-        backoff = rest.backoff if rest else Backoff()
-        self._resting[partition] = _Rest(backoff, _now() + backoff.next_delay())
-
-    async def _read_refused_again(self, batches: list[Batch], outcomes: list[Outcome]) -> None:
-        refused = [
-            batch.partition
-            for batch, outcome in zip(batches, outcomes, strict=True)
-            if not isinstance(outcome, Persisted | Failed)
-        ]
+    async def _persist(self, batches: list[Batch]) -> None:
+        outcomes = await self._persister.persist(batches)
+        refused = []
+        for batch, outcome in zip(batches, outcomes, strict=True):
+            match outcome:
+                case Persisted():
+                    self._settle(batch, outcome)
+                case Refused():
+                    refused.append(batch.partition)
+                case Failed(error):
+                    self._fail(batch.partition, error)
         if refused:
             _log.info("epoch_changed", partitions=refused)
             self._places.update(await self._reader.places(refused))
 
-    async def _pause_failing(self, backoff: Backoff) -> None:
-        await self._health.report(PERSISTING, holds=False)
-        await self._pause(backoff.next_delay())
+    def _settle(self, batch: Batch, outcome: Persisted) -> None:
+        self._rests.end(batch.partition)
+        self._places[batch.partition] = Place(batch.epoch, outcome.position)
+        for outbox_id, reason in outcome.rejected:
+            self._rejected += 1
+            _log.error(
+                "entry_rejected",
+                partition=batch.partition,
+                outbox_id=outbox_id,
+                reason=reason,
+                total=self._rejected,
+            )
+
+    def _fail(self, partition: int, error: Exception) -> None:
+        _log.error("partition_failed", partition=partition, error=str(error))
+        self._rests.begin(partition, _now())
 
     async def _pause(self, seconds: float) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
-        except TimeoutError:
-            pass
-
-
-def _log_lost(batch: Batch, outcome: Persisted) -> None:
-    for error in batch.corrupt:
-        _log.error(
-            "outbox_entry_corrupt",
-            outbox_id=error.outbox_id.decode(errors="replace"),
-            fault=error.fault,
-        )
-    for entry in outcome.passed_over:
-        _log.error("room_key_is_no_stream", room=entry.room, sequence=entry.sequence)
 
 
 def _now() -> float:

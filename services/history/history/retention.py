@@ -8,9 +8,13 @@ import structlog
 
 from history.scripts import LuaScript, ScriptCall
 from notecast_runtime.backoff import Backoff
+from notecast_runtime.health import Health
 from notecast_runtime.keyspace import PARTITIONS, heads_key, log_key
-from notecast_runtime.redis_client import REDIS_AWAY, Redis
+from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.tasks import going_on
+
+RETENTION = "retention"
+"""The condition of readiness that old notes are removed."""
 
 _ROOMS_PER_STEP = 100
 _NOTES_PER_STEP = 128
@@ -23,13 +27,17 @@ class AgeRetention:
 
     Args:
         redis: where the rooms are.
+        health: is told that RETENTION holds, with each sweep.
         max_age_seconds: the age that a note may reach. More than 0.
         sweep_seconds: how long a walk through all rooms takes. It is spread over that
             time, a partition at a time.
     """
 
-    def __init__(self, redis: Redis, *, max_age_seconds: float, sweep_seconds: float) -> None:
+    def __init__(
+        self, redis: Redis, health: Health, *, max_age_seconds: float, sweep_seconds: float
+    ) -> None:
         self._redis = redis
+        self._health = health
         self._script = LuaScript(redis, "age_retention.lua")
         self._max_age_milliseconds = round(max_age_seconds * 1000)
         self._pause_seconds = sweep_seconds / PARTITIONS
@@ -42,12 +50,10 @@ class AgeRetention:
                 return
             try:
                 await self.sweep(partition)
+                await self._health.report(RETENTION, holds=True)
                 backoff.reset()
-            except REDIS_AWAY as error:
-                _log.warning("redis_away", error=str(error))
-                await asyncio.sleep(backoff.next_delay())
-            except Exception:
-                _log.exception("retention_failed", partition=partition)
+            except (*REDIS_AWAY, RedisError) as error:
+                _log.warning("retention_failed", partition=partition, error=str(error))
                 await asyncio.sleep(backoff.next_delay())
             await asyncio.sleep(self._pause_seconds)
 

@@ -1,8 +1,10 @@
 """Reads what rooms hold: the head of a room, and its stream in pages."""
 
+from collections.abc import Awaitable
 from typing import Any
 
 import structlog
+from redis.exceptions import ResponseError
 
 from history.logged_notes import CorruptLogEntryError, from_log_entry
 from history.redis_errors import answering_redis
@@ -46,20 +48,36 @@ class RoomLog:
 
     async def forward(self, room: str, after: int, through: int, count: int) -> LogPage:
         """The first notes of the stretch (after, through], at most `count`."""
-        with answering_redis():
-            raw: Any = await self._redis.xrange(
-                log_key(room), f"({after}-0", f"{through}-0", count=count
-            )
+        raw = await _entries(
+            room, self._redis.xrange(log_key(room), f"({after}-0", f"{through}-0", count=count)
+        )
         return LogPage(_decode(room, raw), full=len(raw) == count)
 
     async def backward(self, room: str, through: int, count: int) -> LogPage:
         """The last notes up to `through`, at most `count`; the oldest comes first."""
-        with answering_redis():
-            raw: Any = await self._redis.xrevrange(log_key(room), f"{through}-0", "-", count=count)
+        raw = await _entries(
+            room, self._redis.xrevrange(log_key(room), f"{through}-0", "-", count=count)
+        )
         return LogPage(_decode(room, raw[::-1]), full=len(raw) == count)
 
 
-def _decode(room: str, raw: list[tuple[bytes, dict[bytes, bytes]]]) -> list[LoggedNote]:
+_Entries = list[tuple[bytes, dict[bytes, bytes]]]
+
+
+async def _entries(room: str, reading: Awaitable[Any]) -> _Entries:
+    """What is read of a room's stream: nothing where its key holds something else."""
+    try:
+        with answering_redis():
+            entries: _Entries = await reading
+    except ResponseError as error:
+        if not str(error).startswith("WRONGTYPE"):
+            raise
+        _log.error("room_key_is_no_stream", room=room)
+        return []
+    return entries
+
+
+def _decode(room: str, raw: _Entries) -> list[LoggedNote]:
     notes = []
     for entry_id, fields in raw:
         try:

@@ -30,3 +30,9 @@ class HistorySettings(ServiceSettings):
     persist_batch: int = Field(
         default=32, ge=1, le=1024, description="the most notes of one partition to persist at once"
     )
+    lease_seconds: float = Field(
+        default=3,
+        ge=0.3,
+        le=60,
+        description="after how long another replica takes the place of one that is gone",
+    )

@@ -30,6 +30,7 @@ def test_by_default_a_room_keeps_10_000_notes_of_any_age() -> None:
         ("NOTECAST_OUTBOX_TRIM_MARGIN_SECONDS", "-1", "at least 0"),
         ("NOTECAST_OUTBOX_TRIM_MARGIN_SECONDS", "nan", "at least 0"),
         ("NOTECAST_PERSIST_BATCH", "5000", "at most 1024"),
+        ("NOTECAST_LEASE_SECONDS", "0.1", "at least 0.3"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named_with_what_is(

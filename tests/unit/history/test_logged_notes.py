@@ -16,7 +16,9 @@ from history.logged_notes import (
 )
 from notecast.v1.history_pb2 import LoggedNote
 from notecast_runtime.outbox import OutboxEntry, OutboxId
+from tests.support.outbox_writer import serialised
 
+NOTE = serialised("kitchen", "hello")
 SIZES = st.lists(st.integers(0, 400), max_size=40)
 
 
@@ -76,18 +78,19 @@ def test_merging_gives_every_sequence_once_in_order_and_prefers_the_log(
 
 
 def test_an_entry_of_a_stream_is_read_as_the_note_that_was_accepted() -> None:
-    entry = OutboxEntry(OutboxId(17, 3), "kitchen", 5, 9, b"\x00note")
-    read = from_log_entry(b"9-0", {b"e": b"5", b"o": b"17-3", b"n": b"\x00note"})
-    assert read == from_outbox_entry(entry) == LoggedNote(epoch=5, sequence=9, note=b"\x00note")
+    entry = OutboxEntry(OutboxId(17, 3), "kitchen", 5, 9, NOTE)
+    read = from_log_entry(b"9-0", {b"e": b"5", b"o": b"17-3", b"n": NOTE})
+    assert read == from_outbox_entry(entry) == LoggedNote(epoch=5, sequence=9, note=NOTE)
 
 
 @pytest.mark.parametrize(
     ("entry_id", "fields"),
     [
-        (b"9-0", {b"n": b"note"}),
+        (b"9-0", {b"n": NOTE}),
         (b"9-0", {b"e": b"5"}),
-        (b"9-0", {b"e": b"five", b"n": b"note"}),
-        (b"9-0", {b"e": b"-5", b"n": b"note"}),
+        (b"9-0", {b"e": b"five", b"n": NOTE}),
+        (b"9-0", {b"e": b"-5", b"n": NOTE}),
+        (b"9-0", {b"e": b"5", b"n": b"no note"}),
     ],
 )
 def test_an_entry_that_persisting_did_not_write_is_corrupt(

@@ -5,11 +5,13 @@ from notecast_runtime.keyspace import (
     PARTITIONS,
     epoch_key,
     heads_key,
+    lease_key,
     live_channel,
     log_key,
     outbox_key,
     partition_of,
     persisted_key,
+    rejected_key,
     room_of_channel,
 )
 
@@ -34,6 +36,8 @@ def test_all_that_a_script_touches_has_one_hash_tag(room: str) -> None:
         heads_key(partition),
         outbox_key(partition),
         persisted_key(partition),
+        lease_key(partition),
+        rejected_key(partition),
         log_key(room),
         live_channel(room),
     ]

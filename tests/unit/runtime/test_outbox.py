@@ -19,7 +19,18 @@ def test_ids_are_ordered_by_their_numbers_and_not_their_digits() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{b"r": b""}, {b"r": b"\xff"}, {b"e": b"0"}, {b"s": b"x"}, {b"s": b"-1"}, {b"n": None}],
+    [
+        {b"r": b""},
+        {b"r": b"\xff"},
+        {b"e": b"0"},
+        {b"s": b"x"},
+        {b"s": b"-1"},
+        {b"s": b"%d" % (2**53 + 1)},
+        {b"e": b"9" * 5000},
+        {b"n": None},
+        {b"n": b"no note"},
+        {b"n": b"\x0a\x01\xff"},
+    ],
 )
 def test_an_entry_that_no_script_of_ours_wrote_is_corrupt(
     change: dict[bytes, bytes | None],
@@ -28,3 +39,4 @@ def test_an_entry_that_no_script_of_ours_wrote_is_corrupt(
     with pytest.raises(CorruptOutboxEntryError) as corrupt:
         decode_entry(b"5-0", fields)
     assert corrupt.value.outbox_id == b"5-0"
+    assert len(str(corrupt.value)) < 100, "what the entry holds is not repeated"

@@ -1,0 +1,103 @@
+"""Leases: which replica persists which partition for now.
+
+They save replicas from doing the same work, and nothing depends on them: a replica that
+persists without a lease, or that has lost it without knowing, changes nothing by it (see
+persist.lua). So a lease may be taken over at any moment, and does not have to be fenced.
+"""
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import structlog
+
+from history.scripts import LuaScript, ScriptCall
+from history.shares import to_take_over
+from notecast_runtime.keyspace import PARTITIONS, lease_key
+from notecast_runtime.redis_client import Redis
+
+_RENEWALS_PER_LEASE = 3
+_SHORTEST_WAIT_SECONDS = 0.01
+
+_log = structlog.get_logger(__name__)
+
+
+def replica_name() -> str:
+    """A name for this process that no other has or ever had; says where it runs."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+class Holding(NamedTuple):
+    """What a replica has for now."""
+
+    partitions: frozenset[int]
+
+    renew_seconds: float
+    """When to renew. Less than usual where somebody's lease expires before that."""
+
+
+class _Lease(NamedTuple):
+    holder: str
+    left_seconds: float
+
+
+class Leases:
+    """The leases of all partitions, as one replica asks for them.
+
+    Args:
+        redis: where they are.
+        replica: this replica's name, as in `replica_name`.
+        lease_seconds: how long a lease lasts that nobody renews, by Redis's clock.
+    """
+
+    def __init__(self, redis: Redis, *, replica: str, lease_seconds: float) -> None:
+        self._replica = replica
+        self._lease_milliseconds = round(lease_seconds * 1000)
+        self._renew_seconds = lease_seconds / _RENEWALS_PER_LEASE
+        self._script = LuaScript(redis, "lease.lua")
+        self._give_up = LuaScript(redis, "give_up.lua")
+        self._held: frozenset[int] = frozenset()
+
+    async def renew(self) -> Holding:
+        """Renews what it holds, takes what is free, and takes over what it lacks of its share.
+
+        Raises one of REDIS_AWAY where Redis does not answer.
+        """
+        leases = await self._ask(dict.fromkeys(range(PARTITIONS), ""))
+        holders = {partition: lease.holder for partition, lease in leases.items()}
+        leases |= await self._ask(to_take_over(holders, self._replica))
+        held = frozenset(n for n, lease in leases.items() if lease.holder == self._replica)
+        if held != self._held:
+            _log.info("leases_changed", held=len(held), replica=self._replica)
+            self._held = held
+        others = [leases[n].left_seconds for n in leases.keys() - held]
+        wait = min([self._renew_seconds, *others])
+        return Holding(held, max(wait, _SHORTEST_WAIT_SECONDS))
+
+    async def give_up(self) -> None:
+        """Leaves all that it holds to the others, at once.
+
+        Raises one of REDIS_AWAY where Redis does not answer; the leases then expire.
+        """
+        await self._give_up.run([ScriptCall([lease_key(n)], [self._replica]) for n in self._held])
+        self._held = frozenset()
+
+    async def _ask(self, wanted: Mapping[int, str]) -> dict[int, _Lease]:
+        """Asks for leases, each also if its holder is the one named with it."""
+        answers = await self._script.run(
+            [
+                ScriptCall([lease_key(n)], [self._replica, self._lease_milliseconds, holder])
+                for n, holder in wanted.items()
+            ]
+        )
+        return {n: self._lease(n, answer) for n, answer in zip(wanted, answers, strict=True)}
+
+    def _lease(self, partition: int, answer: object) -> _Lease:
+        if isinstance(answer, list):
+            holder, milliseconds = answer
+            return _Lease(holder.decode(), milliseconds / 1000)
+        # A lease that can't be had must not keep a partition from being persisted.
+        _log.error("lease_failed", partition=partition, error=str(answer))
+        return _Lease(self._replica, self._renew_seconds)
