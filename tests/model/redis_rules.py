@@ -1,0 +1,152 @@
+"""What the Lua scripts do to one partition that holds one room, restated in Python.
+
+The models need these rules as pure functions. `test_scripts_match.py` runs the scripts themselves
+and these functions side by side, so that neither can change alone. Redis's clock and the ids that
+it gives out are arguments here.
+"""
+
+from typing import NamedTuple
+
+from chat_gateway.epochs import EpochEnd
+from notecast_runtime.outbox import OutboxId
+
+BEGIN = OutboxId(0, 0)
+
+
+class Note(NamedTuple):
+    """An accepted note: `body` stands for its id, author and text."""
+
+    epoch: int
+    sequence: int
+    body: str
+
+
+class Entry(NamedTuple):
+    """A note in the outbox."""
+
+    outbox_id: OutboxId
+    note: Note
+
+
+class SeenId(NamedTuple):
+    """A note's id within the window, and what was answered."""
+
+    note_id: str
+    body: str
+    epoch: int
+    sequence: int
+
+
+class Data(NamedTuple):
+    """What Redis holds."""
+
+    run: int | None = None
+    """The run of Redis that wrote last."""
+
+    epoch: int | None = None
+    ends: tuple[EpochEnd, ...] = ()
+    head: int = 0
+    outbox: tuple[Entry, ...] = ()
+    persisted: OutboxId = BEGIN
+    stream: tuple[Note, ...] = ()
+    last_sequence: int = 0
+    """The last id that the room's stream ever had; what is trimmed counts."""
+
+    seen: tuple[SeenId, ...] = ()
+
+
+class Answer(NamedTuple):
+    """What a sender is told."""
+
+    epoch: int
+    sequence: int
+    duplicate: bool
+
+
+def begin_epoch(data: Data, clock: int, remembered: int) -> Data:
+    """A new epoch, with the end of the one before on record; none where there was none.
+
+    Args:
+        data: as it is.
+        clock: the new epoch's number: later than every epoch that ever was, also than
+            those that Redis has forgotten.
+        remembered: how many past epochs are kept.
+    """
+    if data.epoch is None:
+        return data
+    ends = (*data.ends, EpochEnd(data.epoch, data.head))[-remembered:]
+    return data._replace(epoch=max(clock, data.epoch + 1), ends=ends)
+
+
+def guard(data: Data, run: int, clock: int, remembered: int) -> Data:
+    """`guard.lua`, the first command on every new connection: another run begins a new epoch."""
+    if data.run == run:
+        return data
+    return begin_epoch(data, clock, remembered)._replace(run=run)
+
+
+def ensure_epoch(data: Data, clock: int) -> Data:
+    """`heads.lua` and `accept.lua`: where the data vanished with their epoch, another begins."""
+    return data if data.epoch is not None else data._replace(epoch=clock)
+
+
+def accept(data: Data, body: str, outbox_id: OutboxId, clock: int) -> tuple[Data, Note]:
+    """`accept.lua`, of a note that was not seen before."""
+    data = ensure_epoch(data, clock)
+    note = Note(data.epoch or clock, data.head + 1, body)
+    outbox = (*data.outbox, Entry(outbox_id, note))
+    return data._replace(head=note.sequence, outbox=outbox), note
+
+
+def accept_once(
+    data: Data, note_id: str, body: str, outbox_id: OutboxId, clock: int
+) -> tuple[Data, Answer | None]:
+    """`accept.lua`, where the id may be in the window; no answer: it was another note's."""
+    for seen in data.seen:
+        if seen.note_id == note_id:
+            same = seen.body == body
+            return data, Answer(seen.epoch, seen.sequence, duplicate=True) if same else None
+    data, note = accept(data, body, outbox_id, clock)
+    seen = SeenId(note_id, body, note.epoch, note.sequence)
+    return data._replace(seen=(*data.seen, seen)), Answer(
+        note.epoch, note.sequence, duplicate=False
+    )
+
+
+def persist(
+    data: Data,
+    batch_epoch: int | None,
+    batch: tuple[Entry, ...],
+    retention_notes: int,
+    margin_milliseconds: int,
+) -> Data | None:
+    """`persist.lua`; None where it refuses the batch of another epoch."""
+    if data.epoch != batch_epoch:
+        return None
+    return write_batch(data, batch, retention_notes, margin_milliseconds)
+
+
+def write_batch(
+    data: Data, batch: tuple[Entry, ...], retention_notes: int, margin_milliseconds: int
+) -> Data:
+    """What `persist.lua` does behind its refusal."""
+    stream, last = data.stream, data.last_sequence
+    for _, note in batch:
+        if last < note.sequence <= data.head:  # one that was never given out is set aside
+            stream, last = (*stream, note), note.sequence
+    persisted = max(data.persisted, batch[-1].outbox_id)
+    data = data._replace(stream=stream[-retention_notes:], last_sequence=last, persisted=persisted)
+    return trim_outbox(data, persisted.milliseconds - margin_milliseconds)
+
+
+def trim_outbox(data: Data, oldest_kept_milliseconds: int) -> Data:
+    """XTRIM MINID of the outbox; an entry of that very millisecond stays."""
+    if oldest_kept_milliseconds <= 0:
+        return data
+    kept = tuple(e for e in data.outbox if e.outbox_id.milliseconds >= oldest_kept_milliseconds)
+    return data._replace(outbox=kept)
+
+
+def retire(data: Data, count: int) -> Data:
+    """`age_retention.lua`, where the first `count` notes of the stream are too old."""
+    return data._replace(stream=data.stream[count:])

@@ -1,0 +1,321 @@
+"""From Redis to a client: a room in a gateway, its reader, and all that can go wrong on the way.
+
+The gateway's log is the gateway's own `RoomLog` (`log_states.py`); where a cursor resumes says its
+`resolve_start`; what the client hands out, its `RoomProgress` (`relay_client.py`). The rest of
+`room.py`, `subscription.py` and `hub.py` is restated in steps, each of which ends where the code
+awaits. That reading the log is right is what `replay_model.py` shows: here it is one step.
+
+Judged: in the end a client has what Redis still holds, each note once and in order, and was told
+where it had been shown something else.
+"""
+
+from collections.abc import Iterator
+
+from chat_gateway.cursors import Start
+from chat_gateway.heads import Head, Past
+from chat_gateway.room_log import Stretch
+from notecast_client.cursors import Place
+from notecast_runtime.errors import InvalidRequestError
+from notecast_runtime.outbox import OutboxId
+from tests.model import log_states, redis_rules
+from tests.model.explore import Kind, Step, Violation
+from tests.model.log_states import RING_NOTES, Frames, LogState
+from tests.model.redis_rules import Data
+from tests.model.relay_client import NOTHING, frame, resolved_start, shown, told
+from tests.model.relay_room import enter, hear, hear_early, hear_head
+from tests.model.relay_state import (
+    FIRST_EPOCH,
+    Bounds,
+    Gateway,
+    Reader,
+    Reads,
+    Repair,
+    Rule,
+    State,
+)
+
+FORGOTTEN_WRITES = 2
+"""The most writes that a restart loses."""
+
+REMEMBERED_EPOCHS = 2
+HEAD_CHECK_FOUND = "the head check finds a note that would not have been heard"
+
+
+class RelayModel:
+    """The walk's model.
+
+    Args:
+        rules: those in force.
+        bounds: on what happens.
+        reads: what kind of client there is.
+    """
+
+    def __init__(self, rules: frozenset[Rule], bounds: Bounds, reads: Reads) -> None:
+        self._rules = rules
+        self._bounds = bounds
+        self._reads = reads
+
+    def first(self) -> State:
+        """A Redis that has been met once, a gateway without the room, a client that wants it."""
+        return State(Data(run=0, epoch=FIRST_EPOCH))
+
+    def steps(self, state: State) -> Iterator[Step[State]]:
+        """Sends and faults, which may come; what gateway and client do, which is owed."""
+        yield from self._accepts(state)
+        yield from self._redis_faults(state)
+        yield from self._gateway_faults(state)
+        yield from self._hears(state)
+        yield from self._reads_head(state)
+        yield from self._takes_head(state)
+        if state.gateway.log is not None:
+            yield from self._enters(state, state.gateway.log)
+            yield from self._repairs(state, state.gateway.log)
+            yield from self._joins(state, state.gateway.log)
+            yield from self._delivers(state, state.gateway.log)
+
+    def judge(self, state: State, *, settled: bool) -> Violation | None:
+        """What the client was shown against what the log holds."""
+        client = state.client
+        log = tuple(entry.note.body for entry in state.data.outbox)
+        text = f"shown {client.shown}, log {log}"
+        if client.refused:
+            return Violation(Kind.REFUSED, f"{client.place}")
+        if client.repeated:
+            return Violation(Kind.REPEATED, text)
+        if not settled:
+            return None
+        still = client.shown if self._reads is Reads.PLAIN else client.shown[client.told :]
+        if any(body != NOTHING and body not in log for body in still):
+            return Violation(Kind.UNTOLD, text)
+        if tuple(body for body in client.shown if body in log) != log:
+            return Violation(Kind.LOST, text)
+        return None
+
+    # Redis
+
+    def _connect(self, state: State) -> State:
+        """Whoever comes on a new connection meets the guard first; old ones end with their run."""
+        if Rule.GUARD not in self._rules or state.data.run == state.run:
+            return state
+        state = self._tick(state)
+        data = redis_rules.guard(state.data, state.run, self._number(state), REMEMBERED_EPOCHS)
+        return _written(state, data)
+
+    def _with_epoch(self, state: State) -> State:
+        """After `heads.lua`."""
+        state = self._connect(state)
+        if state.data.epoch is not None:
+            return state
+        state = self._tick(state)
+        return _written(state, redis_rules.ensure_epoch(state.data, self._number(state)))
+
+    def _tick(self, state: State) -> State:
+        return state._replace(clock=state.clock + 1)
+
+    def _number(self, state: State) -> int:
+        return state.clock if Rule.CLOCK in self._rules else FIRST_EPOCH
+
+    def _accepts(self, state: State) -> Iterator[Step[State]]:
+        if state.happened.sent == self._bounds.notes:
+            return
+        state = self._with_epoch(state)
+        number = state.happened.sent + 1
+        outbox_id = OutboxId(len(state.data.outbox) + 1, 0)
+        data, note = redis_rules.accept(state.data, chr(number), outbox_id, state.clock)
+        state = _written(state, data)
+        gateway = state.gateway
+        if gateway.subscribed:
+            gateway = gateway._replace(on_the_way=(*gateway.on_the_way, note))
+        happened = state.happened._replace(sent=number)
+        yield Step("accept", state._replace(gateway=gateway, happened=happened))
+
+    def _redis_faults(self, state: State) -> Iterator[Step[State]]:
+        if state.run < self._bounds.restarts:
+            # What had reached the gateway by then may still be heard.
+            gateway = state.gateway._replace(subscribed=False)
+            for data in dict.fromkeys((state.data, *state.older)):
+                label = "restart" if data == state.data else "restart without the newest writes"
+                after = state._replace(data=data, older=(), run=state.run + 1, gateway=gateway)
+                yield Step(label, after)
+        happened = state.happened
+        if happened.emptyings < self._bounds.emptyings and state.data.epoch is not None:
+            happened = happened._replace(emptyings=happened.emptyings + 1)
+            yield Step("the data vanish", state._replace(data=Data(), older=(), happened=happened))
+
+    def _gateway_faults(self, state: State) -> Iterator[Step[State]]:
+        gateway, happened = state.gateway, state.happened
+        if happened.losses < self._bounds.losses:
+            after = state._replace(happened=happened._replace(losses=happened.losses + 1))
+            if gateway.on_the_way:
+                less = gateway._replace(on_the_way=gateway.on_the_way[1:])
+                yield Step("message lost", after._replace(gateway=less))
+            if gateway.subscribed:
+                cut = gateway._replace(subscribed=False)
+                yield Step("subscription cut", after._replace(gateway=cut))
+        if happened.deaths < self._bounds.deaths and gateway.reader is not None:
+            after = state._replace(happened=happened._replace(deaths=happened.deaths + 1))
+            yield Step("gateway dies", after._replace(gateway=Gateway()))
+            yield Step("stream cut", after._replace(gateway=gateway._replace(reader=None)))
+
+    # The live feed, and the heads
+
+    def _hears(self, state: State) -> Iterator[Step[State]]:
+        gateway = state.gateway
+        if not gateway.subscribed:
+            # The old connection's rest goes with it.
+            fresh = gateway._replace(subscribed=True, confirmed=True, on_the_way=())
+            yield Step("subscribe", self._connect(state)._replace(gateway=fresh), owed=True)
+        if gateway.on_the_way:
+            note, *rest = gateway.on_the_way
+            heard = hear(gateway._replace(on_the_way=tuple(rest)), note, self._rules)
+            yield Step("hear", state._replace(gateway=heard), owed=True)
+
+    def _reads_head(self, state: State) -> Iterator[Step[State]]:
+        gateway = state.gateway
+        if gateway.head is not None:
+            return
+        if gateway.log is None:
+            if not gateway.confirmed and Rule.CONFIRMED in self._rules:
+                return
+        elif gateway.enters or Rule.HEAD_CHECK not in self._rules:
+            return  # while the room enters an epoch, a head tells it nothing new
+        state = self._with_epoch(state)
+        head = _head(state.data)
+        if gateway.log is None or head[:2] > (gateway.log.epoch, gateway.log.heard):
+            yield Step("read head", _with(state, head=head), owed=True)
+
+    def _takes_head(self, state: State) -> Iterator[Step[State]]:
+        gateway = state.gateway
+        if gateway.head is None:
+            return
+        head, gateway = gateway.head, gateway._replace(head=None)
+        if gateway.log is None:
+            log = log_states.opened(head.epoch, head.sequence)
+            opened = hear_early(gateway._replace(log=log), self._rules)
+            yield Step("open room", state._replace(gateway=opened), owed=True)
+            return
+        comes = any(note.sequence >= head.sequence for note in gateway.on_the_way)
+        news = head.epoch == gateway.log.epoch and head.sequence > gateway.log.heard
+        label = HEAD_CHECK_FOUND if news and not comes else "compare head"
+        yield Step(label, state._replace(gateway=hear_head(gateway, head)), owed=True)
+
+    # Epochs and gaps
+
+    def _enters(self, state: State, log: LogState) -> Iterator[Step[State]]:
+        gateway = state.gateway
+        if gateway.past is not None:
+            entered = enter(
+                gateway._replace(past=None, enters=False), log, gateway.past, self._rules
+            )
+            yield Step("enter epoch", state._replace(gateway=entered), owed=True)
+        elif gateway.enters:
+            state = self._with_epoch(state)  # the check of each second sees to it
+            yield Step("read past", _with(state, past=_past(state.data)), owed=True)
+
+    def _repairs(self, state: State, log: LogState) -> Iterator[Step[State]]:
+        gateway = state.gateway
+        if gateway.repair is not None:
+            stretch, frames = gateway.repair
+            filled = gateway._replace(log=log_states.filled(log, stretch, frames), repair=None)
+            yield Step("fill gap", state._replace(gateway=filled), owed=True)
+        elif Rule.REPAIR in self._rules and (gap := log_states.missing(log)):
+            state = self._connect(state)
+            repair = Repair(gap, _read(state.data, gap))
+            yield Step("read gap", _with(state, repair=repair), owed=True)
+
+    # The client's stream
+
+    def _joins(self, state: State, log: LogState) -> Iterator[Step[State]]:
+        gateway = state.gateway
+        if gateway.reader is not None:
+            return
+        if gateway.start is None:
+            state = self._with_epoch(state)
+            past = _past(state.data)
+            if past.head.epoch == log.epoch:
+                yield Step("read start", _with(state, start=past), owed=True)
+            elif past.head.epoch > log.epoch and not gateway.enters:
+                yield Step("wait for the room", _with(state, enters=True), owed=True)
+        elif Rule.SAME_EPOCH in self._rules and gateway.start.head.epoch != log.epoch:
+            yield Step("read start again", _with(state, start=None), owed=True)
+        else:
+            yield Step("join", self._begin(state, gateway.start), owed=True)
+
+    def _begin(self, state: State, past: Past) -> State:
+        client = state.client
+        try:
+            start = self._start(client.place, past)
+        except InvalidRequestError:
+            return state._replace(client=client._replace(refused=True))
+        to_tell = start.next_sequence if start.broken else None
+        reader = Reader(start.next_sequence, past.head.sequence, to_tell)
+        return _with(state, reader=reader, start=None)
+
+    def _start(self, place: Place | None, past: Past) -> Start:
+        if place is not None and Rule.CURSOR_EPOCHS not in self._rules:
+            return Start(place.sequence + 1, resumes=True)
+        return resolved_start(place, past.head, tuple(past.ends))
+
+    def _delivers(self, state: State, log: LogState) -> Iterator[Step[State]]:
+        gateway, reader = state.gateway, state.gateway.reader
+        if reader is None:
+            return
+        if reader.to_tell is not None:
+            client = told(state.client, self._reads, Place(log.epoch, reader.to_tell - 1))
+            knows = reader._replace(next_sequence=reader.to_tell, to_tell=None)
+            yield Step("tell", _with(state, reader=knows)._replace(client=client), owed=True)
+        elif reader.next_sequence > log.newest:
+            yield from _says_caught_up(state, log, reader)
+        elif run := log_states.run_from(log, reader.next_sequence):
+            client = shown(state.client, self._reads, run.body)
+            there = reader._replace(next_sequence=run.next_sequence)
+            yield Step("deliver", _with(state, reader=there)._replace(client=client), owed=True)
+        else:
+            state = self._connect(state)
+            after = reader.next_sequence - 1
+            stretch = Stretch(after, min(log.oldest - 1, after + RING_NOTES))
+            frames = _read(state.data, stretch)
+            client = shown(state.client, self._reads, b"".join(frame for _, frame in frames))
+            there = reader._replace(next_sequence=stretch.through + 1)
+            gateway = gateway._replace(
+                log=log_states.extended_back(log, stretch, frames), reader=there
+            )
+            yield Step(
+                "deliver from the past", state._replace(gateway=gateway, client=client), owed=True
+            )
+
+
+def _says_caught_up(state: State, log: LogState, reader: Reader) -> Iterator[Step[State]]:
+    if reader.caught_up_at is None or reader.next_sequence <= reader.caught_up_at:
+        return
+    reached = Place(log.epoch, reader.next_sequence - 1)
+    client = state.client._replace(place=max(reached, state.client.place or reached))
+    done = reader._replace(caught_up_at=None)
+    yield Step("say caught up", _with(state, reader=done)._replace(client=client), owed=True)
+
+
+def _read(data: Data, stretch: Stretch) -> Frames:
+    notes = [entry.note for entry in data.outbox]
+    return tuple(
+        (note.sequence, frame(note))
+        for note in notes
+        if stretch.after < note.sequence <= stretch.through
+    )
+
+
+def _head(data: Data) -> Head:
+    return Head(data.epoch or 0, data.head)
+
+
+def _past(data: Data) -> Past:
+    return Past(_head(data), data.ends)
+
+
+def _with(state: State, **changes: object) -> State:
+    return state._replace(gateway=state.gateway._replace(**changes))  # type: ignore[arg-type]
+
+
+def _written(state: State, data: Data) -> State:
+    if data == state.data:
+        return state
+    return state._replace(data=data, older=(*state.older, state.data)[-FORGOTTEN_WRITES:])

@@ -1,0 +1,246 @@
+"""The Lua scripts and their restatement in `redis_rules.py` do the same, step for step.
+
+Random steps go through both: through the services' own callers of the scripts on a real Valkey, and
+through the restatement that the models use. After each step both hold the same data. Redis's clock
+and the ids that it gives out are taken from the real one.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from chat_gateway.accept import Acceptor, Submission
+from chat_gateway.epochs import EpochEnd
+from chat_gateway.heads import Head, Heads
+from history.outbox_reader import Batch, OutboxReader
+from history.persist_script import Persisted, Persister
+from history.scripts import LuaScript, ScriptCall
+from notecast.v1.note_pb2 import Note as NoteMessage
+from notecast_runtime.epoch_guard import EpochGuard
+from notecast_runtime.errors import NoteIdTakenError
+from notecast_runtime.keyspace import (
+    epoch_end_prefix,
+    epoch_key,
+    epochs_key,
+    heads_key,
+    log_key,
+    outbox_key,
+    partition_of,
+    persisted_key,
+    run_key,
+    sent_key,
+)
+from notecast_runtime.outbox import OutboxId
+from notecast_runtime.redis_client import Redis, connect
+from tests.model import redis_rules
+from tests.model.redis_rules import BEGIN, Answer, Data, Entry, Note, SeenId
+from tests.support.valkey import ValkeyProcess
+
+_ROOM = "room"
+_PARTITION = partition_of(_ROOM)
+_IDS = ("a", "b")
+_BODIES = ("one", "two")
+_REMEMBERED = 2
+_RETENTION_NOTES = 3
+_BATCH_NOTES = 2
+_MARGINS = (0, 60_000)
+_IN_HAND = 3
+_TIMEOUT_SECONDS = 5.0
+_WINDOW_SECONDS = 300.0
+_STEPS = 200
+_YET_TO_COME = -1_000_000
+"""An age in ms that every note has reached."""
+
+
+class Both:
+    """The real data, and the restated ones, under the same steps."""
+
+    def __init__(self, redis: Redis, acceptor: Acceptor, chance: random.Random) -> None:
+        self.seen: Counter[str] = Counter()
+        self._redis = redis
+        self._acceptor = acceptor
+        self._chance = chance
+        self._data = Data(run=0)
+        self._runs = 0
+        self._batches: list[Batch] = []
+        self._guard = files("notecast_runtime").joinpath("guard.lua").read_text()
+
+    async def step(self) -> None:
+        """Takes a random step on both sides, and compares."""
+        steps = (self._accept, self._accept_with_id, self._read_batch, self._persist)
+        rare = (self._begin_run, self._read_head, self._retire, self._vanish)
+        step = self._chance.choice((*steps * 4, *rare))
+        await step()
+        self.seen[step.__name__.strip("_")] += 1
+        assert await self._held() == self._data, step.__name__
+
+    async def _accept(self) -> None:
+        accepted = await self._acceptor.accept(_submission("", "three"), _TIMEOUT_SECONDS)
+        outbox_id, clock = await self._clocks()
+        self._data, note = redis_rules.accept(self._data, "three", outbox_id, clock)
+        assert (accepted.epoch, accepted.sequence) == (note.epoch, note.sequence)
+
+    async def _accept_with_id(self) -> None:
+        note_id, body = self._chance.choice(_IDS), self._chance.choice(_BODIES)
+        answer = await self._ask(_submission(note_id, body))
+        outbox_id, clock = await self._clocks()
+        self._data, restated = redis_rules.accept_once(self._data, note_id, body, outbox_id, clock)
+        assert answer == restated
+        self.seen["taken" if answer is None else "duplicate" if answer.duplicate else "new"] += 1
+
+    async def _ask(self, submission: Submission) -> Answer | None:
+        try:
+            accepted = await self._acceptor.accept(submission, _TIMEOUT_SECONDS)
+        except NoteIdTakenError:
+            return None
+        return Answer(accepted.epoch, accepted.sequence, accepted.duplicate)
+
+    async def _read_batch(self) -> None:
+        reader = OutboxReader(self._redis, batch_notes=_BATCH_NOTES, block_seconds=0.001)
+        reading = await reader.read(await reader.places([_PARTITION]))
+        self._batches = [*self._batches, *reading.batches][-_IN_HAND:]
+
+    async def _persist(self) -> None:
+        """Persists a batch that may have been read long ago, and may have been persisted."""
+        if not self._batches:
+            return
+        batch, margin = self._chance.choice(self._batches), self._chance.choice(_MARGINS)
+        persister = Persister(
+            self._redis,
+            retention_notes=_RETENTION_NOTES,
+            outbox_trim_margin_seconds=margin / 1000,
+        )
+        [outcome] = await persister.persist([batch])
+        entries = tuple(_entry(e.outbox_id, e.epoch, e.sequence, e.note) for e in batch.entries)
+        epoch = int(batch.epoch) if batch.epoch else None
+        data = redis_rules.persist(self._data, epoch, entries, _RETENTION_NOTES, margin)
+        assert isinstance(outcome, Persisted) == (data is not None)
+        self.seen["refused" if data is None else "persisted"] += 1
+        self._data = data or self._data
+
+    async def _begin_run(self) -> None:
+        self._runs += 1
+        await self._redis.eval(
+            self._guard,
+            4,
+            epoch_key(_PARTITION),
+            run_key(_PARTITION),
+            heads_key(_PARTITION),
+            epochs_key(_PARTITION),
+            str(self._runs),
+            epoch_end_prefix(_PARTITION),
+            str(_REMEMBERED),
+        )
+        _, clock = await self._clocks()
+        self._data = redis_rules.guard(self._data, self._runs, clock, _REMEMBERED)
+
+    async def _read_head(self) -> None:
+        heads = await Heads(self._redis).read([_ROOM])
+        newest, clock = await self._clocks()
+        self._data = redis_rules.ensure_epoch(self._data, clock)
+        assert heads[_ROOM] == Head(clock, self._data.head, newest)
+
+    async def _retire(self) -> None:
+        count = self._chance.randint(1, _RETENTION_NOTES)
+        script = LuaScript(self._redis, "age_retention.lua")
+        [removed] = await script.run([ScriptCall([log_key(_ROOM)], [_YET_TO_COME, count])])
+        assert removed == min(count, len(self._data.stream))
+        self._data = redis_rules.retire(self._data, count)
+
+    async def _vanish(self) -> None:
+        if self._chance.random() < 0.2:
+            await self._redis.flushall()
+            self._data = Data()
+
+    async def _clocks(self) -> tuple[OutboxId, int]:
+        """The newest id that the outbox gave out, and the epoch."""
+        newest: Any = await self._redis.xrevrange(outbox_key(_PARTITION), count=1)
+        epoch = await self._redis.get(epoch_key(_PARTITION))
+        return OutboxId.parse(newest[0][0]) if newest else BEGIN, int(epoch or 0)
+
+    async def _held(self) -> Data:
+        redis = self._redis
+        epoch, run, persisted = await redis.mget(
+            epoch_key(_PARTITION), run_key(_PARTITION), persisted_key(_PARTITION)
+        )
+        head = await redis.hget(heads_key(_PARTITION), _ROOM)
+        outbox: Any = await redis.xrange(outbox_key(_PARTITION))
+        stream: Any = await redis.xrange(log_key(_ROOM))
+        return Data(
+            run=None if run is None else int(run) if run.isdigit() and len(run) < 9 else 0,
+            epoch=None if epoch is None else int(epoch),
+            ends=await self._ends(),
+            head=int(head or 0),
+            outbox=tuple(
+                _entry(OutboxId.parse(i), int(f[b"e"]), int(f[b"s"]), f[b"n"]) for i, f in outbox
+            ),
+            persisted=OutboxId.parse(persisted) if persisted else BEGIN,
+            stream=tuple(_note(int(f[b"e"]), _sequence(i), f[b"n"]) for i, f in stream),
+            last_sequence=await self._last_sequence(),
+            seen=await self._ids(self._data.seen),
+        )
+
+    async def _ends(self) -> tuple[EpochEnd, ...]:
+        epochs: Any = await self._redis.lrange(epochs_key(_PARTITION), 0, -1)
+        ends = []
+        for epoch in map(int, epochs):
+            end = await self._redis.hget(f"{epoch_end_prefix(_PARTITION)}{epoch}", _ROOM)
+            ends.append(EpochEnd(epoch, int(end or 0)))
+        return tuple(ends)
+
+    async def _last_sequence(self) -> int:
+        if not await self._redis.exists(log_key(_ROOM)):
+            return 0
+        facts: Any = await self._redis.xinfo_stream(log_key(_ROOM))
+        return _sequence(facts["last-generated-id"])
+
+    async def _ids(self, order: tuple[SeenId, ...]) -> tuple[SeenId, ...]:
+        """What is known of the ids, in the order of the restated ones as far as these go."""
+        found = []
+        for note_id in dict.fromkeys((*(seen.note_id for seen in order), *_IDS)):
+            facts: Any = await self._redis.hgetall(sent_key(_ROOM, note_id))
+            if facts:
+                body = facts[b"d"].decode()
+                found.append(SeenId(note_id, body, int(facts[b"e"]), int(facts[b"s"])))
+        return tuple(found)
+
+
+def _submission(note_id: str, body: str) -> Submission:
+    note = NoteMessage(text=body).SerializeToString()
+    return Submission(_ROOM, note_id, note, digest=body.encode(), made_ns=1)
+
+
+def _entry(outbox_id: OutboxId, epoch: int, sequence: int, note: bytes) -> Entry:
+    return Entry(outbox_id, _note(epoch, sequence, note))
+
+
+def _note(epoch: int, sequence: int, note: bytes) -> Note:
+    return Note(epoch, sequence, NoteMessage.FromString(note).text)
+
+
+def _sequence(entry_id: bytes) -> int:
+    return int(entry_id.partition(b"-")[0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_scripts_and_restatement_hold_the_same_after_every_step(
+    valkey: ValkeyProcess, seed: int
+) -> None:
+    async with connect(valkey.url, EpochGuard(), _TIMEOUT_SECONDS) as redis:
+        # So that XTRIM's "about" becomes "exactly".
+        await redis.config_set("stream-node-max-entries", 1)
+        acceptor = Acceptor(redis, _WINDOW_SECONDS)
+        accepting = asyncio.create_task(acceptor.run())
+        both = Both(redis, acceptor, random.Random(seed))  # noqa: S311 - no secret
+        try:
+            for _ in range(_STEPS):
+                await both.step()
+        finally:
+            accepting.cancel()
+            await asyncio.gather(accepting, return_exceptions=True)
+    rare = {"new", "duplicate", "taken", "persisted", "refused", "begin_run", "retire", "vanish"}
+    assert rare <= both.seen.keys(), both.seen
