@@ -3,6 +3,7 @@
     NotecastError
     ├── InvalidRequestError     a field of the request is at fault
     ├── NoteIdTakenError        the note's id belongs to another note
+    ├── InternalFaultError      a fault of ours
     ├── LimitReachedError       a bound of this process is reached; try again, or elsewhere
     │   ├── TooManyOpenError
     │   │   ├── TooManyStreamsError
@@ -58,6 +59,12 @@ class InvalidRequestError(NotecastError):
             "; ".join(f"{violation.field}: {violation.fault}" for violation in violations)
         )
         self.violations = tuple(violations)
+
+
+class InternalFaultError(NotecastError):
+    """Something here failed that should not; the log has the stack."""
+
+    reason = "INTERNAL_FAULT"
 
 
 class NoteIdTakenError(NotecastError):

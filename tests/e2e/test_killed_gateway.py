@@ -38,6 +38,7 @@ async def running(folder: Path, ports: StackPorts) -> AsyncIterator[dict[str, Ch
 
 
 async def test_a_killed_gateway_costs_its_clients_only_a_reconnect(tmp_path: Path) -> None:
+    """Pitfall 2: and what was relayed is what is replayed, wherever the gateway was killed."""
     settings = LocalSettings(port=free_port(), tutorial_port=free_port())
     ports = choose_ports(settings)
     target = f"127.0.0.1:{ports.clients}"
@@ -52,6 +53,11 @@ async def test_a_killed_gateway_costs_its_clients_only_a_reconnect(tmp_path: Pat
         acknowledged = before | during | after
         newest = max(acknowledged.values())
         await asyncio.gather(*(reader.holds(newest) for reader in readers))
+        late = await open_readers.enter_async_context(
+            ReadingClient(target, "room", from_start=True)
+        )
+        await late.holds(newest)
+    assert {reader.texts == late.texts for reader in readers} == {True}
     assert len(before) == 200
     # What was on its way when the gateway died may have failed; soon nothing does.
     assert len(after) == 200

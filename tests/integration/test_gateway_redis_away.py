@@ -26,6 +26,7 @@ def retry_delay_ms(error: aio.AioRpcError) -> int:
 
 
 async def test_without_redis_a_gateway_lives_and_is_not_ready(valkey: ValkeyProcess) -> None:
+    """Pitfall 14."""
     valkey.stop()
     async with running_gateway(valkey.url, ready=False) as gateway:
         assert await health_of(gateway.target, "liveness") == "SERVING"
@@ -180,6 +181,7 @@ async def _persisted(valkey: ValkeyProcess, room: str, sequence: int) -> None:
 async def test_a_redis_that_forgot_everything_is_told_to_open_streams(
     valkey: ValkeyProcess,
 ) -> None:
+    """Pitfall 19."""
     async with (
         running_history(valkey.url) as history,
         running_gateway(valkey.url, history) as gateway,

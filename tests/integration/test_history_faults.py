@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -54,23 +53,6 @@ PATIENT = {**SMALL, "redis_timeout_seconds": 30}
 """One that is paused longer than it waits for Redis would drop the batch that it wakes with."""
 
 RETENTION_SECONDS = 100
-
-
-@pytest.fixture
-def store(valkey: ValkeyProcess) -> Iterator[redis.Redis]:
-    with valkey.client() as client:
-        yield client
-
-
-@pytest.fixture
-def writer(store: redis.Redis) -> OutboxWriter:
-    return OutboxWriter(store)
-
-
-@pytest.fixture
-async def client(valkey: ValkeyProcess) -> AsyncIterator[Redis]:
-    async with connected(valkey.url) as client:
-        yield client
 
 
 async def all_persisted(store: redis.Redis, load: Load) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 import redis
@@ -14,7 +14,6 @@ from notecast_runtime.redis_client import Redis
 from tests.support.history_parts import (
     as_logged,
     at_work,
-    connected,
     leases,
     logged,
     persister,
@@ -27,23 +26,6 @@ from tests.support.waiting import eventually
 
 ROOM = "kitchen"
 ALL = frozenset(range(PARTITIONS))
-
-
-@pytest.fixture
-def store(valkey: ValkeyProcess) -> Iterator[redis.Redis]:
-    with valkey.client() as client:
-        yield client
-
-
-@pytest.fixture
-def writer(store: redis.Redis) -> OutboxWriter:
-    return OutboxWriter(store)
-
-
-@pytest.fixture
-async def client(valkey: ValkeyProcess) -> AsyncIterator[Redis]:
-    async with connected(valkey.url) as client:
-        yield client
 
 
 class RecordingReader(OutboxReader):

@@ -1,7 +1,6 @@
 """What ListNotes promises of its pages."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis
@@ -12,29 +11,11 @@ from history.room_log import RoomLog
 from notecast.v1.history_pb2 import LoggedNote
 from notecast_runtime.keyspace import log_key, outbox_key, partition_of
 from notecast_runtime.redis_client import Redis
-from tests.support.history_parts import as_replayed, connected, persist_all
+from tests.support.history_parts import as_replayed, persist_all
 from tests.support.outbox_writer import AcceptedNote, OutboxWriter
-from tests.support.valkey import ValkeyProcess
 
 ROOM = "kitchen"
 PARTITION = partition_of(ROOM)
-
-
-@pytest.fixture
-def store(valkey: ValkeyProcess) -> Iterator[redis.Redis]:
-    with valkey.client() as client:
-        yield client
-
-
-@pytest.fixture
-def writer(store: redis.Redis) -> OutboxWriter:
-    return OutboxWriter(store)
-
-
-@pytest.fixture
-async def client(valkey: ValkeyProcess) -> AsyncIterator[Redis]:
-    async with connected(valkey.url) as client:
-        yield client
 
 
 async def accept_hundred(client: Redis, writer: OutboxWriter, persisted: int) -> list[AcceptedNote]:

@@ -2,10 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import pytest
 import redis
 
 from history.outbox_reader import Batch
@@ -21,7 +19,6 @@ from tests.support.history_parts import (
     HeldPersister,
     as_logged,
     at_work,
-    connected,
     logged,
     neighbour_of,
     persister,
@@ -38,23 +35,6 @@ ROOM = "kitchen"
 PARTITION = partition_of(ROOM)
 NEIGHBOUR = neighbour_of(ROOM)
 STRANGER = stranger_to(ROOM)
-
-
-@pytest.fixture
-def store(valkey: ValkeyProcess) -> Iterator[redis.Redis]:
-    with valkey.client() as client:
-        yield client
-
-
-@pytest.fixture
-def writer(store: redis.Redis) -> OutboxWriter:
-    return OutboxWriter(store)
-
-
-@pytest.fixture
-async def client(valkey: ValkeyProcess) -> AsyncIterator[Redis]:
-    async with connected(valkey.url) as client:
-        yield client
 
 
 async def one_batch(client: Redis, room: str = ROOM, batch_notes: int = 32) -> Batch:

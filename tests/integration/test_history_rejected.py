@@ -1,6 +1,5 @@
 """What becomes of that which can't be persisted: it is named, set aside, and stops nothing else."""
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -20,7 +19,6 @@ from notecast_runtime.redis_client import Redis
 from tests.support.history_parts import (
     as_logged,
     at_work,
-    connected,
     logged,
     neighbour_of,
     persist_all,
@@ -31,7 +29,6 @@ from tests.support.history_parts import (
     worker,
 )
 from tests.support.outbox_writer import OutboxWriter, serialised
-from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
 ROOM = "kitchen"
@@ -39,23 +36,6 @@ PARTITION = partition_of(ROOM)
 NEIGHBOUR = neighbour_of(ROOM)
 STRANGER = stranger_to(ROOM)
 NOTE = serialised(ROOM, "hello")
-
-
-@pytest.fixture
-def store(valkey: ValkeyProcess) -> Iterator[redis.Redis]:
-    with valkey.client() as client:
-        yield client
-
-
-@pytest.fixture
-def writer(store: redis.Redis) -> OutboxWriter:
-    return OutboxWriter(store)
-
-
-@pytest.fixture
-async def client(valkey: ValkeyProcess) -> AsyncIterator[Redis]:
-    async with connected(valkey.url) as client:
-        yield client
 
 
 def set_aside(store: redis.Redis, partition: int = PARTITION) -> list[dict[bytes, bytes]]:

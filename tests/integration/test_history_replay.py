@@ -1,7 +1,6 @@
 """What Replay promises of what it reads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis
@@ -15,35 +14,16 @@ from notecast_runtime.keyspace import heads_key, log_key, outbox_key, partition_
 from notecast_runtime.redis_client import Redis
 from tests.support.history_parts import (
     as_replayed,
-    connected,
     neighbour_of,
     persist_all,
     persister,
     quick_reader,
 )
 from tests.support.outbox_writer import OutboxWriter
-from tests.support.valkey import ValkeyProcess
 
 ROOM = "kitchen"
 PARTITION = partition_of(ROOM)
 NEIGHBOUR = neighbour_of(ROOM)
-
-
-@pytest.fixture
-def store(valkey: ValkeyProcess) -> Iterator[redis.Redis]:
-    with valkey.client() as client:
-        yield client
-
-
-@pytest.fixture
-def writer(store: redis.Redis) -> OutboxWriter:
-    return OutboxWriter(store)
-
-
-@pytest.fixture
-async def client(valkey: ValkeyProcess) -> AsyncIterator[Redis]:
-    async with connected(valkey.url) as client:
-        yield client
 
 
 async def replay(

@@ -2,10 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import pytest
 import redis
 
 from history.retention import RETENTION, AgeRetention
@@ -14,7 +12,6 @@ from notecast_runtime.keyspace import log_key, outbox_key, partition_of
 from notecast_runtime.redis_client import Redis
 from tests.support.history_parts import (
     as_logged,
-    connected,
     logged,
     neighbour_of,
     persist_all,
@@ -26,23 +23,6 @@ from tests.support.waiting import eventually
 ROOM = "kitchen"
 PARTITION = partition_of(ROOM)
 NEIGHBOUR = neighbour_of(ROOM)
-
-
-@pytest.fixture
-def store(valkey: ValkeyProcess) -> Iterator[redis.Redis]:
-    with valkey.client() as client:
-        yield client
-
-
-@pytest.fixture
-def writer(store: redis.Redis) -> OutboxWriter:
-    return OutboxWriter(store)
-
-
-@pytest.fixture
-async def client(valkey: ValkeyProcess) -> AsyncIterator[Redis]:
-    async with connected(valkey.url) as client:
-        yield client
 
 
 def retention(client: Redis) -> AgeRetention:

@@ -150,11 +150,13 @@ def error_of(error: aio.AioRpcError, timeout: float) -> ClientError:
             for violation in request.field_violations
         ]
         return RequestRefusedError(message, code, reason, violations)
-    if code is grpc.StatusCode.UNAVAILABLE:
-        delays = [
-            info.retry_delay.ToTimedelta().total_seconds()
-            for info in _of_kind(details, error_details_pb2.RetryInfo)
-        ]
+    delays = [
+        info.retry_delay.ToTimedelta().total_seconds()
+        for info in _of_kind(details, error_details_pb2.RetryInfo)
+    ]
+    # A bound that is reached may be free again, which the server says by its advice.
+    full = code is grpc.StatusCode.RESOURCE_EXHAUSTED and delays
+    if code is grpc.StatusCode.UNAVAILABLE or full:
         return ServerUnavailableError(
             _UNREACHED.sub("can't connect: ", message), reason, max(delays, default=None)
         )

@@ -18,10 +18,12 @@ from chat_gateway.hub import Hub
 from chat_gateway.live_feed_redis import RedisLiveFeed
 from chat_gateway.outbox_range import OutboxRange
 from chat_gateway.relay import Relay
+from chat_gateway.ring_budget import RingBudget
 from chat_gateway.room import Room
 from chat_gateway.send import Sender
 from chat_gateway.service import ChatService
 from chat_gateway.settings import GatewaySettings
+from chat_gateway.streams import Streams
 from chat_gateway.tutorial_service import TutorialService
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.errors import ShuttingDownError
@@ -42,7 +44,9 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
     calls in flight finish within the grace, and closes what it opened. A part that fails
     for good ends the task that entered.
     """
-    redis = connect(settings.redis_url, EpochGuard(), settings.redis_timeout_seconds)
+    guard = EpochGuard()
+    redis = connect(settings.redis_url, guard, settings.redis_timeout_seconds)
+    watching = connect(settings.redis_url, guard, settings.redis_timeout_seconds, 2)
     history = GrpcHistory(settings.history_target)
     health = Health(SERVICES, CONDITIONS)
     limits = settings.request_limits()
@@ -53,11 +57,14 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
     heads = Heads(redis)
     gaps = GapReader(OutboxRange(redis), history)
 
-    def make_room(name: str) -> Room:
-        return Room(name, history, gaps, heads, fan_out, settings.room_limits())
+    rings = RingBudget(settings.rings_bytes)
 
-    hub = Hub(make_room, feed, heads)
-    probe = FeedProbe(redis, feed)
+    def make_room(name: str) -> Room:
+        return Room(name, history, gaps, heads, fan_out, settings.room_limits(), rings)
+
+    hub = Hub(make_room, feed, heads, settings.max_open_rooms)
+    streams = Streams(settings.max_streams, settings.slow_reader_seconds)
+    probe = FeedProbe(watching, feed)
 
     def hear(channel: str, payload: bytes) -> None:
         if channel == probe.channel:
@@ -65,10 +72,10 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         else:
             hub.hear(channel, payload)
 
-    check = HeadCheck(hub, heads, feed, health)
+    check = HeadCheck(hub, Heads(watching), feed, health)
     acceptor = Acceptor(redis, settings.idempotency_window_seconds)
     sender = Sender(acceptor, limits)
-    relay = Relay(hub, heads, timeout)
+    relay = Relay(hub, heads, streams, timeout)
 
     server = create_server(health, SERVICES)
     add_services(
@@ -84,6 +91,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
                 tasks.create_task(feed.run(hear, check.poke)),
                 tasks.create_task(check.run()),
                 tasks.create_task(probe.run()),
+                tasks.create_task(streams.run()),
             ]
             await health.start()
             await server.start()
@@ -100,6 +108,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
     finally:
         await history.close()
         await redis.aclose()
+        await watching.aclose()
 
 
 async def _serve(settings: GatewaySettings) -> None:

@@ -3,9 +3,15 @@
 import asyncio
 from typing import Protocol
 
+import structlog
+
+_log = structlog.get_logger(__name__)
+
 
 class HasReaders(Protocol):
     """A room, as far as delivery goes."""
+
+    name: str
 
     def deliver(self) -> None:
         """Gives every reader what is new."""
@@ -29,4 +35,7 @@ class FanOut:
     def _round(self) -> None:
         rooms, self._rooms = self._rooms, {}
         for room in rooms:
-            room.deliver()
+            try:
+                room.deliver()
+            except Exception:  # a fault of ours in one room is no reason to silence the others
+                _log.exception("delivery_failed", room=room.name)

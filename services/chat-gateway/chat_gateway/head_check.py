@@ -1,4 +1,4 @@
-"""Each second: does what was heard agree with what Redis holds?"""
+"""Again and again: does what was heard agree with what Redis holds?"""
 
 import asyncio
 import contextlib
@@ -17,7 +17,10 @@ LIVE_FEED = "live_feed"
 CONDITIONS = (REDIS, LIVE_FEED)
 """What readiness needs: Redis answers, and every open room is heard."""
 
-_INTERVAL_SECONDS = 1.0
+_INTERVAL_SECONDS = 0.75
+_ANSWER_SECONDS = 0.5
+"""A connection that has not answered by then is given up: it may be dead without a word."""
+_RETRY_SECONDS = 0.05
 _GRACE_SECONDS = 0.2
 """How long a live note may take behind the answer that counts it."""
 
@@ -29,6 +32,12 @@ class HeadCheck:
 
     A room that stays behind fetches what it has not heard. The same call shows whether
     Redis is there, so this is also what keeps the conditions of readiness.
+
+    Args:
+        hub: the open rooms.
+        heads: on connections that nobody else uses, so that a dead one is this one.
+        feed: whether it is complete is a condition.
+        health: told of CONDITIONS.
     """
 
     def __init__(self, hub: Hub, heads: Heads, feed: LiveFeed, health: Health) -> None:
@@ -43,25 +52,29 @@ class HeadCheck:
         self._poked.set()
 
     async def run(self) -> None:
-        """Checks until cancelled, each second and when poked."""
+        """Checks until cancelled, at intervals, when poked, and soon after a failure."""
         while going_on():
             self._poked.clear()
             await self._health.report(LIVE_FEED, holds=self._feed.complete)
-            try:
-                await self._check()
-            except RedisUnavailableError as error:
-                _log.debug("head_check_failed", error=str(error))
-                await self._health.report(REDIS, holds=False)
-            else:
-                await self._health.report(REDIS, holds=True)
+            answered = await self._redis_answers()
+            await self._health.report(REDIS, holds=answered)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_INTERVAL_SECONDS):
+                async with asyncio.timeout(_INTERVAL_SECONDS if answered else _RETRY_SECONDS):
                     await self._poked.wait()
+
+    async def _redis_answers(self) -> bool:
+        try:
+            await self._check()
+        except (RedisUnavailableError, TimeoutError) as error:
+            _log.debug("head_check_failed", error=str(error))
+            return False
+        return True
 
     async def _check(self) -> None:
         rooms = self._hub.open_rooms()
-        await self._heads.ping()
-        heads = await self._heads.read(rooms)
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await self._heads.ping()
+            heads = await self._heads.read(rooms)
         if any(head.sequence > rooms[name].log.newest for name, head in heads.items()):
             await asyncio.sleep(_GRACE_SECONDS)
         for name, room in self._hub.open_rooms().items():

@@ -8,7 +8,7 @@ from chat_gateway.announcement import decode_announcement
 from chat_gateway.heads import Heads
 from chat_gateway.live_feed import LiveFeed
 from chat_gateway.room import Room, RoomFactory
-from notecast_runtime.errors import NotecastError
+from notecast_runtime.errors import NotecastError, TooManyRoomsError
 from notecast_runtime.keyspace import live_channel, room_of_channel
 
 _log = structlog.get_logger(__name__)
@@ -30,12 +30,16 @@ class Hub:
         make_room: makes a room by its name.
         feed: brings what is accepted in the rooms that are open.
         heads: says where rooms stand.
+        max_rooms: bound on the rooms that are open or about to be.
     """
 
-    def __init__(self, make_room: RoomFactory, feed: LiveFeed, heads: Heads) -> None:
+    def __init__(
+        self, make_room: RoomFactory, feed: LiveFeed, heads: Heads, max_rooms: int
+    ) -> None:
         self._make_room = make_room
         self._feed = feed
         self._heads = heads
+        self._max_rooms = max_rooms
         self._entries: dict[str, _Entry] = {}
         self._closed_by: NotecastError | None = None
 
@@ -43,6 +47,7 @@ class Hub:
         """The room, open. Whoever joins also leaves. The caller bounds the wait.
 
         Raises:
+            TooManyRoomsError: the room is not open, and no further one may be.
             RedisUnavailableError: Redis did not say where the room stands.
             NotecastError: what `close` was given.
         """
@@ -89,6 +94,8 @@ class Hub:
                 reader.end(error)
 
     def _begin(self, name: str) -> _Entry:
+        if len(self._entries) >= self._max_rooms:
+            raise TooManyRoomsError(self._max_rooms)
         room = self._make_room(name)
         entry = _Entry(room, asyncio.create_task(self._open(room)))
         entry.opening.add_done_callback(lambda task: self._opened(entry, task))

@@ -19,8 +19,8 @@ from notecast_runtime.backoff import Backoff
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.tasks import going_on
 
-_PING_SECONDS = 0.5
-_SILENCE_SECONDS = 1.25
+_PING_SECONDS = 0.3
+_SILENCE_SECONDS = 1.0
 """Redis answers each ping, so a connection that is silent for longer is dead."""
 
 _CHANNELS_PER_COMMAND = 500
@@ -83,14 +83,19 @@ class RedisLiveFeed:
         Whatever ends it, a fault of ours too, it begins again after a pause.
         """
         while going_on():
+            silent = False
             try:
                 await self._converse(on_message, on_change)
             except (*REDIS_AWAY, RedisError) as error:
+                silent = isinstance(error, TimeoutError)
                 _log.warning("live_feed_lost", error=str(error) or type(error).__name__)
             except Exception:
                 _log.exception("live_feed_failed")
             self._forget_connection()
             on_change()
+            if silent:
+                # So are the pool's, likely, and each would cost its user a whole deadline.
+                await self._redis.connection_pool.disconnect(inuse_connections=True)
             await asyncio.sleep(self._backoff.next_delay())
 
     async def _converse(self, on_message: OnMessage, on_change: OnChange) -> None:

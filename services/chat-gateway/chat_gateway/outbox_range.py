@@ -1,5 +1,6 @@
 """Reads notes that were accepted and not heard from the outbox, before history has them."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ from notecast_runtime.outbox import CorruptOutboxEntryError, OutboxEntry, Outbox
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
 
 _PAGE_ENTRIES = 256
+_ANSWER_SECONDS = 0.5
+"""Readers wait for what is read here: a connection may be dead, and another one is soon made."""
 _MAX_PAGES = 40
 """A gap that is longer than so many entries of its partition is read from history."""
 
@@ -56,9 +59,10 @@ class OutboxRange:
 
     async def _page(self, room: str, behind: OutboxId) -> "_Page":
         try:
-            raw: Any = await self._redis.xrange(
-                outbox_key(partition_of(room)), f"({behind}", "+", count=_PAGE_ENTRIES
-            )
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                raw: Any = await self._redis.xrange(
+                    outbox_key(partition_of(room)), f"({behind}", "+", count=_PAGE_ENTRIES
+                )
         except (*REDIS_AWAY, RedisError) as error:
             raise RedisUnavailableError(f"the outbox can't be read: {error}") from error
         entries: list[OutboxEntry] = []

@@ -17,6 +17,13 @@ class Outlet(Protocol):
     def on_writable(self, callback: Callable[[], None]) -> None:
         """Has the callback called each time that what was taken is on its way."""
 
+    @property
+    def waiting_since(self) -> float | None:
+        """Since when, in seconds of the clock, nothing of what was taken got on its way.
+
+        None while there is nothing to send: an idle stream does not wait.
+        """
+
     def write(self, body: bytes) -> bool:
         """Takes a run of frames to send; False, taking nothing, while the last is not out.
 
@@ -26,3 +33,6 @@ class Outlet(Protocol):
 
     def end(self, error: NotecastError) -> None:
         """Ends the stream with the error's status once what was taken is out."""
+
+    def cut(self, error: NotecastError) -> None:
+        """Ends the stream with the error's status, without waiting for what was taken."""

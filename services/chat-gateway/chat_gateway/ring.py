@@ -1,8 +1,11 @@
-"""The newest frames of a room, contiguous by sequence and bounded twice."""
+"""The newest frames of a room, contiguous by sequence and bounded thrice."""
 
+import sys
 from collections import deque
 from itertools import islice
 from typing import NamedTuple
+
+from chat_gateway.ring_budget import RingBudget
 
 _SHARED_RUNS = 8
 """How many joined runs are kept for other readers until the next append."""
@@ -27,14 +30,23 @@ class Ring:
         max_notes: bound on the frames held, at least 1.
         max_bytes: bound on their sizes' sum; the newest frame is held whatever its size.
         run_bytes: bound on a run; one frame is in it whatever its size.
+        budget: bound on the bytes of all rings, joined runs too; None: this one is alone.
     """
 
-    def __init__(self, newest: int, max_notes: int, max_bytes: int, run_bytes: int) -> None:
+    def __init__(
+        self,
+        newest: int,
+        max_notes: int,
+        max_bytes: int,
+        run_bytes: int,
+        budget: RingBudget | None = None,
+    ) -> None:
         self._frames: deque[bytes] = deque()
         self._newest = newest
         self._max_notes = max_notes
         self._max_bytes = max_bytes
         self._run_bytes = run_bytes
+        self._budget = RingBudget(sys.maxsize) if budget is None else budget
         self._bytes = 0
         self._runs: dict[int, Run] = {}
 
@@ -60,31 +72,38 @@ class Ring:
 
     def append(self, frame: bytes) -> None:
         """Takes the frame of sequence `newest + 1`; the oldest make room for it."""
+        self._forget_runs()
         self._frames.append(frame)
         self._newest += 1
-        self._bytes += len(frame)
+        self._take(frame)
         while len(self._frames) > self._max_notes or (
-            self._bytes > self._max_bytes and len(self._frames) > 1
+            (self._bytes > self._max_bytes or self._budget.exceeded) and len(self._frames) > 1
         ):
-            self._bytes -= len(self._frames.popleft())
-        self._runs.clear()
+            self._give_back(self._frames.popleft())
 
     def truncate(self, newest: int) -> None:
         """Lets go of what is behind a sequence, which becomes the newest."""
         if newest < self.oldest:
             self.skip_to(newest)
             return
+        self._forget_runs()
         while self._newest > newest:
-            self._bytes -= len(self._frames.pop())
+            self._give_back(self._frames.pop())
             self._newest -= 1
-        self._runs.clear()
 
     def skip_to(self, newest: int) -> None:
         """Lets go of all frames; the next one appended will be `newest + 1`."""
-        self._frames.clear()
-        self._runs.clear()
-        self._bytes = 0
+        self._forget_runs()
+        while self._frames:
+            self._give_back(self._frames.popleft())
         self._newest = newest
+
+    def give_up_some(self) -> None:
+        """As Shrinkable.give_up_some: what can be joined again, or else the oldest frame."""
+        if self._runs:
+            self._forget_runs()
+        elif self._frames:
+            self._give_back(self._frames.popleft())
 
     def extend_back(self, frame: bytes) -> bool:
         """Takes the frame of sequence `oldest - 1`; False, and nothing is done, if it is full."""
@@ -95,7 +114,10 @@ class Ring:
         ):
             return False
         self._frames.appendleft(frame)
-        self._bytes += len(frame)
+        self._take(frame)
+        if self._budget.exceeded:
+            self._give_back(self._frames.popleft())
+            return False
         return True
 
     def run_from(self, sequence: int) -> Run | None:
@@ -112,9 +134,25 @@ class Ring:
         run = self._runs.get(sequence)
         if run is None:
             if len(self._runs) >= _SHARED_RUNS:
-                self._runs.clear()
+                self._forget_runs()
             run = self._runs[sequence] = self._join(sequence)
+            self._budget.take(self, _joined_bytes(sequence, run))
+            if self._budget.exceeded:
+                self._forget_runs()
         return run
+
+    def _take(self, frame: bytes) -> None:
+        self._bytes += len(frame)
+        self._budget.take(self, len(frame))
+
+    def _give_back(self, frame: bytes) -> None:
+        self._bytes -= len(frame)
+        self._budget.give_back(self, len(frame))
+
+    def _forget_runs(self) -> None:
+        for sequence, run in self._runs.items():
+            self._budget.give_back(self, _joined_bytes(sequence, run))
+        self._runs.clear()
 
     def _join(self, sequence: int) -> Run:
         taken: list[bytes] = []
@@ -125,3 +163,8 @@ class Ring:
             taken.append(frame)
             size += len(frame)
         return Run(b"".join(taken), sequence + len(taken))
+
+
+def _joined_bytes(sequence: int, run: Run) -> int:
+    """What a run takes besides its frames; a single one is not copied."""
+    return len(run.body) if run.next_sequence > sequence + 1 else 0

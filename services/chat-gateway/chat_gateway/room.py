@@ -15,6 +15,7 @@ from chat_gateway.gap_reader import GapReader
 from chat_gateway.heads import Head, Heads
 from chat_gateway.history import History, ReplayPart
 from chat_gateway.ring import Run
+from chat_gateway.ring_budget import RingBudget
 from chat_gateway.room_log import RoomLog, Stretch
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.errors import (
@@ -24,6 +25,9 @@ from notecast_runtime.errors import (
 )
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.tasks import going_on
+
+_EARLY_NOTES = 64
+"""How many are kept that are heard while the log is opened; what is not is fetched."""
 
 _log = structlog.get_logger(__name__)
 
@@ -72,7 +76,8 @@ class Room:
         gaps: where notes come from that were not heard.
         heads: says how epochs ended.
         fan_out: told when there is something to deliver.
-        limits: bounds on memory.
+        limits: bounds on the room's memory.
+        rings: bound on that of all rooms' rings.
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class Room:
         heads: Heads,
         fan_out: FanOut,
         limits: RoomLimits,
+        rings: RingBudget,
     ) -> None:
         self.name = name
         self.readers: set[RoomReader] = set()
@@ -91,9 +97,10 @@ class Room:
         self._heads = heads
         self._fan_out = fan_out
         self._limits = limits
+        self._rings = rings
         self._log: RoomLog | None = None
         self._behind = OutboxId(0, 0)  # all that the log has yet to get is behind this id
-        self._early: deque[Announcement] = deque(maxlen=limits.ring_notes)
+        self._early: deque[Announcement] = deque(maxlen=_EARLY_NOTES)
         self._repair: asyncio.Task[None] | None = None
         self._entering: asyncio.Task[None] | None = None
         self._past: dict[int, asyncio.Task[PastPage]] = {}
@@ -112,6 +119,7 @@ class Room:
             max_notes=self._limits.ring_notes,
             max_bytes=self._limits.ring_bytes,
             run_bytes=self._limits.run_bytes,
+            budget=self._rings,
         )
         self._behind = head.outbox_id
         self._hear_early()
@@ -147,7 +155,10 @@ class Room:
     def deliver(self) -> None:
         """Has every reader take what is new."""
         for reader in tuple(self.readers):
-            reader.deliver()
+            try:
+                reader.deliver()
+            except Exception:  # a fault of ours in one stream is no reason to silence the others
+                _log.exception("delivery_failed", room=self.name)
 
     async def read_past(self, after: int) -> PastPage:
         """Reads behind a sequence that the ring no longer holds the successor of.
@@ -165,8 +176,10 @@ class Room:
         return await asyncio.shield(task)
 
     def close(self) -> None:
-        """Ends what the room has under way."""
+        """Ends what the room has under way, and lets go of its log."""
         self._cancel_reads()
+        if self._log is not None:
+            self._log.close()
         if self._entering is not None:
             self._entering.cancel()
 

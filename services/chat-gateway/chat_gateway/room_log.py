@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from chat_gateway.ring import Ring, Run
+from chat_gateway.ring_budget import RingBudget
 
 
 class Stretch(NamedTuple):
@@ -24,17 +25,27 @@ class RoomLog:
         epoch: the epoch of the sequences.
         head: the newest sequence when the log was opened; the ring begins behind it.
         max_notes: bound on the ring, in notes, and on the notes parked ahead of it.
-        max_bytes: bound on the ring, in bytes.
+        max_bytes: bound on the ring, in bytes, and on the notes parked.
         run_bytes: bound on what one reader is given at once, in bytes.
+        budget: as of Ring.
     """
 
     def __init__(
-        self, epoch: int, head: int, *, max_notes: int, max_bytes: int, run_bytes: int
+        self,
+        epoch: int,
+        head: int,
+        *,
+        max_notes: int,
+        max_bytes: int,
+        run_bytes: int,
+        budget: RingBudget | None = None,
     ) -> None:
         self.epoch = epoch
-        self._ring = Ring(head, max_notes, max_bytes, run_bytes)
+        self._ring = Ring(head, max_notes, max_bytes, run_bytes, budget)
         self._max_notes = max_notes
+        self._max_parked_bytes = max_bytes
         self._parked: dict[int, bytes] = {}
+        self._parked_bytes = 0
         self._heard = head
 
     @property
@@ -75,8 +86,7 @@ class RoomLog:
             self._unpark()
         elif sequence > self.newest:
             self._heard = max(self._heard, sequence)
-            if len(self._parked) < self._max_notes:
-                self._parked[sequence] = frame
+            self._park(sequence, frame)
 
     def hear_head(self, sequence: int) -> None:
         """Learns that the log reaches to this sequence, from Redis."""
@@ -93,6 +103,7 @@ class RoomLog:
         self.epoch = epoch
         self._ring.truncate(survived)
         self._parked.clear()
+        self._parked_bytes = 0
         self._heard = survived
 
     def fill(self, stretch: Stretch, frames: Iterable[tuple[int, bytes]]) -> None:
@@ -128,12 +139,25 @@ class RoomLog:
         while self.oldest > first and self._ring.extend_back(found.get(self.oldest - 1, b"")):
             pass
 
+    def close(self) -> None:
+        """Gives back to the budget what the ring holds."""
+        self._ring.skip_to(self.newest)
+
     def run_from(self, sequence: int) -> Run | None:
         """As Ring.run_from."""
         return self._ring.run_from(sequence)
+
+    def _park(self, sequence: int, frame: bytes) -> None:
+        size = self._parked_bytes + len(frame)
+        if sequence not in self._parked and (
+            len(self._parked) < self._max_notes and size <= self._max_parked_bytes
+        ):
+            self._parked[sequence] = frame
+            self._parked_bytes = size
 
     def _unpark(self) -> None:
         while (frame := self._parked.pop(self.newest + 1, None)) is not None:
             self._ring.append(frame)
         if self._parked and min(self._parked) <= self.newest:
             self._parked = {s: f for s, f in self._parked.items() if s > self.newest}
+        self._parked_bytes = sum(map(len, self._parked.values())) if self._parked else 0

@@ -66,7 +66,7 @@ class ChatService(ChatServiceServicer):
     ) -> None:
         """As in chat.proto; it writes serialised responses."""
         check_subscribe(request, self._limits)
-        await self._relay.run(request.subscriptions, context, context.write)
+        await self._relay.run(request.subscriptions, context, lambda body: (body,))
 
     async def ListNotes(self, request: ListNotesRequest, context: Context) -> ListNotesResponse:
         """As in chat.proto."""

@@ -43,6 +43,25 @@ class GatewaySettings(ServiceSettings):
         description="bound on the same notes, in bytes; the newest note stays whatever its size",
     )
 
+    rings_bytes: int = Field(
+        default=268_435_456,
+        ge=65_536,
+        le=68_719_476_736,
+        description="bound on the notes kept in memory for all open rooms together, in bytes",
+    )
+    max_open_rooms: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="bound on the rooms that have readers here"
+    )
+    max_streams: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="bound on the streams that are open here"
+    )
+    slow_reader_seconds: float = Field(
+        default=60,
+        ge=0.1,
+        le=3_600,
+        description="how long a stream may have notes to send of which its client reads none",
+    )
+
     def request_limits(self) -> RequestLimits:
         """The bounds on requests."""
         return RequestLimits(self.max_text_bytes, self.max_rooms_per_stream)

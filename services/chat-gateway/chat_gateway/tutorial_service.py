@@ -1,5 +1,6 @@
 """`grpc.ChatServer`: the tutorial's service, as another view of one room."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from grpc import aio
@@ -49,15 +50,14 @@ class TutorialService(ChatServerServicer):
         context: Context,
     ) -> None:
         """As in the tutorial's chat.proto: the room's whole retained history, then live."""
-
-        async def send(body: bytes) -> None:
-            for event in SubscribeResponse.FromString(body).events:
-                if event.HasField("note"):
-                    note = event.note
-                    await context.write(Note(name=note.author, message=note.text))
-
         whole = RoomSubscription(room=self._room, from_start=True)
-        await self._relay.run([whole], context, send)
+        await self._relay.run([whole], context, _notes)
+
+
+def _notes(body: bytes) -> Iterator[Note]:
+    for event in SubscribeResponse.FromString(body).events:
+        if event.HasField("note"):
+            yield Note(name=event.note.author, message=event.note.text)
 
 
 def _in_their_words(error: InvalidRequestError) -> InvalidRequestError:

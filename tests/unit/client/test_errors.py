@@ -16,6 +16,7 @@ from notecast_runtime.errors import (
     InvalidRequestError,
     NotecastError,
     RedisUnavailableError,
+    TooManyStreamsError,
 )
 from notecast_runtime.status import status_of
 
@@ -43,6 +44,18 @@ def test_an_unavailable_server_says_when_to_try_again() -> None:
     assert isinstance(away, ServerUnavailableError)
     assert (away.retry_after_seconds, away.reason) == (1.0, "REDIS_UNAVAILABLE")
     assert str(away) == "gone"
+
+
+def test_a_server_that_is_full_is_one_to_try_again() -> None:
+    full = error_of(as_raised(TooManyStreamsError(10), grpc.StatusCode.RESOURCE_EXHAUSTED), 1)
+    assert isinstance(full, ServerUnavailableError)
+    assert full.reason == "TOO_MANY_STREAMS"
+    assert full.retry_after_seconds
+
+
+def test_a_message_that_is_too_large_is_not_one_to_try_again() -> None:
+    error = aio.AioRpcError(grpc.StatusCode.RESOURCE_EXHAUSTED, aio.Metadata(), aio.Metadata())
+    assert isinstance(error_of(error, 1), ServerFaultError)
 
 
 def test_a_missed_deadline_is_no_answer_within_it() -> None:
