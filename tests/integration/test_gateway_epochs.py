@@ -110,6 +110,30 @@ async def test_a_cursor_holds_up_to_where_the_old_epoch_ended_and_no_further(
             assert await beyond.kinds(3) == ["new5", "new6", "caught_up"]
 
 
+async def test_an_epoch_that_redis_has_forgotten_costs_no_more_than_what_was_lost(
+    valkey: ValkeyProcess,
+) -> None:
+    async with (
+        running_history(valkey.url) as history,
+        running_gateway(valkey.url, history) as gateway,
+        gateway.read("lobby") as reader,
+    ):
+        await lose_the_newest(valkey, gateway)
+        await reader.notes(6)
+        valkey.kill()
+        valkey.start()
+        await send_when_back(gateway, "of a forgotten epoch")
+        (last,) = await reader.notes(1)
+        valkey.restart_from_copy()  # from before that epoch began
+        await send_when_back(gateway, "new5")
+        told = (await reader.event()).discontinuity
+        assert (told.after.epoch, told.after.sequence) == (last.epoch, 7)
+        assert told.resumes_at.sequence == 5
+        assert texts(await reader.notes(1)) == ["new5"]
+        async with gateway.read(behind(last)) as resumed:
+            assert await resumed.kinds(3) == ["discontinuity", "new5", "caught_up"]
+
+
 async def test_a_cursor_of_a_forgotten_log_is_told_and_gets_the_new_one(
     valkey: ValkeyProcess,
 ) -> None:

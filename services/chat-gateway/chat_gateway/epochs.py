@@ -29,11 +29,14 @@ def surviving_sequence(
         ends: of the epochs before the current one that are remembered, oldest first.
 
     Returns:
-        None where the cursor's epoch is not remembered: nothing is known of its past.
+        None where nothing is known of the reader's past: its epoch is older than all that
+        are remembered. One that is not remembered and lies between others was begun by a
+        Redis that then came back with data from before: up to where the epoch before it
+        ended in those data, the two logs are the same.
     """
     if epoch == current_epoch:
         return sequence
-    later = [end.end for end in ends if end.epoch >= epoch]
-    if not later or all(end.epoch != epoch for end in ends):
+    begun_before = [end.epoch for end in ends if end.epoch <= epoch]
+    if not begun_before:
         return None
-    return min(sequence, *later)
+    return min(sequence, *(end.end for end in ends if end.epoch >= begun_before[-1]))

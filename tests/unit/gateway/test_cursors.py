@@ -64,7 +64,12 @@ def test_a_cursor_that_the_room_has_not_reached_is_refused(
         (Cursor(epoch=EPOCH - 9, sequence=5), Start(5, resumes=True, broken=True)),
         (Cursor(epoch=EPOCH - 5, sequence=8), Start(9, resumes=True)),
         (Cursor(epoch=EPOCH - 5, sequence=9), Start(9, resumes=True, broken=True)),
-        (Cursor(epoch=EPOCH - 7, sequence=1), Start(1, resumes=False, broken=True)),
+        # Not remembered, and begun while one was that is: good as far as that one.
+        (Cursor(epoch=EPOCH - 7, sequence=4), Start(5, resumes=True)),
+        (Cursor(epoch=EPOCH - 7, sequence=6), Start(5, resumes=True, broken=True)),
+        (Cursor(epoch=EPOCH - 4, sequence=9), Start(9, resumes=True, broken=True)),
+        # Older than all that are remembered: nothing is known of it.
+        (Cursor(epoch=EPOCH - 10, sequence=1), Start(1, resumes=False, broken=True)),
     ],
 )
 def test_a_cursor_of_an_earlier_epoch_holds_up_to_where_the_log_agrees(
