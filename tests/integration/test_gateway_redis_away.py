@@ -8,6 +8,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
+from notecast.v1.chat_pb2 import ListNotesRequest, SubscribeRequest
 from notecast_runtime.keyspace import log_key
 from tests.support.health import health_of, wait_for_health, wait_until_serving
 from tests.support.services import from_start, running_gateway, running_history, texts
@@ -65,6 +66,24 @@ async def test_a_redis_that_hangs_gets_an_answer_within_the_call_s_deadline(
         valkey.resume()
         await wait_until_serving(gateway.target)
         await gateway.send("lobby", "on again")
+
+
+async def test_joining_and_paging_answer_within_the_call_s_deadline_too(
+    valkey: ValkeyProcess,
+) -> None:
+    async with running_gateway(valkey.url) as gateway:
+        place = (await gateway.send("lobby", "first")).cursor
+        valkey.pause()
+        page = ListNotesRequest(room="lobby", before=place)
+        with pytest.raises(aio.AioRpcError) as error:
+            await gateway.stub.ListNotes(page, timeout=1)
+        assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+        wanted = SubscribeRequest(subscriptions=[from_start("lobby")])
+        with pytest.raises(aio.AioRpcError) as error:
+            await gateway.stub.Subscribe(wanted, timeout=1).read()
+        assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert retry_delay_ms(error.value) > 0
+        valkey.resume()
 
 
 async def test_a_join_without_redis_is_refused_as_retryable(valkey: ValkeyProcess) -> None:

@@ -1,5 +1,6 @@
 """Where rooms stand, asked of Redis."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from itertools import islice
@@ -61,6 +62,18 @@ class Heads:
             await self._redis.ping()
         except (*REDIS_AWAY, RedisError) as error:
             raise RedisUnavailableError(f"Redis does not answer: {error}") from error
+
+    async def read_one(self, room: str, timeout_seconds: float) -> Head:
+        """The head of one room.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer in time.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return (await self.read([room]))[room]
+        except TimeoutError:
+            raise RedisUnavailableError("Redis did not answer in time") from None
 
     async def read(self, rooms: Iterable[str]) -> dict[str, Head]:
         """The heads of the rooms, in a call for each partition that they lie in.

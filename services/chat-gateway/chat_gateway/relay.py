@@ -6,6 +6,7 @@ from typing import Any
 
 from grpc import aio
 
+from chat_gateway.deadlines import time_left
 from chat_gateway.heads import Heads
 from chat_gateway.hub import Hub
 from chat_gateway.outlet_grpcio import GrpcioOutlet
@@ -66,7 +67,7 @@ class Relay:
         subscription = Subscription(self._hub, self._heads, outlet)
         with self._streams.watched(subscription):
             try:
-                await subscription.open(wanted, self._join_timeout_seconds)
+                await subscription.open(wanted, time_left(context, self._join_timeout_seconds))
                 await context.send_initial_metadata(())
                 return await outlet.run(context.write, messages)
             finally:

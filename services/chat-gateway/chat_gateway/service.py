@@ -72,7 +72,9 @@ class ChatService(ChatServiceServicer):
         """As in chat.proto."""
         check_list(request)
         if request.HasField("before"):
-            head = (await self._heads.read([request.room]))[request.room]
+            head = await self._heads.read_one(
+                request.room, time_left(context, self._timeout_seconds)
+            )
             check_reached(request.before, "before", head)
         page = await self._history.list_notes(
             request.room,
