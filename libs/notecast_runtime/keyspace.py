@@ -67,7 +67,7 @@ def log_key(room: str) -> str:
 
 
 def sent_key(room: str, note_id: str) -> str:
-    """A string that lives for the idempotency window: where the note with this id was put."""
+    """A hash that lives for the idempotency window: where the note with this id was put."""
     # The length keeps apart what a colon within a name would run together.
     return f"nc:{{{partition_of(room)}}}:sent:{len(room)}:{room}:{note_id}"
 

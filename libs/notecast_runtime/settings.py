@@ -3,9 +3,11 @@
 import re
 import sys
 from typing import TypeVar, get_args
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.connection import parse_url
 
 ENVIRONMENT_PREFIX = "NOTECAST_"
 
@@ -35,6 +37,16 @@ class ServiceSettings(BaseSettings):
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="the least level logged"
     )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _leads_to_a_database(cls, value: str) -> str:
+        # ValueError for a port that is none, and the like
+        parse_url(value)  # type: ignore[no-untyped-call]
+        parts = urlsplit(value)
+        if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
+            raise ValueError("the database is a number")
+        return value
 
 
 _CREDENTIALS = re.compile(r"[^/@\s]*@")

@@ -18,6 +18,8 @@ class GapPart(NamedTuple):
 
     through: int
     frames: Frames
+    epoch: int
+    """The latest of its notes; 0 where there are none."""
 
 
 class GapReader:
@@ -45,13 +47,13 @@ class GapReader:
         entries = await self._outbox.read(room, gap, behind)
         if entries is not None:
             frames = [(e.sequence, note_frame(e.epoch, e.sequence, e.note)) for e in entries]
-            yield GapPart(gap.through, frames)
+            yield GapPart(gap.through, frames, max(entry.epoch for entry in entries))
             return
         through = gap.after
         async for part in self._history.replay(room, gap):
             if part.notes:
                 through = part.notes[-1].sequence
                 frames = [(n.sequence, note_frame(n.epoch, n.sequence, n.note)) for n in part.notes]
-                yield GapPart(through, frames)
+                yield GapPart(through, frames, max(note.epoch for note in part.notes))
         if through < gap.through:
-            yield GapPart(gap.through, ())
+            yield GapPart(gap.through, (), 0)

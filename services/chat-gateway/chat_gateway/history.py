@@ -1,6 +1,6 @@
 """What a gateway asks of the history service."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple, Protocol
 
 from chat_gateway.room_log import Stretch
@@ -27,7 +27,7 @@ class NotesPage(NamedTuple):
 class History(Protocol):
     """The logs of rooms, as persisted and about to be."""
 
-    def replay(self, room: str, stretch: Stretch) -> AsyncIterator[ReplayPart]:
+    def replay(self, room: str, stretch: Stretch) -> AsyncGenerator[ReplayPart]:
         """Reads a stretch of a room in order.
 
         Raises:

@@ -1,7 +1,7 @@
 """The history service over gRPC."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import grpc
 import structlog
@@ -38,12 +38,16 @@ class GrpcHistory:
         self._channel = aio.insecure_channel(target, options=_OPTIONS)
         self._stub = HistoryServiceStub(self._channel)
 
-    async def replay(self, room: str, stretch: Stretch) -> AsyncIterator[ReplayPart]:
+    async def replay(self, room: str, stretch: Stretch) -> AsyncGenerator[ReplayPart]:
         """As History.replay."""
         request = ReplayRequest(room=room, after=stretch.after, through=stretch.through)
         try:
-            async for part in self._stub.Replay(request, timeout=_REPLAY_SECONDS):
-                yield ReplayPart(part.notes, part.first_remaining)
+            call = self._stub.Replay(request, timeout=_REPLAY_SECONDS)
+            try:
+                async for part in call:
+                    yield ReplayPart(part.notes, part.first_remaining)
+            finally:
+                call.cancel()  # for who has had enough before the end
         except aio.AioRpcError as error:
             raise _unavailable(error) from error
 

@@ -51,8 +51,7 @@ class Hub:
             RedisUnavailableError: Redis did not say where the room stands.
             NotecastError: what `close` was given.
         """
-        if self._closed_by is not None:
-            raise self._closed_by
+        self.check_open()
         entry = self._entries.get(name) or self._begin(name)
         entry.holders += 1
         try:
@@ -61,6 +60,11 @@ class Hub:
             self._release(entry)
             raise
         return entry.room
+
+    def check_open(self) -> None:
+        """Raises what `close` was given, if it was."""
+        if self._closed_by is not None:
+            raise self._closed_by
 
     def leave(self, room: Room) -> None:
         """Gives the room back; the last one to do so closes it."""
@@ -83,7 +87,9 @@ class Hub:
         return {
             name: entry.room
             for name, entry in self._entries.items()
-            if entry.opening.done() and not entry.opening.cancelled()
+            if entry.opening.done()
+            and not entry.opening.cancelled()
+            and entry.opening.exception() is None
         }
 
     def close(self, error: NotecastError) -> None:

@@ -18,7 +18,7 @@ class LiveFeed(Protocol):
 
     @property
     def complete(self) -> bool:
-        """Whether every wanted channel is heard; when that begins anew, some may be missing."""
+        """Whether all that was wanted when the connection was made is heard on it."""
 
     async def subscribe(self, channel: str) -> None:
         """Returns once the channel is heard: whatever is published from now on comes.

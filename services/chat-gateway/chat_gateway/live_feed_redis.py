@@ -162,9 +162,11 @@ class RedisLiveFeed:
 
     def _confirm(self, channel: str) -> None:
         self._unconfirmed[channel] -= 1
-        if self._unconfirmed[channel] > 0 or channel not in self._requested:
-            return  # dropped or asked for again since: only the last answer counts
+        if self._unconfirmed[channel] > 0:
+            return  # asked for again since: only the last answer counts
         del self._unconfirmed[channel]
+        if channel not in self._requested:
+            return  # dropped since
         self._heard.add(channel)
         if waiting := self._waiting.pop(channel, None):
             waiting.set_result(None)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import aclosing
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -19,6 +20,7 @@ from chat_gateway.ring_budget import RingBudget
 from chat_gateway.room_log import RoomLog, Stretch
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.errors import (
+    HistoryUnavailableError,
     NotecastError,
     RedisUnavailableError,
     UnavailableError,
@@ -142,6 +144,8 @@ class Room:
     def hear_head(self, head: Head) -> None:
         """Learns from Redis where the log stands: a note that was not heard shows itself."""
         if head.epoch == self.log.epoch:
+            if head.sequence == self.log.newest:
+                self._behind = max(self._behind, head.outbox_id)
             self.log.hear_head(head.sequence)
             self._look_after()
         elif head.epoch > self.log.epoch:
@@ -169,11 +173,18 @@ class Room:
         Raises:
             HistoryUnavailableError: no replica answered.
         """
+        stretch = Stretch(after, min(self.log.oldest - 1, after + self._limits.ring_notes))
+        if stretch.through <= after:  # the ring has been extended to there in the meantime
+            return PastPage((), 0, after + 1)
         task = self._past.get(after)
         if task is None:
-            task = self._past[after] = asyncio.create_task(self._read_past(after))
-            task.add_done_callback(lambda _: self._past.pop(after, None))
+            task = self._past[after] = asyncio.create_task(self._read_past(stretch))
+            task.add_done_callback(lambda done: self._forget_read(after, done))
         return await asyncio.shield(task)
+
+    def _forget_read(self, after: int, done: asyncio.Task[PastPage]) -> None:
+        if self._past.get(after) is done:
+            del self._past[after]
 
     def close(self) -> None:
         """Ends what the room has under way, and lets go of its log."""
@@ -232,7 +243,7 @@ class Room:
     async def _fill_gaps(self) -> None:
         """Fetches what is missing until nothing is; one request at a time, whoever waits."""
         backoff = Backoff()
-        while gap := self.log.missing():
+        while going_on() and (gap := self.log.missing()):
             try:
                 await self._fill(gap)
             except UnavailableError as error:
@@ -243,23 +254,35 @@ class Room:
         log = self.log
         after = gap.after
         async for part in self._gaps.read(self.name, gap, self._behind):
+            self._refuse_later_epoch(part.epoch)
             log.fill(Stretch(after, part.through), part.frames)
             after = part.through
             self._fan_out.mark(self)
 
-    async def _read_past(self, after: int) -> PastPage:
+    async def _read_past(self, stretch: Stretch) -> PastPage:
         log = self.log
-        stretch = Stretch(after, min(log.oldest - 1, after + self._limits.ring_notes))
         frames: list[tuple[int, bytes]] = []
         first_remaining = size = 0
-        async for part in self._history.replay(self.name, stretch):
-            first_remaining = first_remaining or part.first_remaining
-            frames += _frames(part)
-            size += sum(len(note.note) for note in part.notes)
-            if size > self._limits.ring_bytes and frames[-1][0] < stretch.through:
-                return self._page(frames, first_remaining, frames[-1][0] + 1)
+        async with aclosing(self._history.replay(self.name, stretch)) as parts:
+            async for part in parts:
+                self._refuse_later_epoch(max((note.epoch for note in part.notes), default=0))
+                first_remaining = first_remaining or part.first_remaining
+                frames += _frames(part)
+                size += sum(len(note.note) for note in part.notes)
+                if size > self._limits.ring_bytes and frames[-1][0] < stretch.through:
+                    return self._page(frames, first_remaining, frames[-1][0] + 1)
         log.extend_back(stretch, frames)
         return self._page(frames, first_remaining, stretch.through + 1)
+
+    def _refuse_later_epoch(self, epoch: int) -> None:
+        """Has the log enter the epoch of what was read, before any of that counts.
+
+        Raises:
+            HistoryUnavailableError: the epoch is later than the log's; read again then.
+        """
+        if epoch > self.log.epoch:
+            self._enter_later_epoch()
+            raise HistoryUnavailableError("another epoch has begun")
 
     def _page(
         self, frames: Iterable[tuple[int, bytes]], first_remaining: int, next_sequence: int

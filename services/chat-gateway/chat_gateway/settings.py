@@ -1,9 +1,9 @@
 """What an operator may tell a gateway."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from chat_gateway.room import RoomLimits
-from chat_gateway.validation import MAX_NAME_BYTES, RequestLimits
+from chat_gateway.validation import MAX_NAME_BYTES, RequestLimits, room_fault
 from notecast_runtime.settings import ServiceSettings
 
 
@@ -19,7 +19,7 @@ class GatewaySettings(ServiceSettings):
         default="lobby",
         min_length=1,
         max_length=MAX_NAME_BYTES,
-        description="the room that the tutorial's service speaks to",
+        description="the room that the tutorial's service speaks to; no control characters",
     )
     max_text_bytes: int = Field(
         default=16_384, ge=1, le=262_144, description="bound on a note's text, in bytes of UTF-8"
@@ -61,6 +61,13 @@ class GatewaySettings(ServiceSettings):
         le=3_600,
         description="how long a stream may have notes to send of which its client reads none",
     )
+
+    @field_validator("tutorial_room")
+    @classmethod
+    def _is_a_room(cls, value: str) -> str:
+        if fault := room_fault(value):
+            raise ValueError(fault)
+        return value
 
     def request_limits(self) -> RequestLimits:
         """The bounds on requests."""

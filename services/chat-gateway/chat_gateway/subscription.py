@@ -51,6 +51,7 @@ class Subscription:
                 pasts = await self._read_pasts(wanted)
         except TimeoutError:
             raise RedisUnavailableError("Redis did not answer in time") from None
+        self._hub.check_open()  # else nobody would end this stream
         for index, each in enumerate(wanted):
             self._begin(each, f"subscriptions[{index}]", pasts[each.room])
         self._deliver()

@@ -41,6 +41,11 @@ class RequestLimits:
     rooms_per_stream: int
 
 
+def room_fault(room: str) -> str | None:
+    """What is wrong with a room's name; None: nothing."""
+    return next((violation.fault for violation in _name_faults("room", room)), None)
+
+
 def check_send(request: SendNoteRequest, limits: RequestLimits) -> None:
     """Raises InvalidRequestError where a field of the note is out of its bounds."""
     _raise(

@@ -48,18 +48,23 @@ class Pager:
         if through < 1:
             return NotesPage([], has_older=False)
         # One note more than asked for tells whether older ones remain.
-        found = await self._last_notes(room, through, page_size + 1)
+        found, older = await self._last_notes(room, through, page_size + 1)
         notes = newest(found, page_size)
-        return NotesPage(notes, has_older=len(found) > len(notes))
+        return NotesPage(notes, has_older=older or len(found) > len(notes))
 
-    async def _last_notes(self, room: str, through: int, count: int) -> list[LoggedNote]:
+    async def _last_notes(
+        self, room: str, through: int, count: int
+    ) -> tuple[list[LoggedNote], bool]:
+        """The notes, and whether the stream may hold older ones."""
         log = await self._log.backward(room, through, count)
-        if log.notes and log.notes[-1].sequence == through:
-            return log.notes
-        # The tail first, then the stream again: as in Replayer.
-        tail = await self._last_of_tail(room, through, count)
-        log = await self._log.backward(room, through, count)
-        return merge(log.notes, tail)[-count:]
+        tail: list[LoggedNote] = []
+        if log.last != through:
+            # The tail first, then the stream again: as in Replayer.
+            tail = await self._last_of_tail(room, through, count)
+            log = await self._log.backward(room, through, count)
+        while not (log.notes or tail) and log.full:  # not one of them can be read
+            log = await self._log.backward(room, log.first - 1, count)
+        return merge(log.notes, tail)[-count:], log.full
 
     async def _last_of_tail(self, room: str, through: int, count: int) -> list[LoggedNote]:
         notes: deque[LoggedNote] = deque(maxlen=count)

@@ -74,11 +74,12 @@ class Replayer:
                     # Now the stream's part is whole, and the tail's goes on where it ends.
                     notes = merge(notes, (n for n in tail.notes if after < n.sequence <= limit))
                     place, ended = tail.place, tail.ended
+            after = max(after, page.last)  # also past what can't be read
             if notes:
-                after = notes[-1].sequence
+                after = max(after, notes[-1].sequence)
                 yield notes
 
 
 def _is_end(page: LogPage, limit: int) -> bool:
     """Whether the stream holds no more of the stretch, and yet does not reach its end."""
-    return not page.full and not (page.notes and page.notes[-1].sequence == limit)
+    return not page.full and page.last != limit

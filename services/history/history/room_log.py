@@ -19,15 +19,19 @@ class LogPage:
     """A page of a room's stream.
 
     Attributes:
-        notes: in order of sequence.
+        notes: in order of sequence; entries that can't be read are left out.
         full: whether as many entries were found as were asked for.
+        first: the sequence of the first entry found, readable or not; 0: none was found.
+        last: that of the last one.
     """
 
-    __slots__ = ("full", "notes")
+    __slots__ = ("first", "full", "last", "notes")
 
-    def __init__(self, notes: list[LoggedNote], *, full: bool) -> None:
-        self.notes = notes
+    def __init__(self, room: str, raw: "_Entries", *, full: bool) -> None:
+        self.notes = _decode(room, raw)
         self.full = full
+        self.first = _sequence(raw[0][0]) if raw else 0
+        self.last = _sequence(raw[-1][0]) if raw else 0
 
 
 class RoomLog:
@@ -51,14 +55,14 @@ class RoomLog:
         raw = await _entries(
             room, self._redis.xrange(log_key(room), f"({after}-0", f"{through}-0", count=count)
         )
-        return LogPage(_decode(room, raw), full=len(raw) == count)
+        return LogPage(room, raw, full=len(raw) == count)
 
     async def backward(self, room: str, through: int, count: int) -> LogPage:
         """The last notes up to `through`, at most `count`; the oldest comes first."""
         raw = await _entries(
             room, self._redis.xrevrange(log_key(room), f"{through}-0", "-", count=count)
         )
-        return LogPage(_decode(room, raw[::-1]), full=len(raw) == count)
+        return LogPage(room, raw[::-1], full=len(raw) == count)
 
 
 _Entries = list[tuple[bytes, dict[bytes, bytes]]]
@@ -75,6 +79,10 @@ async def _entries(room: str, reading: Awaitable[Any]) -> _Entries:
         _log.error("room_key_is_no_stream", room=room)
         return []
     return entries
+
+
+def _sequence(entry_id: bytes) -> int:
+    return int(entry_id.partition(b"-")[0])
 
 
 def _decode(room: str, raw: _Entries) -> list[LoggedNote]:

@@ -15,6 +15,8 @@ class Example(ServiceSettings):
         ("NOTECAST_COUNT", "10", "at most 9"),
         ("NOTECAST_LISTEN_PORT", "65536", "at most 65535"),
         ("NOTECAST_REDIS_URL", "http://somewhere", "redis://[user:password@]host:port/database"),
+        ("NOTECAST_REDIS_URL", "redis://localhost:abc/0", "host:port/database"),
+        ("NOTECAST_REDIS_URL", "redis://localhost:6379/zero", "host:port/database"),
         ("NOTECAST_LOG_LEVEL", "loud", "debug|info|warning|error"),
         ("NOTECAST_REDIS_TIMEOUT_SECONDS", "0", "a number, at least 0.05"),
     ],
