@@ -62,7 +62,7 @@ class Answered(NamedTuple):
 class _ReadsStreamOnce(RoomLog):
     """Gives the page of before where the stream is to be read again."""
 
-    _last: tuple[object, LogPage] = ((), LogPage([], full=False))
+    _last: tuple[object, LogPage] = ((), LogPage(ROOM, [], full=False))
 
     async def forward(self, room: str, after: int, through: int, count: int) -> LogPage:
         asked = (after, through)
