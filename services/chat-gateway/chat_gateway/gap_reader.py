@@ -1,13 +1,14 @@
 """Where a gateway finds the notes that it has not heard: the outbox, or else history."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple
 
 from chat_gateway.frames import note_frame
 from chat_gateway.history import History
 from chat_gateway.outbox_range import OutboxRange
 from chat_gateway.room_log import Stretch
-from notecast_runtime.outbox import OutboxId
+from notecast.v1.history_pb2 import LoggedNote
+from notecast_runtime.outbox import OutboxEntry, OutboxId
 
 Frames = Sequence[tuple[int, bytes]]
 """Sequence and frame, in order of sequence."""
@@ -46,14 +47,19 @@ class GapReader:
         """
         entries = await self._outbox.read(room, gap, behind)
         if entries is not None:
-            frames = [(e.sequence, note_frame(e.epoch, e.sequence, e.note)) for e in entries]
-            yield GapPart(gap.through, frames, max(entry.epoch for entry in entries))
+            yield GapPart(gap.through, frames_of(entries), max(entry.epoch for entry in entries))
             return
         through = gap.after
         async for part in self._history.replay(room, gap):
             if part.notes:
                 through = part.notes[-1].sequence
-                frames = [(n.sequence, note_frame(n.epoch, n.sequence, n.note)) for n in part.notes]
-                yield GapPart(through, frames, max(note.epoch for note in part.notes))
+                yield GapPart(
+                    through, frames_of(part.notes), max(note.epoch for note in part.notes)
+                )
         if through < gap.through:
             yield GapPart(gap.through, (), 0)
+
+
+def frames_of(notes: Iterable[LoggedNote | OutboxEntry]) -> list[tuple[int, bytes]]:
+    """The frames of notes that were read, wherever they were, each with its sequence."""
+    return [(n.sequence, note_frame(n.epoch, n.sequence, n.note)) for n in notes]

@@ -65,11 +65,6 @@ class Ring:
         """The sum of the sizes of the frames held."""
         return self._bytes
 
-    @property
-    def room_behind(self) -> int:
-        """How many older notes `extend_back` may still take, by their number alone."""
-        return self._max_notes - len(self._frames) if self._bytes < self._max_bytes else 0
-
     def append(self, frame: bytes) -> None:
         """Takes the frame of sequence `newest + 1`; the oldest make room for it."""
         self._forget_runs()

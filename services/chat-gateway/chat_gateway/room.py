@@ -12,9 +12,9 @@ from chat_gateway.announcement import Announcement
 from chat_gateway.epochs import surviving_sequence
 from chat_gateway.fan_out import FanOut
 from chat_gateway.frames import note_frame
-from chat_gateway.gap_reader import GapReader
+from chat_gateway.gap_reader import GapReader, frames_of
 from chat_gateway.heads import Head, Heads
-from chat_gateway.history import History, ReplayPart
+from chat_gateway.history import History
 from chat_gateway.ring import Run
 from chat_gateway.ring_budget import RingBudget
 from chat_gateway.room_log import RoomLog, Stretch
@@ -267,7 +267,7 @@ class Room:
             async for part in parts:
                 self._refuse_later_epoch(max((note.epoch for note in part.notes), default=0))
                 first_remaining = first_remaining or part.first_remaining
-                frames += _frames(part)
+                frames += frames_of(part.notes)
                 size += sum(len(note.note) for note in part.notes)
                 if size > self._limits.ring_bytes and frames[-1][0] < stretch.through:
                     return self._page(frames, first_remaining, frames[-1][0] + 1)
@@ -298,12 +298,6 @@ class Room:
             size += len(frame)
         runs.append(Run(b"".join(taken), next_sequence))
         return PastPage(runs, first_remaining, next_sequence)
-
-
-def _frames(part: ReplayPart) -> list[tuple[int, bytes]]:
-    return [
-        (note.sequence, note_frame(note.epoch, note.sequence, note.note)) for note in part.notes
-    ]
 
 
 RoomFactory = Callable[[str], Room]

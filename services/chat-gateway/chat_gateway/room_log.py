@@ -58,11 +58,6 @@ class RoomLog:
         """The first sequence that can be read; `newest + 1` where none can."""
         return self._ring.oldest
 
-    @property
-    def room_behind(self) -> int:
-        """How many notes older than `oldest` may still be kept."""
-        return self._ring.room_behind
-
     def missing(self) -> Stretch | None:
         """What is known to exist and must be fetched before anything newer is delivered.
 

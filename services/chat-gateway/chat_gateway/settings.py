@@ -42,7 +42,6 @@ class GatewaySettings(ServiceSettings):
         le=67_108_864,
         description="bound on the same notes, in bytes; the newest note stays whatever its size",
     )
-
     rings_bytes: int = Field(
         default=268_435_456,
         ge=65_536,
