@@ -33,6 +33,8 @@ from notecast_runtime.redis_client import connect
 from notecast_runtime.server import create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings
 
+_CANCEL_AGAIN_SECONDS = 0.5
+
 _log = structlog.get_logger(__name__)
 
 
@@ -103,12 +105,19 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
                 await health.stop()
                 hub.close(ShuttingDownError("this gateway is about to end; another one serves"))
                 await server.stop(settings.shutdown_grace_seconds)
-                for part in parts:
-                    part.cancel()
+                await _end(parts)
     finally:
         await history.close()
         await redis.aclose()
         await watching.aclose()
+
+
+async def _end(parts: list[asyncio.Task[None]]) -> None:
+    """Cancels the parts, again where a cancellation was swallowed on its way."""
+    while not all(part.done() for part in parts):
+        for part in parts:
+            part.cancel()
+        await asyncio.wait(parts, timeout=_CANCEL_AGAIN_SECONDS)
 
 
 async def _serve(settings: GatewaySettings) -> None:
