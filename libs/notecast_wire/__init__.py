@@ -1,0 +1,1 @@
+"""A gRPC server for asyncio that delivers one message to many streams in one write."""
