@@ -1,1 +1,1 @@
-"""What a gateway delivers for its CPU time, under a load that anyone can repeat."""
+"""What the system delivers for its CPU time, beside other servers under the same load."""

@@ -1,6 +1,34 @@
-"""The loads, and what was measured under each."""
+"""The loads: what is measured, and on which servers."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from enum import StrEnum
+
+WIRE = "wire"
+GRPCIO = "grpcio"
+WIRE_ENVOY = "wire+envoy"
+HUB = "hub"
+TUTORIAL = "tutorial"
+
+NOTECAST = frozenset({WIRE, GRPCIO, WIRE_ENVOY})
+"""The servers that promise to lose and repeat nothing."""
+
+SERVERS = NOTECAST | {HUB, TUTORIAL}
+"""All servers of ours; peers have other names."""
+
+
+class Mode(StrEnum):
+    """What the load generator does; as its -mode."""
+
+    STEADY = "steady"
+    IDLE = "idle"
+    STORM = "storm"
+
+
+class Dialect(StrEnum):
+    """Which service takes the load; as the load generator's -dialect."""
+
+    NOTECAST = "notecast"
+    TUTORIAL = "tutorial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -8,63 +36,199 @@ class Case:
     """One load.
 
     Attributes:
-        name: what people call it.
+        name: chooses it on the command line.
+        title: says what it is.
+        servers: that are measured, in this order.
         rooms: how many rooms.
         streams: streams in each room.
         connections: shared by all streams.
-        notes_per_second: over all rooms.
+        notes_per_second: over all rooms; of a storm, none.
+        in_flight: the most sends without an answer.
+        mode: what is done.
+        gateways: of the systems of ours.
+        dialect: which service is spoken to.
+        rounds: how often it is measured, the servers by turns; the figures are pooled.
+        quick: the servers that are also measured in a quick run, once.
+        alone: each server is started for the measurement and ended after it.
     """
 
     name: str
+    title: str
+    servers: tuple[str, ...]
     rooms: int
     streams: int
     connections: int
-    notes_per_second: int
+    notes_per_second: int = 0
+    in_flight: int = 200
+    mode: Mode = Mode.STEADY
+    gateways: int = 1
+    dialect: Dialect = Dialect.NOTECAST
+    rounds: int = 1
+    quick: tuple[str, ...] = ()
+    alone: bool = False
 
     @property
     def deliveries_per_second(self) -> int:
-        """What the streams would get if nothing were late."""
+        """What all streams together get where nothing is late."""
         return self.notes_per_second * self.streams
 
 
+STORM_NOTES = 1_000
+"""Notes in the room that a storm joins."""
+
+_ALL = (WIRE, GRPCIO, HUB)
+_PAIR = (WIRE, HUB)
+
 CASES = (
-    Case("hot room", rooms=1, streams=100, connections=10, notes_per_second=100),
-    Case("middle rooms", rooms=20, streams=10, connections=10, notes_per_second=300),
-    Case("small rooms", rooms=100, streams=2, connections=10, notes_per_second=500),
+    Case(
+        "hot-room",
+        "1 room, 500 streams on 20 connections, 300 notes/s",
+        _ALL,
+        rooms=1,
+        streams=500,
+        connections=20,
+        notes_per_second=300,
+        rounds=2,
+        quick=_ALL,
+    ),
+    Case(
+        "hot-room-own",
+        "1 room, 500 streams on 500 connections, 60 notes/s",
+        _ALL,
+        rooms=1,
+        streams=500,
+        connections=500,
+        notes_per_second=60,
+        rounds=2,
+        quick=_PAIR,
+    ),
+    Case(
+        "middle-rooms",
+        "50 rooms of 20 streams, 20 connections, 1,000 notes/s",
+        _ALL,
+        rooms=50,
+        streams=20,
+        connections=20,
+        notes_per_second=1_000,
+        rounds=2,
+        quick=_PAIR,
+    ),
+    Case(
+        "small-rooms",
+        "500 rooms of 2 streams, 20 connections, 1,000 notes/s",
+        _ALL,
+        rooms=500,
+        streams=2,
+        connections=20,
+        notes_per_second=1_000,
+        rounds=2,
+        quick=_PAIR,
+    ),
+    Case(
+        "small-rooms-fast",
+        "500 rooms of 2 streams, 20 connections, 6,000 notes/s",
+        _ALL,
+        rooms=500,
+        streams=2,
+        connections=20,
+        notes_per_second=6_000,
+        in_flight=400,
+        rounds=2,
+        quick=_PAIR,
+    ),
+    Case(
+        "hot-room-envoy",
+        "the hot room through Envoy; the hub without",
+        (WIRE_ENVOY, HUB),
+        rooms=1,
+        streams=500,
+        connections=20,
+        notes_per_second=300,
+        rounds=2,
+        quick=(WIRE_ENVOY, HUB),
+    ),
+    Case(
+        "join-storm",
+        f"1,000 streams on 20 connections join a room of {STORM_NOTES:,} notes at once",
+        _ALL,
+        rooms=1,
+        streams=1_000,
+        connections=20,
+        mode=Mode.STORM,
+        rounds=2,
+        quick=_PAIR,
+    ),
+    *(
+        Case(
+            f"rooms-{rooms}",
+            f"{rooms:,} rooms of 1 stream, 10 connections, 1,000 notes/s",
+            (WIRE,),
+            rooms=rooms,
+            streams=1,
+            connections=10,
+            notes_per_second=1_000,
+            rounds=2,
+        )
+        for rooms in (10, 1_000, 10_000)
+    ),
+    *(
+        Case(
+            f"gateways-{gateways}",
+            f"the hot room on {gateways} gateways",
+            (WIRE, WIRE_ENVOY, HUB),
+            rooms=1,
+            streams=500,
+            connections=20,
+            notes_per_second=300,
+            gateways=gateways,
+        )
+        for gateways in (2, 4)
+    ),
+    Case(
+        "idle-shared",
+        "500 rooms of 10 streams, 20 connections, 20 notes/s",
+        _ALL,
+        rooms=500,
+        streams=10,
+        connections=20,
+        notes_per_second=20,
+        mode=Mode.IDLE,
+        quick=(WIRE,),
+        alone=True,
+    ),
+    Case(
+        "idle-own",
+        "500 rooms of 3 streams, 1,500 connections, 20 notes/s",
+        _ALL,
+        rooms=500,
+        streams=3,
+        connections=1_500,
+        notes_per_second=20,
+        mode=Mode.IDLE,
+        quick=(WIRE,),
+        alone=True,
+    ),
+    Case(
+        "tutorial",
+        "the tutorial's service: 8 streams on 8 connections, 50 notes/s",
+        (WIRE, HUB, TUTORIAL),
+        rooms=1,
+        streams=8,
+        connections=8,
+        notes_per_second=50,
+        dialect=Dialect.TUTORIAL,
+    ),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one case gave.
+def named(names: str) -> tuple[Case, ...]:
+    """Cases by name, comma separated; all of them for an empty text.
 
-    Attributes:
-        seconds: how long was measured.
-        sent: notes acknowledged.
-        failed: sends that failed.
-        delivered: notes that reached a stream.
-        missing: notes acknowledged that did not reach a stream of their room.
-        gateway_cpu_seconds: of the gateway's process.
-        load_cpu_seconds: of the process that made the load. Near `seconds`, it was itself
-            the bottleneck.
-        delay_ms: from send to delivery: the median, the 99th percentile and the longest.
+    Raises:
+        ValueError: one is unknown; says which there are.
     """
-
-    case: Case
-    seconds: float
-    sent: int
-    failed: int
-    delivered: int
-    missing: int
-    gateway_cpu_seconds: float
-    load_cpu_seconds: float
-    delay_ms: tuple[float, float, float]
-
-    @property
-    def deliveries_per_cpu_second(self) -> float:
-        """The figure to compare."""
-        return self.delivered / max(self.gateway_cpu_seconds, 0.01)
-
-    def as_dict(self) -> dict[str, object]:
-        """For JSON."""
-        return asdict(self) | {"deliveries_per_cpu_second": self.deliveries_per_cpu_second}
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    known = {case.name: case for case in CASES}
+    if unknown := [name for name in wanted if name not in known]:
+        raise ValueError(f"no case is called {', '.join(unknown)}; there are {', '.join(known)}")
+    return tuple(known[name] for name in wanted) or CASES

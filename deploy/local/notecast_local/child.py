@@ -68,6 +68,11 @@ class Child:
             )
         return cls(program, process, log)
 
+    @property
+    def pid(self) -> int:
+        """Its process id: the leash becomes the program."""
+        return self._process.pid
+
     def terminate(self) -> None:
         """Asks the child to end."""
         self._signal(signal.SIGTERM)
