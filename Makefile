@@ -10,6 +10,8 @@ ADDRESS := localhost:$${NOTECAST_PORT:-8080}
 # No header and no annotations: they would name a package host, or a path of this machine.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+# What starts a cluster where KUBECONFIG names none; tests/e2e/kubernetes/settings.py says how it is called.
+CLUSTER_TOOL ?= $(wildcard ../shared/k8s/ensure-cluster)
 DOCKERFILES := services/chat-gateway/Dockerfile services/history/Dockerfile
 
 help: ## this list
@@ -54,11 +56,20 @@ lint: .venv/.development ## every static check
 proto: .venv/.development ## write the stubs of the contracts into proto/gen
 	@$(BIN)/python tools/generate_stubs.py
 
-bench: .venv/.development ## what a gateway delivers for its CPU time (QUICK=1: in half a minute)
-	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+bench: .venv/.development ## servers compared under load, in 10 minutes (QUICK=1: in 90 s; CASES= BENCH_PEERS=)
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) --cases '$(CASES)' --peers '$(BENCH_PEERS)'
 
 chaos: .venv/.development ## faults at random, and a proof that nothing is lost (CHAOS_SECONDS= CHAOS_SEED=)
 	@$(BIN)/python -m tests.chaos
+
+fuzz: .venv/.development ## bytes that nobody should send, at the gRPC server (FUZZ_SECONDS=)
+	@$(BIN)/python -m tests.wire.fuzz
+
+k8s-check: .venv/.development ## the Kubernetes manifests: rendered, against the schemas, and against the code
+	@$(BIN)/python -m deploy.checks
+
+k8s-e2e: .venv/.development ## the manifests on a real cluster (KUBECONFIG= or CLUSTER_TOOL=), disturbed while clients chat
+	@CLUSTER_TOOL=$(CLUSTER_TOOL) $(BIN)/python -m tests.e2e.kubernetes
 
 lock: .venv/.development ## write the locks in requirements anew, with the newest versions
 	@$(LOCK) --output-file requirements/services.txt
@@ -69,4 +80,4 @@ clean: ## remove the environment and all caches; the notes in .run stay
 	@rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run up down test test-slow lint proto bench chaos lock clean
+.PHONY: help run up down test test-slow lint proto bench chaos fuzz k8s-check k8s-e2e lock clean

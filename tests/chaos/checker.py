@@ -5,9 +5,10 @@ faults; it knows nothing of the services.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from tests.chaos.faults import KINDS, Kind
 from tests.chaos.findings import CALM, Breach, Findings, Violation
 from tests.chaos.records import Acknowledged, Broken, Injected, Noted, Place
 from tests.chaos.silence import Timeline, Wait
@@ -28,9 +29,10 @@ class _Checker:
         faults: Sequence[Injected],
         writers: Sequence[WriterStory],
         readers: Sequence[ReaderStory],
+        kinds: Mapping[str, Kind],
     ) -> None:
         self.findings = Findings()
-        self._timeline = Timeline(faults)
+        self._timeline = Timeline(faults, kinds)
         self._writers = writers
         self._readers = readers
         self._sent = {note_id: sent for w in writers for note_id, sent in w.sent.items()}
@@ -188,7 +190,10 @@ class _Checker:
 
 
 def check(
-    faults: Sequence[Injected], writers: Sequence[WriterStory], readers: Sequence[ReaderStory]
+    faults: Sequence[Injected],
+    writers: Sequence[WriterStory],
+    readers: Sequence[ReaderStory],
+    kinds: Mapping[str, Kind] = KINDS,
 ) -> Findings:
     """Everything that the files of a run say about it.
 
@@ -196,8 +201,9 @@ def check(
         faults: as injected.
         writers: all of them.
         readers: all of them, those who came at the end too.
+        kinds: what may be expected of each kind of fault, by its name.
     """
-    return _Checker(faults, writers, readers).run()
+    return _Checker(faults, writers, readers, kinds).run()
 
 
 def _breach_of_order(place: Place, before: Place, told: bool, seen: bool) -> Breach | None:  # noqa: FBT001 - facts

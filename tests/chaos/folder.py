@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.chaos.checker import check
+from tests.chaos.faults import KINDS, Kind
 from tests.chaos.findings import Findings
 from tests.chaos.plan import Plan
 from tests.chaos.records import Injected, read_records
@@ -43,15 +45,18 @@ class RunFolder:
             folder.mkdir(parents=True)
         self.plan.write_text(json.dumps(plan.as_fields(), indent=2) + "\n")
 
-    def check(self) -> Findings:
+    def check(self, kinds: Mapping[str, Kind] = KINDS) -> Findings:
         """Checks the run by its files.
+
+        Args:
+            kinds: what may be expected of each kind of fault, by its name.
 
         Raises:
             ValueError: a file holds something else than records.
             OSError: a file is missing.
         """
         faults = [f for f in read_records(self.faults) if isinstance(f, Injected)]
-        return check(faults, self._writer_stories(), self._reader_stories())
+        return check(faults, self._writer_stories(), self._reader_stories(), kinds)
 
     def write_report(self, findings: Findings) -> None:
         """Writes the report's file."""

@@ -94,10 +94,10 @@ def _without_trimming_rule() -> None:
 def _without_epoch_guard() -> None:
     """A Redis that was restarted is taken for the one that was there before."""
 
-    async def connect_trustingly(_guard: EpochGuard, connection: Any) -> None:  # noqa: ANN401
-        await connection.on_connect()
+    async def trust(_guard: EpochGuard, _ask: Any) -> None:  # noqa: ANN401
+        pass
 
-    _patch(EpochGuard, "on_connect", connect_trustingly)
+    _patch(EpochGuard, "check", trust)
 
 
 MECHANISMS: dict[str, Callable[[], None]] = {

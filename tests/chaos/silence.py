@@ -1,7 +1,7 @@
 """How long a note was on its way to a reader, and which fault that is put down to. Pure."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tests.chaos.faults import EVERYONE, KINDS, SILENT_SECONDS, Kind, Site
@@ -35,10 +35,12 @@ class Timeline:
 
     Args:
         faults: as injected, in any order.
+        kinds: what may be expected of each kind, by its name.
     """
 
-    def __init__(self, faults: Sequence[Injected]) -> None:
+    def __init__(self, faults: Sequence[Injected], kinds: Mapping[str, Kind] = KINDS) -> None:
         self.faults = sorted(faults)
+        self._kinds = kinds
         self._begins = [fault.time - _AT_ONCE_SECONDS for fault in self.faults]
 
     def kind_at(self, time: float) -> str:
@@ -48,7 +50,7 @@ class Timeline:
 
     def forgot(self, time: float) -> bool:
         """Whether what was acknowledged then may be gone from Redis."""
-        return any(KINDS[f.kind].forgets and f.time <= time <= f.until for f in self.faults)
+        return any(self._kinds[f.kind].forgets and f.time <= time <= f.until for f in self.faults)
 
     def wait(self, story: ReaderStory, room: str, acknowledged: float, delivered: float) -> Wait:
         """Judges how long a note took to a reader."""
@@ -59,31 +61,31 @@ class Timeline:
         begin = story.present_since(owed, delivered)
         touching = self._touching(story, begin, delivered)
         due = max(
-            [begin, *(min(f.until, delivered) for f in touching if KINDS[f.kind].blocks)],
+            [begin, *(min(f.until, delivered) for f in touching if self._kinds[f.kind].blocks)],
         )
-        cause = max(touching, key=lambda f: (_overlap(f, begin, delivered), f.time), default=None)
+        cause = max(
+            touching, key=lambda f: (self._overlap(f, begin, delivered), f.time), default=None
+        )
         if cause is None:
             kind, allowed = self.kind_at(acknowledged), SILENT_SECONDS
         else:
-            kind, allowed = cause.kind, KINDS[cause.kind].silence_seconds
+            kind, allowed = cause.kind, self._kinds[cause.kind].silence_seconds
         return Wait(kind, delivered - begin, delivered - due, allowed)
 
     def _touching(self, story: ReaderStory, begin: float, end: float) -> list[Injected]:
-        during = [f for f in self.faults if f.time <= end and _over(f) >= begin]
+        during = [f for f in self.faults if f.time <= end and self._over(f) >= begin]
         if not during:
             return []
         # A stream that a fault has ended is opened elsewhere later: both gateways count.
         at = story.gateways(min(begin, *(f.time for f in during)), end)
-        return [f for f in during if _reaches(KINDS[f.kind], f.target, at)]
+        return [f for f in during if _reaches(self._kinds[f.kind], f.target, at)]
 
+    def _over(self, fault: Injected) -> float:
+        """When nothing is left of the fault."""
+        return fault.until + self._kinds[fault.kind].silence_seconds
 
-def _over(fault: Injected) -> float:
-    """When nothing is left of the fault."""
-    return fault.until + KINDS[fault.kind].silence_seconds
-
-
-def _overlap(fault: Injected, begin: float, end: float) -> float:
-    return min(_over(fault), end) - max(fault.time, begin)
+    def _overlap(self, fault: Injected, begin: float, end: float) -> float:
+        return min(self._over(fault), end) - max(fault.time, begin)
 
 
 def _reaches(kind: Kind, target: str, gateways: set[str]) -> bool:
