@@ -3,9 +3,11 @@
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from notecast_runtime.server import TransportName
 from tests.support.valkey import ValkeyProcess
 
 
@@ -18,6 +20,17 @@ def heeded_signals() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(params=get_args(TransportName))
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The gRPC server of every gateway that the test starts, in this process or another.
+
+    What is promised to clients is promised on both, so tests of that ask for this.
+    """
+    chosen = str(request.param)
+    monkeypatch.setenv("NOTECAST_TRANSPORT", chosen)
+    return chosen
 
 
 @pytest.fixture

@@ -5,10 +5,13 @@ reached through new connections. redis-py makes those inside of commands, so the
 belongs to the connection's own connect hook: nothing is accepted or persisted before it.
 """
 
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from importlib import resources
 from typing import Any
 
 import structlog
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from notecast_runtime.keyspace import (
@@ -20,10 +23,19 @@ from notecast_runtime.keyspace import (
     run_key,
 )
 
+Ask = Callable[[Sequence[Sequence[str | bytes | int]]], Awaitable[Sequence[Any]]]
+"""Sends commands together, and returns their answers in order, as bytes.
+
+A refusal is an exception in the place of its answer. Raises where the connection was lost.
+"""
+
 _SCRIPT = resources.files(__package__).joinpath("guard.lua").read_text()
 
 _EPOCHS_REMEMBERED = 16
 """Of each partition: a cursor that is older than so many restarts is of an unknown epoch."""
+
+_CORRUPT = "CORRUPT"
+"""Begins the script's refusal where a key of the partition holds what it can't hold."""
 
 _log = structlog.get_logger(__name__)
 
@@ -39,37 +51,61 @@ class EpochGuard:
     async def on_connect(self, connection: Any) -> None:  # noqa: ANN401 - redis-py's, untyped
         """For redis-py's `redis_connect_func`; what it raises fails the connection."""
         await connection.on_connect()
-        run_id = await _run_id(connection)
-        # Partitions are seen to in their order, so where the last one was, all were.
-        if await _ask(connection, "GET", run_key(PARTITIONS - 1)) == run_id.encode():
+        await self.check(partial(_ask, connection))
+
+    async def check(self, ask: Ask) -> None:
+        """Has a new epoch begun wherever the run that answers is not the one that wrote last.
+
+        A partition that is corrupt is logged and left as it is: the others go on, and it is
+        seen to again on each new connection.
+
+        Args:
+            ask: speaks to Redis.
+
+        Raises:
+            RedisConnectionError: Redis can't do it now; nothing else may be asked of it.
+        """
+        server, runs = await _answers(
+            ask, [("INFO", "server"), ("MGET", *map(run_key, range(PARTITIONS)))]
+        )
+        run_id = _run_id(server)
+        unseen = [p for p, run in enumerate(runs) if run != run_id.encode()]
+        if not unseen:
             return
-        for partition in range(PARTITIONS):
-            keys = (
-                epoch_key(partition),
-                run_key(partition),
-                heads_key(partition),
-                epochs_key(partition),
-            )
-            prefix = epoch_end_prefix(partition)
-            await connection.send_command(
-                "EVAL", _SCRIPT, len(keys), *keys, run_id, prefix, _EPOCHS_REMEMBERED
-            )
-        # Every answer is read before a refusal is raised: the next command must not get it.
-        answers = [await _answer(connection) for _ in range(PARTITIONS)]
-        for answer in answers:
+        answers = await ask([_begin(partition, run_id) for partition in unseen])
+        for partition, answer in zip(unseen, answers, strict=True):
             if isinstance(answer, Exception):
-                raise answer
-        _log.info("redis_run_seen", run_id=run_id)
+                if not str(answer).startswith(_CORRUPT):
+                    raise RedisConnectionError(f"the epoch can't be checked: {answer}")
+                _log.error("partition_corrupt", partition=partition, error=str(answer))
+        _log.info("redis_run_seen", run_id=run_id, partitions=len(unseen))
 
 
-async def _ask(connection: Any, *command: str) -> Any:  # noqa: ANN401 - redis-py's, untyped
-    await connection.send_command(*command)
-    return await connection.read_response(disable_decoding=True)
+def _begin(partition: int, run_id: str) -> Sequence[str | int]:
+    keys = (epoch_key(partition), run_key(partition), heads_key(partition), epochs_key(partition))
+    prefix = epoch_end_prefix(partition)
+    return ("EVAL", _SCRIPT, len(keys), *keys, run_id, prefix, _EPOCHS_REMEMBERED)
 
 
-async def _run_id(connection: Any) -> str:  # noqa: ANN401 - redis-py's, untyped
-    text: str = (await _ask(connection, "INFO", "server")).decode()
-    return next(line.partition(":")[2] for line in text.splitlines() if line.startswith("run_id:"))
+def _run_id(server: bytes) -> str:
+    lines = server.decode().splitlines()
+    return next(line.partition(":")[2] for line in lines if line.startswith("run_id:"))
+
+
+async def _answers(ask: Ask, commands: Sequence[Sequence[str]]) -> Sequence[Any]:
+    answers = await ask(commands)
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise RedisConnectionError(f"the epoch can't be checked: {answer}")
+    return answers
+
+
+async def _ask(connection: Any, commands: Sequence[Sequence[Any]]) -> Sequence[Any]:  # noqa: ANN401 - redis-py's, untyped
+    """`Ask` on a connection of redis-py."""
+    for command in commands:
+        await connection.send_command(*command)
+    # Every answer is read before a refusal is raised: the next command must not get it.
+    return [await _answer(connection) for _ in commands]
 
 
 async def _answer(connection: Any) -> Any:  # noqa: ANN401 - redis-py's, untyped

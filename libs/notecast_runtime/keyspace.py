@@ -5,12 +5,16 @@ its partition's hash tag, so that what a script touches lies in one slot of a Re
 Cluster (Redis Cluster specification, "Hash tags"), and so does what one worker reads.
 """
 
+from functools import lru_cache
 from zlib import crc32
 
 PARTITIONS = 64
 """Fixed for good: another number would put every room elsewhere."""
 
+_ROOMS_REMEMBERED = 16_384
 
+
+@lru_cache(_ROOMS_REMEMBERED)  # asked several times for each note
 def partition_of(room: str) -> int:
     """The partition of a room: CRC-32 of its UTF-8 bytes, modulo PARTITIONS."""
     return crc32(room.encode()) % PARTITIONS
@@ -72,6 +76,7 @@ def sent_key(room: str, note_id: str) -> str:
     return f"nc:{{{partition_of(room)}}}:sent:{len(room)}:{room}:{note_id}"
 
 
+@lru_cache(_ROOMS_REMEMBERED)
 def live_channel(room: str) -> str:
     """The Pub/Sub channel that carries the room's notes as they are accepted."""
     return f"nc:{{{partition_of(room)}}}:room:{room}"

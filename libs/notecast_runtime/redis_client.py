@@ -1,5 +1,7 @@
 """Connections to Redis: every one with deadlines, none that repeats a command by itself."""
 
+from typing import Any
+
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -41,4 +43,21 @@ def connect(url: str, guard: EpochGuard, timeout_seconds: float, max_connections
         protocol=2,
         redis_connect_func=guard.on_connect,
     )
+    kind = pool.connection_class
+    pool.connection_class = type(kind.__name__, (_LossIsTold, kind), {})
     return Redis.from_pool(pool)
+
+
+class _LossIsTold:
+    """Makes one error of what each event loop says of writing to a connection that was lost.
+
+    asyncio's transports say nothing, and the next read fails; uvloop's raise RuntimeError,
+    which redis-py hands on as it is.
+    """
+
+    async def send_packed_command(self, *arguments: Any, **others: Any) -> None:  # noqa: ANN401
+        """As redis-py's."""
+        try:
+            await super().send_packed_command(*arguments, **others)  # type: ignore[misc]
+        except RuntimeError as error:
+            raise RedisConnectionError(f"the connection was lost: {error}") from error

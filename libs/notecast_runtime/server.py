@@ -3,11 +3,13 @@
 import asyncio
 import signal
 from collections.abc import Iterable
+from typing import Literal
 
 import structlog
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+import notecast_wire
 from notecast_runtime.health import Health
 from notecast_runtime.reflection import add_reflection
 from notecast_runtime.status import ErrorInterceptor
@@ -25,14 +27,22 @@ _OPTIONS = (
 )
 
 
-def create_server(health: Health, services: Iterable[str]) -> aio.Server:
+TransportName = Literal["wire", "grpcio"]
+"""A server of our own, or that of grpcio; they have the same interface."""
+
+
+def create_server(
+    health: Health, services: Iterable[str], transport: TransportName = "grpcio"
+) -> aio.Server:
     """A server with health and reflection, on which the caller registers its own services.
 
     Args:
         health: what the health service answers.
         services: full names of the services to come, for reflection.
+        transport: which server.
     """
-    server = aio.server(interceptors=(ErrorInterceptor(),), options=_OPTIONS)
+    make = notecast_wire.server if transport == "wire" else aio.server
+    server = make(interceptors=(ErrorInterceptor(),), options=_OPTIONS)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
     health_service = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
     add_reflection(server, (*services, health_service))

@@ -3,7 +3,7 @@
 from __future__ import annotations  # some types of grpc take parameters only for checkers
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import grpc
 import structlog
@@ -19,6 +19,7 @@ from notecast_runtime.errors import (
     NoteIdTakenError,
     UnavailableError,
 )
+from notecast_wire import MethodInterceptor
 
 DOMAIN = "notecast.v1"
 """The `domain` of every google.rpc.ErrorInfo of ours."""
@@ -72,20 +73,31 @@ def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-async def abort(context: aio.ServicerContext[Any, Any], error: NotecastError) -> NoReturn:
-    """Ends a call with the error's status, its details in the trailing metadata."""
+class Ending(NamedTuple):
+    """How a call ends."""
+
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, str | bytes], ...] = ()
+
+
+def ending_of(error: NotecastError) -> Ending:
+    """The error's status, its details in the trailing metadata."""
     status = status_of(error)
-    await context.abort(
-        _CODES[status.code],
-        status.message,
-        trailing_metadata=((_DETAILS_KEY, status.SerializeToString()),),
-    )
+    metadata = ((_DETAILS_KEY, status.SerializeToString()),)
+    return Ending(_CODES[status.code], status.message, metadata)
 
 
-Behaviour = Callable[[Any, aio.ServicerContext[Any, Any]], Awaitable[Any]]
+async def abort(context: aio.ServicerContext[Any, Any], error: NotecastError) -> NoReturn:
+    """Ends a call with the error's status."""
+    code, details, trailing_metadata = ending_of(error)
+    await context.abort(code, details, trailing_metadata=trailing_metadata)
 
 
-class ErrorInterceptor(aio.ServerInterceptor):
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+class ErrorInterceptor(MethodInterceptor):
     """Lets servicers raise NotecastError: the caller gets its status.
 
     Any other exception is a fault of ours: logged with its stack, and the caller
@@ -93,30 +105,40 @@ class ErrorInterceptor(aio.ServerInterceptor):
     whose handler is a coroutine (not an async generator).
     """
 
+    def __init__(self) -> None:
+        # By the method: what it was registered with, and what that became, once for all calls.
+        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
+
     async def intercept_service(
         self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
-        ],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> Handler | None:
         """Wraps the handler that the method has, if it has one of the kinds above."""
         handler = await continuation(handler_call_details)
         if handler is None or handler.request_streaming:
             return handler
-        make, behaviour = (
-            (grpc.unary_stream_rpc_method_handler, handler.unary_stream)
-            if handler.response_streaming
-            else (grpc.unary_unary_rpc_method_handler, handler.unary_unary)
-        )
-        return make(
-            _translating(behaviour, handler_call_details.method),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        method = handler_call_details.method
+        known = self._wrapped.get(method)
+        if known is None or known[0] is not handler:
+            known = self._wrapped[method] = (handler, _wrapped(handler, method))
+        return known[1]
 
 
-def _translating(behaviour: Any, method: str) -> Behaviour:  # noqa: ANN401 - any handler
+def _wrapped(handler: Handler, method: str) -> Handler:
+    make, behaviour = (
+        (grpc.unary_stream_rpc_method_handler, handler.unary_stream)
+        if handler.response_streaming
+        else (grpc.unary_unary_rpc_method_handler, handler.unary_unary)
+    )
+    return make(
+        _translating(behaviour, method),
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+
+
+def _translating(behaviour: Any, method: str) -> Any:  # noqa: ANN401 - any handler
     async def translated(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401
         try:
             return await behaviour(request, context)

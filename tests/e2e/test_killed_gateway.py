@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from notecast_local.child import Child
 from notecast_local.envoy import CONFIGURATION, render
 from notecast_local.folder import data_folder
@@ -37,6 +39,7 @@ async def running(folder: Path, ports: StackPorts) -> AsyncIterator[dict[str, Ch
                 await child.exited
 
 
+@pytest.mark.usefixtures("transport")
 async def test_a_killed_gateway_costs_its_clients_only_a_reconnect(tmp_path: Path) -> None:
     """Pitfall 2: and what was relayed is what is replayed, wherever the gateway was killed."""
     settings = LocalSettings(port=free_port(), tutorial_port=free_port())

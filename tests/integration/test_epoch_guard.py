@@ -1,5 +1,11 @@
 """A new epoch begins when another run of Redis answers, before anything is done on it."""
 
+from collections.abc import Awaitable, Callable
+
+import grpc
+import pytest
+from grpc import aio
+
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.keyspace import (
     PARTITIONS,
@@ -7,18 +13,35 @@ from notecast_runtime.keyspace import (
     epoch_key,
     epochs_key,
     heads_key,
+    partition_of,
     run_key,
 )
 from notecast_runtime.redis_client import connect
+from notecast_runtime.redis_connector import RedisConnector
+from tests.support.services import running_gateway
 from tests.support.valkey import ValkeyProcess
 
 LAST = PARTITIONS - 1
 
+Ping = Callable[[ValkeyProcess, EpochGuard], Awaitable[None]]
 
-async def ping(valkey: ValkeyProcess, guard: EpochGuard) -> None:
+
+async def ping_by_redis_py(valkey: ValkeyProcess, guard: EpochGuard) -> None:
     redis = connect(valkey.url, guard, 5)
     await redis.ping()
     await redis.aclose()
+
+
+async def ping_by_bare_connection(valkey: ValkeyProcess, guard: EpochGuard) -> None:
+    async with RedisConnector(valkey.url, guard, 5).connected() as connection:
+        assert await connection.ask([("PING",)]) == [b"PONG"]
+
+
+@pytest.fixture(params=[ping_by_redis_py, ping_by_bare_connection])
+def ping(request: pytest.FixtureRequest) -> Ping:
+    """Makes a new connection, and asks something on it."""
+    chosen: Ping = request.param
+    return chosen
 
 
 def begin(valkey: ValkeyProcess) -> None:
@@ -28,7 +51,7 @@ def begin(valkey: ValkeyProcess) -> None:
         redis.hset(heads_key(LAST), mapping={"lobby": 7, "den": 2})
 
 
-async def test_the_same_run_of_redis_keeps_its_epoch(valkey: ValkeyProcess) -> None:
+async def test_the_same_run_of_redis_keeps_its_epoch(valkey: ValkeyProcess, ping: Ping) -> None:
     await ping(valkey, EpochGuard())
     begin(valkey)
     await ping(valkey, EpochGuard())
@@ -37,7 +60,7 @@ async def test_the_same_run_of_redis_keeps_its_epoch(valkey: ValkeyProcess) -> N
 
 
 async def test_another_run_begins_an_epoch_and_remembers_where_rooms_stood(
-    valkey: ValkeyProcess,
+    valkey: ValkeyProcess, ping: Ping
 ) -> None:
     guard = EpochGuard()
     await ping(valkey, guard)
@@ -57,14 +80,16 @@ async def test_another_run_begins_an_epoch_and_remembers_where_rooms_stood(
         assert redis.get(epoch_key(LAST)) == epoch
 
 
-async def test_a_partition_without_an_epoch_is_left_without_one(valkey: ValkeyProcess) -> None:
+async def test_a_partition_without_an_epoch_is_left_without_one(
+    valkey: ValkeyProcess, ping: Ping
+) -> None:
     await ping(valkey, EpochGuard())
     with valkey.client() as redis:
         assert {redis.get(epoch_key(partition)) for partition in range(PARTITIONS)} == {None}
         assert redis.exists(*(run_key(partition) for partition in range(PARTITIONS))) == PARTITIONS
 
 
-async def test_only_so_many_epochs_are_remembered(valkey: ValkeyProcess) -> None:
+async def test_only_so_many_epochs_are_remembered(valkey: ValkeyProcess, ping: Ping) -> None:
     with valkey.client() as redis:
         begin(valkey)
         for _ in range(20):
@@ -77,7 +102,9 @@ async def test_only_so_many_epochs_are_remembered(valkey: ValkeyProcess) -> None
         assert len(ends) == 16
 
 
-async def test_who_stopped_half_way_is_made_up_for_by_the_next(valkey: ValkeyProcess) -> None:
+async def test_who_stopped_half_way_is_made_up_for_by_the_next(
+    valkey: ValkeyProcess, ping: Ping
+) -> None:
     begin(valkey)
     await ping(valkey, EpochGuard())
     with valkey.client() as redis:
@@ -92,7 +119,7 @@ async def test_who_stopped_half_way_is_made_up_for_by_the_next(valkey: ValkeyPro
 
 
 async def test_a_run_that_comes_back_with_what_another_one_wrote_begins_an_epoch(
-    valkey: ValkeyProcess,
+    valkey: ValkeyProcess, ping: Ping
 ) -> None:
     guard = EpochGuard()
     begin(valkey)
@@ -104,3 +131,82 @@ async def test_a_run_that_comes_back_with_what_another_one_wrote_begins_an_epoch
             redis.set(run_key(partition), "the one that served meanwhile")
         await ping(valkey, guard)
         assert redis.get(epoch_key(LAST)) > before
+
+
+WRONG = 5
+
+
+def corrupt(valkey: ValkeyProcess, key: str, value: list[str] | str) -> None:
+    """A key of the partition that holds something else."""
+    with valkey.client() as redis:
+        redis.delete(key)
+        if isinstance(value, str):
+            redis.set(key, value)
+        else:
+            redis.rpush(key, *value)
+
+
+@pytest.mark.parametrize("key", [epoch_key(WRONG), heads_key(WRONG)])
+async def test_a_corrupt_partition_is_left_as_it_is_and_the_others_begin_their_epoch(
+    valkey: ValkeyProcess, ping: Ping, key: str
+) -> None:
+    begin(valkey)
+    corrupt(valkey, key, ["of", "others"])
+    await ping(valkey, EpochGuard())
+    with valkey.client() as redis:
+        assert redis.lrange(key, 0, -1) == [b"of", b"others"]
+        assert redis.get(epoch_key(LAST)) > b"1700000000000"
+        # It is seen to as soon as it is mended.
+        redis.delete(key)
+        redis.set(epoch_key(WRONG), 1_700_000_000_000)
+        await ping(valkey, EpochGuard())
+        assert redis.get(epoch_key(WRONG)) > b"1700000000000"
+
+
+async def test_an_epoch_that_is_no_number_is_left_to_who_accepts_next(
+    valkey: ValkeyProcess, ping: Ping
+) -> None:
+    corrupt(valkey, epoch_key(WRONG), "yesterday")
+    await ping(valkey, EpochGuard())
+    with valkey.client() as redis:
+        assert redis.get(epoch_key(WRONG)) == b"yesterday"
+
+
+async def test_a_run_that_can_not_be_read_is_another_run(valkey: ValkeyProcess, ping: Ping) -> None:
+    begin(valkey)
+    await ping(valkey, EpochGuard())
+    with valkey.client() as redis:
+        before = redis.get(epoch_key(LAST))
+        run = redis.get(run_key(LAST))
+        corrupt(valkey, run_key(LAST), ["of", "others"])
+        await ping(valkey, EpochGuard())
+        assert redis.get(epoch_key(LAST)) > before
+        assert redis.get(run_key(LAST)) == run
+
+
+async def test_an_epoch_begins_also_where_the_past_ones_can_not_be_remembered(
+    valkey: ValkeyProcess, ping: Ping
+) -> None:
+    begin(valkey)
+    corrupt(valkey, epochs_key(LAST), "of others")
+    await ping(valkey, EpochGuard())
+    with valkey.client() as redis:
+        epoch = redis.get(epoch_key(LAST))
+        assert epoch > b"1700000000000"
+        await ping(valkey, EpochGuard())
+        assert redis.get(epoch_key(LAST)) == epoch
+        assert redis.get(epochs_key(LAST)) == b"of others"
+
+
+@pytest.mark.parametrize("key", [epoch_key, heads_key])
+async def test_only_the_corrupt_partition_s_rooms_take_no_notes(
+    valkey: ValkeyProcess, key: Callable[[int], str]
+) -> None:
+    corrupt(valkey, key(partition_of("corrupt")), ["of", "others"])
+    async with running_gateway(valkey.url) as gateway:
+        for _ in range(2):
+            with pytest.raises(aio.AioRpcError) as error:
+                await gateway.send("corrupt", "refused")
+            assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert partition_of("lobby") != partition_of("corrupt")
+            await gateway.send("lobby", "stored")

@@ -19,6 +19,7 @@ from chat_gateway.streams import Streams
 from chat_gateway.subscription import Subscription
 from notecast.v1.chat_pb2 import RoomSubscription
 from notecast_runtime.keyspace import live_channel
+from notecast_wire import StreamOutlet
 from tests.support.census import living, resident_bytes, the
 from tests.support.health import health_of, wait_until_serving
 from tests.support.services import Gateway, from_start, running_gateway, running_history, texts
@@ -28,8 +29,10 @@ from tests.support.waiting import eventually
 from tutorial.chat_pb2 import Empty
 from tutorial.chat_pb2_grpc import ChatServerStub
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 MEBIBYTE = 1_048_576
-OF_STREAMS = (Room, Ring, RoomCursor, Subscription, GrpcioOutlet)
+OF_STREAMS = (Room, Ring, RoomCursor, Subscription, GrpcioOutlet, StreamOutlet)
 
 
 async def refusal(gateway: Gateway, *rooms: RoomSubscription | str) -> aio.AioRpcError:
@@ -132,7 +135,6 @@ async def leave_nothing(rooms: Sequence[str], tasks_before: int) -> None:
 
     await eventually(forgotten, "no room is heard")
     await eventually(lambda: len(streams) == 0, "no stream has a place")
-    assert not streams._watched
     await eventually(lambda: tasks_of_ours() <= tasks_before, "no task is under way")
     await eventually(
         lambda: not any(living(kind) for kind in OF_STREAMS), "no object of a stream or room lives"

@@ -15,6 +15,8 @@ from tests.support.health import wait_for_health, wait_until_serving
 from tests.support.services import running_gateway, texts
 from tests.support.valkey import ValkeyProcess
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 NOTE = SendNoteRequest(room="lobby", author="ann", text="once", note_id="n-1")
 
 
@@ -39,6 +41,7 @@ async def test_a_send_whose_answer_was_lost_after_it_ran_is_one_note(
         running_gateway(valkey.url) as other,
         other.read("lobby") as reader,
     ):
+        await gateway.send("den", "from now on Redis knows the script")
         proxy.trap = trap = ReplyTrap(b"EVALSHA")
         with pytest.raises(aio.AioRpcError):
             await gateway.stub.SendNote(NOTE, timeout=10)

@@ -1,7 +1,6 @@
 """Redis goes and comes back: callers are told in time, and everything goes on by itself."""
 
 import asyncio
-import time
 
 import grpc
 import pytest
@@ -14,6 +13,8 @@ from tests.support.health import health_of, wait_for_health, wait_until_serving
 from tests.support.services import from_start, running_gateway, running_history, texts
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("transport")
 
 
 def retry_delay_ms(error: aio.AioRpcError) -> int:
@@ -56,11 +57,9 @@ async def test_a_redis_that_hangs_gets_an_answer_within_the_call_s_deadline(
 ) -> None:
     async with running_gateway(valkey.url) as gateway:
         valkey.pause()
-        begun = time.monotonic()
         with pytest.raises(aio.AioRpcError) as error:
             await gateway.send("lobby", "stuck", deadline_seconds=1)
-        assert error.value.code() is grpc.StatusCode.UNAVAILABLE
-        assert time.monotonic() - begun < 1
+        assert error.value.code() is grpc.StatusCode.UNAVAILABLE  # else: DEADLINE_EXCEEDED
         assert retry_delay_ms(error.value) > 0
         await wait_for_health(gateway.target, "NOT_SERVING")
         valkey.resume()

@@ -12,6 +12,8 @@ from notecast.v1.note_pb2 import Cursor
 from tests.support.services import Gateway, running_gateway, running_history, texts
 from tests.support.valkey import ValkeyProcess
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 
 def status_of(error: aio.AioRpcError) -> status_pb2.Status:
     (details,) = (

@@ -3,22 +3,39 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from redis.asyncio.connection import AbstractConnection
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from chat_gateway.feed_probe import FeedProbe
 from chat_gateway.live_feed_redis import RedisLiveFeed
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.redis_client import Redis, connect
+from notecast_runtime.redis_connection import RedisConnection, pack
+from notecast_runtime.redis_connector import RedisConnector
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
+
+
+class RememberingConnector(RedisConnector):
+    """Keeps what it has opened, oldest first."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, EpochGuard(), 2)
+        self.opened: list[RedisConnection] = []
+
+    async def open(self, *arguments: Any, **others: Any) -> RedisConnection:  # noqa: ANN401
+        self.opened.append(await super().open(*arguments, **others))
+        return self.opened[-1]
 
 
 class Heard:
     """A feed in use: what it has heard, and how often its state has changed."""
 
-    def __init__(self, feed: RedisLiveFeed, redis: Redis) -> None:
-        self.feed = feed
+    def __init__(self, connector: RememberingConnector, redis: Redis) -> None:
+        self.feed = RedisLiveFeed(connector, redis)
+        self.connections = connector.opened
         self.redis = redis
         self.messages: list[tuple[str, bytes]] = []
         self.states: list[bool] = []
@@ -31,11 +48,9 @@ class Heard:
 
 
 @asynccontextmanager
-async def running_feed(
-    valkey: ValkeyProcess, kind: type[RedisLiveFeed] = RedisLiveFeed
-) -> AsyncIterator[Heard]:
-    redis = connect(valkey.url, EpochGuard(), 2)
-    heard = Heard(kind(redis), redis)
+async def running_feed(valkey: ValkeyProcess) -> AsyncIterator[Heard]:
+    redis = connect(valkey.url, EpochGuard(), 5)
+    heard = Heard(RememberingConnector(valkey.url), redis)
     task = asyncio.create_task(heard.feed.run(heard.hear, heard.change))
     try:
         await eventually(lambda: heard.feed.complete, "the feed is complete")
@@ -107,26 +122,59 @@ async def test_a_silent_connection_is_given_up_and_a_new_one_is_complete(
         await eventually(lambda: ("c", b"after") in heard.messages, "it was heard")
 
 
-class ForgetfulFeed(RedisLiveFeed):
-    """On its first connection, and unseen, it stops to hear all channels."""
+async def test_a_silent_connection_takes_those_of_readers_with_it(valkey: ValkeyProcess) -> None:
+    """They are likely as dead, and nobody is to wait for that until his deadline."""
+    async with running_feed(valkey) as heard:
+        waiting: asyncio.Future[Any] = asyncio.ensure_future(heard.redis.blpop(["list"], 0))
+        with valkey.client() as redis:
+            await eventually(lambda: redis.info("clients")["blocked_clients"], "it waits")
+            idle = await heard.redis.client_id()
+            valkey.pause()
+            await eventually(lambda: not heard.feed.complete, "the silence is noticed", seconds=3)
+            with pytest.raises(RedisConnectionError):  # and not that its time is over
+                await waiting
+            valkey.resume()
+            await eventually(lambda: heard.feed.complete, "a new connection is complete")
+            assert await heard.redis.ping()
+            assert str(idle) not in {client["id"] for client in redis.client_list()}
 
-    def __init__(self, redis: Redis) -> None:
-        super().__init__(redis)
-        self.connections: list[AbstractConnection] = []
 
-    async def _request(self, connection: AbstractConnection) -> None:
-        self.connections.append(connection)
-        await super()._request(connection)
+async def test_a_refused_subscription_is_asked_for_again_until_it_is_confirmed(
+    valkey: ValkeyProcess,
+) -> None:
+    with valkey.client() as redis:
+        redis.execute_command("ACL", "SETUSER", "default", "resetchannels")
+        async with running_feed(valkey) as heard:
+            subscribing = asyncio.create_task(heard.feed.subscribe("c"))
+            await eventually(lambda: len(heard.connections) > 2, "it was refused and tried again")
+            assert not subscribing.done()
+            redis.execute_command("ACL", "SETUSER", "default", "allchannels")
+            async with asyncio.timeout(10):
+                await subscribing
+            await heard.redis.publish("c", b"at last")
+            await eventually(lambda: ("c", b"at last") in heard.messages, "it was heard")
 
-    async def forget(self) -> None:
-        await self.connections[0].send_command("UNSUBSCRIBE")
+
+async def test_thousands_of_channels_are_heard_again_on_a_new_connection(
+    valkey: ValkeyProcess,
+) -> None:
+    channels = [f"channel {number}" for number in range(3_000)]
+    async with running_feed(valkey) as heard:
+        await asyncio.gather(*map(heard.feed.subscribe, channels))
+        with valkey.client() as redis:
+            redis.client_kill_filter(_type="pubsub")
+            await eventually(lambda: len(heard.connections) == 2, "there is a new connection")
+            await eventually(lambda: heard.feed.complete, "it is complete")
+            for channel in channels[::500]:
+                assert redis.publish(channel, "x") == 1
+        expected = [(channel, b"x") for channel in channels[::500]]
+        await eventually(lambda: heard.messages == expected, "all were heard in their order")
 
 
 async def test_a_subscription_that_only_looks_alive_is_replaced(valkey: ValkeyProcess) -> None:
     """Pitfall 5: it answers pings, and hears nothing."""
-    async with running_feed(valkey, ForgetfulFeed) as heard:
+    async with running_feed(valkey) as heard:
         feed = heard.feed
-        assert isinstance(feed, ForgetfulFeed)
         probe = FeedProbe(heard.redis, feed)
 
         def hear(channel: str, payload: bytes) -> None:
@@ -139,8 +187,8 @@ async def test_a_subscription_that_only_looks_alive_is_replaced(valkey: ValkeyPr
         probing = asyncio.create_task(probe.run())
         await feed.subscribe("c")
         heard.states.clear()
-        await feed.forget()
+        heard.connections[0].send(pack(("UNSUBSCRIBE",)), ())
         await eventually(lambda: False in heard.states, "its deafness is noticed", seconds=3)
         await eventually(lambda: feed.complete, "a new connection is complete")
-        assert len(feed.connections) == 2
+        assert len(heard.connections) == 2
         probing.cancel()

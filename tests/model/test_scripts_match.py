@@ -36,6 +36,8 @@ from notecast_runtime.keyspace import (
 )
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis_client import Redis, connect
+from notecast_runtime.redis_connector import RedisConnector
+from notecast_runtime.redis_pipeline import RedisPipeline
 from tests.model import redis_rules
 from tests.model.redis_rules import BEGIN, Answer, Data, Entry, Note, SeenId
 from tests.support.valkey import ValkeyProcess
@@ -233,8 +235,9 @@ async def test_scripts_and_restatement_hold_the_same_after_every_step(
     async with connect(valkey.url, EpochGuard(), _TIMEOUT_SECONDS) as redis:
         # So that XTRIM's "about" becomes "exactly".
         await redis.config_set("stream-node-max-entries", 1)
-        acceptor = Acceptor(redis, _WINDOW_SECONDS)
-        accepting = asyncio.create_task(acceptor.run())
+        pipeline = RedisPipeline(RedisConnector(valkey.url, EpochGuard(), _TIMEOUT_SECONDS))
+        acceptor = Acceptor(pipeline, _WINDOW_SECONDS)
+        accepting = asyncio.create_task(pipeline.run())
         both = Both(redis, acceptor, random.Random(seed))  # noqa: S311 - no secret
         try:
             for _ in range(_STEPS):

@@ -1,10 +1,13 @@
 """The chat gateway: everything is made and joined together here, and nowhere else."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any, NamedTuple
 
 import structlog
+import uvloop
 
 from chat_gateway.accept import Acceptor
 from chat_gateway.fan_out import FanOut
@@ -15,27 +18,61 @@ from chat_gateway.head_check import CONDITIONS, HeadCheck
 from chat_gateway.heads import Heads
 from chat_gateway.history_grpc import GrpcHistory
 from chat_gateway.hub import Hub
+from chat_gateway.joining import Joiner
+from chat_gateway.live_feed import OnMessage
 from chat_gateway.live_feed_redis import RedisLiveFeed
 from chat_gateway.outbox_range import OutboxRange
+from chat_gateway.outlet import Transport
+from chat_gateway.outlet_grpcio import GrpcioTransport
+from chat_gateway.outlet_wire import WireTransport
 from chat_gateway.relay import Relay
 from chat_gateway.ring_budget import RingBudget
-from chat_gateway.room import Room
+from chat_gateway.room import Room, RoomLimits, Shared
 from chat_gateway.send import Sender
 from chat_gateway.service import ChatService
 from chat_gateway.settings import GatewaySettings
+from chat_gateway.shared_heads import SharedHeads
 from chat_gateway.streams import Streams
 from chat_gateway.tutorial_service import TutorialService
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.errors import ShuttingDownError
 from notecast_runtime.health import Health
 from notecast_runtime.logs import configure_logs
-from notecast_runtime.redis_client import connect
-from notecast_runtime.server import create_server, listen, stop_on_signals
+from notecast_runtime.redis_client import Redis, connect
+from notecast_runtime.redis_connector import RedisConnector
+from notecast_runtime.redis_pipeline import RedisPipeline
+from notecast_runtime.server import TransportName, create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings
+
+_TRANSPORTS: Mapping[TransportName, type[Transport]] = {
+    "wire": WireTransport,
+    "grpcio": GrpcioTransport,
+}
 
 _CANCEL_AGAIN_SECONDS = 0.5
 
 _log = structlog.get_logger(__name__)
+
+
+class _Redis(NamedTuple):
+    """The ways of one gateway to Redis."""
+
+    connector: RedisConnector
+    pipeline: RedisPipeline
+    serving: Redis
+    watching: Redis
+    """On connections that nobody else uses, so that a dead one is noticed as what it is."""
+
+    @classmethod
+    def connect(cls, settings: GatewaySettings) -> "_Redis":
+        url, timeout, guard = settings.redis_url, settings.redis_timeout_seconds, EpochGuard()
+        connector = RedisConnector(url, guard, timeout)
+        serving, watching = connect(url, guard, timeout), connect(url, guard, timeout, 2)
+        return cls(connector, RedisPipeline(connector), serving, watching)
+
+    async def close(self) -> None:
+        await self.serving.aclose()
+        await self.watching.aclose()
 
 
 @asynccontextmanager
@@ -46,58 +83,41 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
     calls in flight finish within the grace, and closes what it opened. A part that fails
     for good ends the task that entered.
     """
-    guard = EpochGuard()
-    redis = connect(settings.redis_url, guard, settings.redis_timeout_seconds)
-    watching = connect(settings.redis_url, guard, settings.redis_timeout_seconds, 2)
-    history = GrpcHistory(settings.history_target)
-    health = Health(SERVICES, CONDITIONS)
-    limits = settings.request_limits()
-    timeout = settings.redis_timeout_seconds
+    async with AsyncExitStack() as stack:
+        redis = _Redis.connect(settings)
+        stack.push_async_callback(redis.close)
+        history = GrpcHistory(settings.history_target)
+        stack.push_async_callback(history.close)
+        health = Health(SERVICES, CONDITIONS)
 
-    fan_out = FanOut()
-    feed = RedisLiveFeed(redis)
-    heads = Heads(redis)
-    gaps = GapReader(OutboxRange(redis), history)
+        feed = RedisLiveFeed(redis.connector, redis.serving)
+        heads = Heads(redis.serving)
+        transport = _TRANSPORTS[settings.transport]()
+        shared_heads = SharedHeads(heads)
+        room_parts = _room_parts(settings, transport, redis.serving, history, heads)
+        make_room = partial(Room, shared=room_parts)
+        hub = Hub(make_room, feed, shared_heads, settings.max_open_rooms)
+        joiner = Joiner(hub, shared_heads, heads)
+        streams = Streams(settings.max_streams, settings.slow_reader_seconds)
+        acceptor = Acceptor(redis.pipeline, settings.idempotency_window_seconds)
+        relay = Relay(hub, joiner, streams, transport, settings.redis_timeout_seconds)
+        probe = FeedProbe(redis.watching, feed)
+        check = HeadCheck(hub, Heads(redis.watching), feed, health)
 
-    rings = RingBudget(settings.rings_bytes)
-
-    def make_room(name: str) -> Room:
-        return Room(name, history, gaps, heads, fan_out, settings.room_limits(), rings)
-
-    hub = Hub(make_room, feed, heads, settings.max_open_rooms)
-    streams = Streams(settings.max_streams, settings.slow_reader_seconds)
-    probe = FeedProbe(watching, feed)
-
-    def hear(channel: str, payload: bytes) -> None:
-        if channel == probe.channel:
-            probe.hear(payload)
-        else:
-            hub.hear(channel, payload)
-
-    check = HeadCheck(hub, Heads(watching), feed, health)
-    acceptor = Acceptor(redis, settings.idempotency_window_seconds)
-    sender = Sender(acceptor, limits)
-    relay = Relay(hub, heads, streams, timeout)
-
-    server = create_server(health, SERVICES)
-    add_services(
-        server,
-        ChatService(sender, relay, history, heads, limits, timeout),
-        TutorialService(settings.tutorial_room, sender, relay, timeout),
-    )
-    port = listen(server, settings.listen_host, settings.listen_port)
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            parts = [
-                tasks.create_task(acceptor.run()),
-                tasks.create_task(feed.run(hear, check.poke)),
-                tasks.create_task(check.run()),
-                tasks.create_task(probe.run()),
-                tasks.create_task(streams.run()),
-            ]
+        server = create_server(health, SERVICES, settings.transport)
+        add_services(server, *_services(settings, acceptor, relay, history, heads))
+        port = listen(server, settings.listen_host, settings.listen_port)
+        parts = [
+            redis.pipeline.run(),
+            feed.run(_ear(probe, hub), check.poke),
+            check.run(),
+            probe.run(),
+            streams.run(),
+        ]
+        async with _running_parts(parts):
             await health.start()
             await server.start()
-            _log.info("serving", port=port)
+            _log.info("serving", port=port, transport=settings.transport)
             try:
                 yield port
             finally:
@@ -105,11 +125,56 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
                 await health.stop()
                 hub.close(ShuttingDownError("this gateway is about to end; another one serves"))
                 await server.stop(settings.shutdown_grace_seconds)
-                await _end(parts)
-    finally:
-        await history.close()
-        await redis.aclose()
-        await watching.aclose()
+
+
+def _room_parts(
+    settings: GatewaySettings,
+    transport: Transport,
+    redis: Redis,
+    history: GrpcHistory,
+    heads: Heads,
+) -> Shared:
+    return Shared(
+        history=history,
+        gaps=GapReader(OutboxRange(redis), history),
+        heads=heads,
+        fan_out=FanOut(),
+        limits=RoomLimits(settings.ring_notes, settings.ring_bytes, transport.run_bytes),
+        rings=RingBudget(settings.rings_bytes),
+        make_audience=transport.make_audience,
+    )
+
+
+def _services(
+    settings: GatewaySettings, acceptor: Acceptor, relay: Relay, history: GrpcHistory, heads: Heads
+) -> tuple[ChatService, TutorialService]:
+    limits, timeout = settings.request_limits(), settings.redis_timeout_seconds
+    sender = Sender(acceptor, limits)
+    return (
+        ChatService(sender, relay, history, heads, limits, timeout),
+        TutorialService(settings.tutorial_room, sender, relay, timeout),
+    )
+
+
+def _ear(probe: FeedProbe, hub: Hub) -> OnMessage:
+    def hear(channel: str, payload: bytes) -> None:
+        if channel == probe.channel:
+            probe.hear(payload)
+        else:
+            hub.hear(channel, payload)
+
+    return hear
+
+
+@asynccontextmanager
+async def _running_parts(parts: Iterable[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Runs the parts until the end; one that fails ends whoever is inside."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(part) for part in parts]
+        try:
+            yield
+        finally:
+            await _end(tasks)
 
 
 async def _end(parts: list[asyncio.Task[None]]) -> None:
@@ -130,7 +195,7 @@ def main() -> None:
     """Runs a gateway until SIGTERM or SIGINT; a wrong setting ends it at once."""
     settings = load_settings(GatewaySettings)
     configure_logs("chat-gateway", settings.log_level)
-    asyncio.run(_serve(settings))
+    uvloop.run(_serve(settings))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
-"""Which rooms have news, gathered for one round of delivery."""
+"""The one tick of a gateway: which rooms have news, and when they are delivered."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
+
+from chat_gateway.pace import Pace
+from notecast_runtime.errors import InternalFaultError, NotecastError
 
 _log = structlog.get_logger(__name__)
 
@@ -16,26 +21,64 @@ class HasReaders(Protocol):
     def deliver(self) -> None:
         """Gives every reader what is new."""
 
+    def end(self, error: NotecastError) -> None:
+        """Ends every stream that reads."""
+
 
 class FanOut:
-    """Delivers each room that has news once per turn of the event loop, however much it is.
+    """Delivers the rooms that have news, all in one round.
 
-    What arrives in one read from Redis is heard in one turn, so it leaves in one write.
+    What arrives in one read from Redis is heard in one turn of the event loop. An idle gateway
+    delivers it in that turn; a busy one gathers for some milliseconds first (`pace.py`).
+
+    Args:
+        clock: seconds that only ever grow.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._pace = Pace()
         self._rooms: dict[HasReaders, None] = {}
+        self._under_way = False
 
     def mark(self, room: HasReaders) -> None:
         """Has the room delivered soon."""
-        if not self._rooms:
-            asyncio.get_running_loop().call_soon(self._round)
         self._rooms[room] = None
+        if not self._under_way:
+            self._under_way = True
+            self._begin_soon()
+
+    def _begin_soon(self) -> None:
+        loop = asyncio.get_running_loop()
+        wait = self._pace.wait(self._clock())
+        if wait > 0:
+            loop.call_later(wait, self._round)
+        else:
+            loop.call_soon(self._round)
 
     def _round(self) -> None:
+        began_at = self._clock()
         rooms, self._rooms = self._rooms, {}
-        for room in rooms:
-            try:
-                room.deliver()
-            except Exception:  # a fault of ours in one room is no reason to silence the others
-                _log.exception("delivery_failed", room=room.name)
+        try:
+            for room in rooms:
+                _deliver(room)
+        finally:
+            # Connections write in the next turn, uvloop at its end: behind that it is over.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._end_round, began_at)
+
+    def _end_round(self, began_at: float) -> None:
+        self._pace.round_ended(began_at, self._clock())
+        if self._rooms:
+            self._begin_soon()
+        else:
+            self._under_way = False
+
+
+def _deliver(room: HasReaders) -> None:
+    try:
+        room.deliver()
+    except Exception:  # a fault of ours in one room is no reason to silence the others
+        _log.exception("delivery_failed", room=room.name)
+        # Nobody knows who was sent what; each client knows, and comes back to there.
+        room.end(InternalFaultError("the delivery failed"))

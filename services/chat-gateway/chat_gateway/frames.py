@@ -5,6 +5,8 @@ append). A frame is one `events` field, tag and all; so any run of frames, joine
 valid `SubscribeResponse`, and goes to every stream without being parsed again.
 """
 
+from functools import lru_cache
+
 from notecast.v1.event_pb2 import CaughtUp, Discontinuity, Event
 from notecast.v1.note_pb2 import Cursor
 
@@ -58,6 +60,7 @@ def _event_frame(event: Event) -> bytes:
     return b"".join((_EVENTS_TAG, _varint(len(serialised)), serialised))
 
 
+@lru_cache(4_096)  # an epoch, a room's next sequence and the usual sizes come again and again
 def _varint(number: int) -> bytes:
     """Base-128 varint of a number that is not negative."""
     if number < 0x80:

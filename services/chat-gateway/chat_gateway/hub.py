@@ -1,15 +1,19 @@
 """The rooms that this gateway serves, and the one way into them."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
 from chat_gateway.announcement import decode_announcement
-from chat_gateway.heads import Heads
 from chat_gateway.live_feed import LiveFeed
-from chat_gateway.room import Room, RoomFactory
+from chat_gateway.room import Room
+from chat_gateway.shared_heads import SharedHeads
 from notecast_runtime.errors import NotecastError, TooManyRoomsError
 from notecast_runtime.keyspace import live_channel, room_of_channel
+
+RoomFactory = Callable[[str], Room]
+"""Makes a room by its name."""
 
 _log = structlog.get_logger(__name__)
 
@@ -17,9 +21,12 @@ _log = structlog.get_logger(__name__)
 class _Entry:
     """A room, being opened or open, and how many hold it."""
 
+    __slots__ = ("holders", "opening", "room")
+
     def __init__(self, room: Room, opening: asyncio.Task[None]) -> None:
         self.room = room
-        self.opening = opening
+        self.opening: asyncio.Task[None] | None = opening
+        """None once it is open."""
         self.holders = 0
 
 
@@ -27,18 +34,18 @@ class Hub:
     """Opens a room for its first reader, closes it behind its last.
 
     Args:
-        make_room: makes a room by its name.
+        make_room: makes a room.
         feed: brings what is accepted in the rooms that are open.
-        heads: says where rooms stand.
+        shared_heads: says where rooms stand.
         max_rooms: bound on the rooms that are open or about to be.
     """
 
     def __init__(
-        self, make_room: RoomFactory, feed: LiveFeed, heads: Heads, max_rooms: int
+        self, make_room: RoomFactory, feed: LiveFeed, shared_heads: SharedHeads, max_rooms: int
     ) -> None:
         self._make_room = make_room
         self._feed = feed
-        self._heads = heads
+        self._shared_heads = shared_heads
         self._max_rooms = max_rooms
         self._entries: dict[str, _Entry] = {}
         self._closed_by: NotecastError | None = None
@@ -54,11 +61,12 @@ class Hub:
         self.check_open()
         entry = self._entries.get(name) or self._begin(name)
         entry.holders += 1
-        try:
-            await asyncio.shield(entry.opening)
-        except BaseException:
-            self._release(entry)
-            raise
+        if entry.opening is not None:
+            try:
+                await asyncio.shield(entry.opening)
+            except BaseException:
+                self._release(entry)
+                raise
         return entry.room
 
     def check_open(self) -> None:
@@ -84,27 +92,21 @@ class Hub:
 
     def open_rooms(self) -> dict[str, Room]:
         """The rooms that are open, by name."""
-        return {
-            name: entry.room
-            for name, entry in self._entries.items()
-            if entry.opening.done()
-            and not entry.opening.cancelled()
-            and entry.opening.exception() is None
-        }
+        return {name: entry.room for name, entry in self._entries.items() if entry.room.is_open}
 
     def close(self, error: NotecastError) -> None:
         """Ends every stream with the error, and lets nobody join any more."""
         self._closed_by = error
         for entry in tuple(self._entries.values()):
-            for reader in tuple(entry.room.readers):
-                reader.end(error)
+            entry.room.end(error)
 
     def _begin(self, name: str) -> _Entry:
         if len(self._entries) >= self._max_rooms:
             raise TooManyRoomsError(self._max_rooms)
         room = self._make_room(name)
-        entry = _Entry(room, asyncio.create_task(self._open(room)))
-        entry.opening.add_done_callback(lambda task: self._opened(entry, task))
+        opening = asyncio.create_task(self._open(room))
+        entry = _Entry(room, opening)
+        opening.add_done_callback(lambda task: self._opened(entry, task))
         self._entries[name] = entry
         return entry
 
@@ -112,13 +114,16 @@ class Hub:
         # In this order: what is accepted after the confirmation is heard, what was
         # accepted before the head was read is in the log. Nothing falls in between.
         await self._feed.subscribe(live_channel(room.name))
-        head = (await self._heads.read([room.name]))[room.name]
+        head = (await self._shared_heads.read([room.name]))[room.name]
         room.open(head)
 
     def _opened(self, entry: _Entry, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or task.exception() is None:
+        if task.cancelled():
             return
-        self._forget(entry)  # the next one to come tries again
+        if task.exception() is None:
+            entry.opening = None
+        else:
+            self._forget(entry)  # the next one to come tries again
 
     def _release(self, entry: _Entry) -> None:
         entry.holders -= 1
@@ -128,6 +133,7 @@ class Hub:
     def _forget(self, entry: _Entry) -> None:
         if self._entries.get(entry.room.name) is entry:
             del self._entries[entry.room.name]
-            entry.opening.cancel()
+            if entry.opening is not None:
+                entry.opening.cancel()
             entry.room.close()
             self._feed.unsubscribe(live_channel(entry.room.name))

@@ -1,38 +1,92 @@
-"""One client's stream as the fan-out sees it, whatever transport carries it."""
+"""Clients' streams as the fan-out sees them, whatever transport carries them."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
 
-from notecast_runtime.errors import NotecastError
+import grpc
+from grpc import aio
+
+Context: TypeAlias = "aio.ServicerContext[Any, Any]"
+"""A call, of either transport."""
+
+TrailingMetadata = tuple[tuple[str, str | bytes], ...]
 
 
 class Outlet(Protocol):
-    """Takes one run of frames at a time, and has no queue.
+    """One stream. Takes one message at a time, and has no queue.
 
-    A transport makes an outlet for each stream. While what it took is not on its way
-    (flow control), it refuses more; the reader's place in the log is kept by whoever
-    writes, so a slow stream costs no memory.
+    While what it took is not on its way (flow control), it refuses more; the reader's place
+    in the log is kept by whoever writes, so a slow stream costs no memory.
     """
 
+    def write(self, message: bytes) -> bool:
+        """Takes a message to send; False, taking nothing, while there is no room for it.
+
+        Args:
+            message: serialised, not empty.
+        """
+
     def on_writable(self, callback: Callable[[], None]) -> None:
-        """Has the callback called each time that what was taken is on its way."""
+        """Has the callback called once there is room again, after a message was refused."""
+
+    def on_done(self, callback: Callable[[], None]) -> None:
+        """Has the callback called when the stream is over: once, and always.
+
+        Its client has left, or its status is out.
+        """
 
     @property
     def waiting_since(self) -> float | None:
-        """Since when, in seconds of the clock, nothing of what was taken got on its way.
+        """Since when, in seconds of the monotonic clock, nothing of what is to be sent got out.
 
         None while there is nothing to send: an idle stream does not wait.
         """
 
-    def write(self, body: bytes) -> bool:
-        """Takes a run of frames to send; False, taking nothing, while the last is not out.
+    def end(
+        self, code: grpc.StatusCode, details: str, trailing_metadata: TrailingMetadata = ()
+    ) -> None:
+        """Ends the stream with a status, behind what was taken; takes nothing from now on."""
+
+
+class Audience(Protocol):
+    """Streams of one transport that are sent the same messages, at a cost far below one each.
+
+    One that is over may leave by itself.
+    """
+
+    def __len__(self) -> int:
+        """How many they are."""
+
+    def add(self, outlet: Outlet) -> None:
+        """Has the stream sent what comes from now on."""
+
+    def discard(self, outlet: Outlet) -> None:
+        """Has it sent no more; nothing happens where it is no member."""
+
+    def send(self, message: bytes) -> Sequence[Outlet]:
+        """Writes to all. Who could not take it is returned, and is still a member.
 
         Args:
-            body: a serialised SubscribeResponse, not empty.
+            message: serialised, not empty.
         """
 
-    def end(self, error: NotecastError) -> None:
-        """Ends the stream with the error's status once what was taken is out."""
 
-    def cut(self, error: NotecastError) -> None:
-        """Ends the stream with the error's status, without waiting for what was taken."""
+class Transport(Protocol):
+    """What carries the streams of a gateway: all of them, or none."""
+
+    run_bytes: int
+    """The most that is well sent as one message, but for a note that is larger by itself."""
+
+    def make_audience(self) -> Audience:
+        """An audience without a member."""
+
+    async def carry(self, context: Context, flow: Callable[[Outlet], None]) -> None:
+        """Makes an outlet of a call, sends the call's headers, and hands the outlet over.
+
+        The call then lives until the outlet is ended or its client has left, whether this
+        returns before or not.
+
+        Args:
+            context: a call whose responses are sent as they are; nothing has been sent.
+            flow: takes the outlet.
+        """

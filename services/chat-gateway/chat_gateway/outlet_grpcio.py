@@ -1,11 +1,15 @@
-"""The outlet on `grpc.aio`: the call's own task, which awaits each write."""
+"""Streams on `grpc.aio`: each is the task of its call, which awaits each write."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
-from notecast_runtime.errors import NotecastError
+import grpc
+from grpc import aio
+
+from chat_gateway.outlet import Audience, Context, Outlet, TrailingMetadata
+from notecast_runtime.status import Ending
 
 Clock = Callable[[], float]
 """Seconds that only ever grow."""
@@ -20,13 +24,13 @@ class GrpcioOutlet:
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
-        self._body: bytes | None = None
+        self._message: bytes | None = None
+        self._has_refused = False
         self._waiting_since: float | None = None
-        self._error: NotecastError | None = None
-        self._is_cut = False
-        self._scope: asyncio.Timeout | None = None
+        self._ending: Ending | None = None
         self._news = asyncio.Event()
-        self._writable: Callable[[], None] = lambda: None
+        self._writable: Callable[[], None] = _nothing
+        self._done: Callable[[], None] = _nothing
 
     @property
     def waiting_since(self) -> float | None:
@@ -37,72 +41,103 @@ class GrpcioOutlet:
         """As Outlet.on_writable."""
         self._writable = callback
 
-    def write(self, body: bytes) -> bool:
+    def on_done(self, callback: Callable[[], None]) -> None:
+        """As Outlet.on_done."""
+        self._done = callback
+
+    def write(self, message: bytes) -> bool:
         """As Outlet.write."""
-        if self._body is not None or self._error is not None:
+        if self._message is not None or self._ending is not None:
+            self._has_refused = True
             return False
-        self._body = body
+        self._message = message
         self._waiting_since = self._clock()
         self._news.set()
         return True
 
-    def end(self, error: NotecastError) -> None:
+    def end(
+        self, code: grpc.StatusCode, details: str, trailing_metadata: TrailingMetadata = ()
+    ) -> None:
         """As Outlet.end."""
-        self._error = self._error or error
+        self._ending = self._ending or Ending(code, details, trailing_metadata)
         self._news.set()
 
-    def cut(self, error: NotecastError) -> None:
-        """As Outlet.cut. What `grpc.aio` was given already still comes before the status."""
-        if self._is_cut:
-            return
-        self._error = error
-        self._is_cut = True
-        if self._scope is not None:
-            self._scope.reschedule(asyncio.get_running_loop().time())
-
-    async def run(
-        self,
-        send: Callable[[Any], Awaitable[None]],
-        messages: Callable[[bytes], Iterable[object]],
-    ) -> NotecastError:
+    async def run(self, send: Callable[[bytes], Awaitable[None]]) -> Ending:
         """Sends what `write` takes, until the call is cancelled or the stream ended.
 
         Args:
             send: writes a message; returns when flow control has let it through.
-            messages: the messages that a run of frames is sent as.
 
         Returns:
-            What `end` or `cut` was given.
+            What `end` was given.
         """
+        while self._ending is None or self._message is not None:
+            await self._news.wait()
+            self._news.clear()
+            if self._message is not None:
+                await send(self._message)
+                self._message = self._waiting_since = None
+            if self._has_refused:
+                self._has_refused = False
+                self._writable()
+        return self._ending
+
+    def finish(self) -> None:
+        """Says that the stream is over."""
+        self._message = self._waiting_since = None
+        self._done()
+
+
+def _nothing() -> None:
+    pass
+
+
+class GrpcioAudience:
+    """An audience of `GrpcioOutlet`, each written by itself: grpc.aio has no other way."""
+
+    def __init__(self) -> None:
+        self._outlets: dict[Outlet, None] = {}
+
+    def __len__(self) -> int:
+        """As Audience.__len__."""
+        return len(self._outlets)
+
+    def add(self, outlet: Outlet) -> None:
+        """As Audience.add."""
+        self._outlets[outlet] = None
+
+    def discard(self, outlet: Outlet) -> None:
+        """As Audience.discard."""
+        self._outlets.pop(outlet, None)
+
+    def send(self, message: bytes) -> Sequence[Outlet]:
+        """As Audience.send."""
+        return [outlet for outlet in self._outlets if not outlet.write(message)]
+
+
+class GrpcioTransport:
+    """Implements `Transport`; a call's handler lasts as long as its stream."""
+
+    run_bytes = 262_144
+    """Each message costs the same here, so they are large.
+
+    Far below the 4 MiB that gRPC clients take in one, with the largest note on top.
+    """
+
+    def make_audience(self) -> Audience:
+        """As Transport.make_audience."""
+        return GrpcioAudience()
+
+    async def carry(self, context: Context, flow: Callable[[Outlet], None]) -> None:
+        """As Transport.carry; returns when the client has left, and aborts the call else."""
+        outlet = GrpcioOutlet()
         try:
-            # Without a deadline: no timer runs. `cut` gives it one, which has passed.
-            async with asyncio.timeout(None) as self._scope:
-                while not self._is_over():
-                    await self._news.wait()
-                    self._news.clear()
-                    await self._send(send, messages)
-                    self._writable()
-        except TimeoutError:
-            if not self._is_cut:
-                raise
+            flow(outlet)
+            await context.send_initial_metadata(())
+            code, details, trailing_metadata = await outlet.run(context.write)
+            # Behind what the client does not read the status waits too. The stream is over
+            # then only, or a client could hold on to more of them than there may be.
+            with suppress(aio.InternalError):  # the client has left instead
+                await context.abort(code, details, trailing_metadata)
         finally:
-            self._scope = None
-            self._body = None
-        assert self._error is not None  # noqa: S101 - what ended the loop
-        return self._error
-
-    def _is_over(self) -> bool:
-        return self._is_cut or (self._error is not None and self._body is None)
-
-    async def _send(
-        self,
-        send: Callable[[Any], Awaitable[None]],
-        messages: Callable[[bytes], Iterable[object]],
-    ) -> None:
-        if self._body is None:
-            return
-        for message in messages(self._body):
-            await send(message)
-            self._waiting_since = self._clock()
-        self._body = None
-        self._waiting_since = None
+            outlet.finish()

@@ -2,7 +2,6 @@
 
 import sys
 from collections import deque
-from itertools import islice
 from typing import NamedTuple
 
 from chat_gateway.ring_budget import RingBudget
@@ -31,7 +30,21 @@ class Ring:
         max_bytes: bound on their sizes' sum; the newest frame is held whatever its size.
         run_bytes: bound on a run; one frame is in it whatever its size.
         budget: bound on the bytes of all rings, joined runs too; None: this one is alone.
+
+    Attributes:
+        newest: the sequence of the last frame, or the one given at the start.
     """
+
+    __slots__ = (
+        "_budget",
+        "_bytes",
+        "_frames",
+        "_max_bytes",
+        "_max_notes",
+        "_run_bytes",
+        "_runs",
+        "newest",
+    )
 
     def __init__(
         self,
@@ -41,24 +54,20 @@ class Ring:
         run_bytes: int,
         budget: RingBudget | None = None,
     ) -> None:
-        self._frames: deque[bytes] = deque()
-        self._newest = newest
+        # Made when there is a first: an empty deque has 600 bytes, and most rooms are quiet.
+        self._frames: deque[bytes] | tuple[()] = ()
+        self.newest = newest
         self._max_notes = max_notes
         self._max_bytes = max_bytes
         self._run_bytes = run_bytes
         self._budget = RingBudget(sys.maxsize) if budget is None else budget
         self._bytes = 0
-        self._runs: dict[int, Run] = {}
-
-    @property
-    def newest(self) -> int:
-        """The sequence of the last frame, or the one given at the start."""
-        return self._newest
+        self._runs: dict[int, Run] | None = None  # likewise
 
     @property
     def oldest(self) -> int:
         """The sequence of the first frame held; `newest + 1` where none is."""
-        return self._newest - len(self._frames) + 1
+        return self.newest - len(self._frames) + 1
 
     @property
     def size_bytes(self) -> int:
@@ -68,13 +77,14 @@ class Ring:
     def append(self, frame: bytes) -> None:
         """Takes the frame of sequence `newest + 1`; the oldest make room for it."""
         self._forget_runs()
-        self._frames.append(frame)
-        self._newest += 1
+        frames = self._own_frames()
+        frames.append(frame)
+        self.newest += 1
         self._take(frame)
-        while len(self._frames) > self._max_notes or (
-            (self._bytes > self._max_bytes or self._budget.exceeded) and len(self._frames) > 1
+        while len(frames) > self._max_notes or (
+            (self._bytes > self._max_bytes or self._budget.exceeded) and len(frames) > 1
         ):
-            self._give_back(self._frames.popleft())
+            self._give_back(frames.popleft())
 
     def truncate(self, newest: int) -> None:
         """Lets go of what is behind a sequence, which becomes the newest."""
@@ -82,23 +92,24 @@ class Ring:
             self.skip_to(newest)
             return
         self._forget_runs()
-        while self._newest > newest:
-            self._give_back(self._frames.pop())
-            self._newest -= 1
+        frames = self._own_frames()
+        while self.newest > newest:
+            self._give_back(frames.pop())
+            self.newest -= 1
 
     def skip_to(self, newest: int) -> None:
         """Lets go of all frames; the next one appended will be `newest + 1`."""
         self._forget_runs()
-        while self._frames:
-            self._give_back(self._frames.popleft())
-        self._newest = newest
+        self._budget.give_back(self, self._bytes)
+        self._frames, self._bytes = (), 0
+        self.newest = newest
 
     def give_up_some(self) -> None:
         """As Shrinkable.give_up_some: what can be joined again, or else the oldest frame."""
         if self._runs:
             self._forget_runs()
         elif self._frames:
-            self._give_back(self._frames.popleft())
+            self._give_back(self._own_frames().popleft())
 
     def extend_back(self, frame: bytes) -> bool:
         """Takes the frame of sequence `oldest - 1`; False, and nothing is done, if it is full."""
@@ -108,10 +119,11 @@ class Ring:
             or self.oldest == 1
         ):
             return False
-        self._frames.appendleft(frame)
+        frames = self._own_frames()
+        frames.appendleft(frame)
         self._take(frame)
         if self._budget.exceeded:
-            self._give_back(self._frames.popleft())
+            self._give_back(frames.popleft())
             return False
         return True
 
@@ -126,14 +138,25 @@ class Ring:
         """
         if sequence < self.oldest:
             return None
-        run = self._runs.get(sequence)
-        if run is None:
-            if len(self._runs) >= _SHARED_RUNS:
-                self._forget_runs()
-            run = self._runs[sequence] = self._join(sequence)
-            self._budget.take(self, _joined_bytes(sequence, run))
-            if self._budget.exceeded:
-                self._forget_runs()
+        run = self._runs.get(sequence) if self._runs else None
+        return self._share(sequence, self._join(sequence)) if run is None else run
+
+    def _own_frames(self) -> deque[bytes]:
+        if not isinstance(self._frames, deque):
+            self._frames = deque()
+        return self._frames
+
+    def _share(self, sequence: int, run: Run) -> Run:
+        size = _joined_bytes(sequence, run)
+        if not size:
+            return run  # what it is made of is here as it is
+        if self._runs is None or len(self._runs) >= _SHARED_RUNS:
+            self._forget_runs()
+            self._runs = {}
+        self._runs[sequence] = run
+        self._budget.take(self, size)
+        if self._budget.exceeded:
+            self._forget_runs()
         return run
 
     def _take(self, frame: bytes) -> None:
@@ -145,14 +168,19 @@ class Ring:
         self._budget.give_back(self, len(frame))
 
     def _forget_runs(self) -> None:
+        if self._runs is None:
+            return
         for sequence, run in self._runs.items():
             self._budget.give_back(self, _joined_bytes(sequence, run))
-        self._runs.clear()
+        self._runs = None
 
     def _join(self, sequence: int) -> Run:
+        frames = self._frames
         taken: list[bytes] = []
         size = 0
-        for frame in islice(self._frames, sequence - self.oldest, None):
+        # A deque is quick to index near its end, where the live tail is.
+        for index in range(sequence - self.oldest, len(frames)):
+            frame = frames[index]
             if taken and size + len(frame) > self._run_bytes:
                 break
             taken.append(frame)

@@ -1,17 +1,18 @@
-"""A stream's place in one room, and what it has yet to write from there."""
+"""A stream's place in a room behind the live tail, and what it has yet to be sent from there."""
 
 import asyncio
 from collections import deque
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
 
 from chat_gateway.cursors import Start
+from chat_gateway.encodings import Encoding
 from chat_gateway.frames import caught_up_frame, discontinuity_frame
 from chat_gateway.heads import Head
-from chat_gateway.outlet import Outlet
+from chat_gateway.past_reader import PastPage
 from chat_gateway.ring import Run
-from chat_gateway.room import PastPage, Room
+from chat_gateway.room import Room
 from notecast.v1.event_pb2 import Discontinuity
 from notecast.v1.note_pb2 import Cursor
 from notecast_runtime.backoff import Backoff
@@ -25,6 +26,28 @@ from notecast_runtime.errors import (
 _log = structlog.get_logger(__name__)
 
 
+class Stream(Protocol):
+    """What a cursor writes to, shared with the cursors of the stream's other rooms."""
+
+    encode: Encoding
+
+    is_blocked: bool
+    """Whether a write would be refused now."""
+
+    @property
+    def page_permit(self) -> asyncio.Semaphore:
+        """Leave to hold a page of history; whoever waits longest is next."""
+
+    def write(self, message: bytes) -> bool:
+        """As Outlet.write; a refusal has the stream's cursors deliver once there is room."""
+
+    def go_live(self, cursor: "RoomCursor") -> None:
+        """Has the room's live tail go on where the cursor is; it is not needed any more."""
+
+    def end(self, error: NotecastError) -> None:
+        """Ends the stream."""
+
+
 class _Break(NamedTuple):
     """What a client has yet to be told: behind `after` the log goes on at `resumes_at`."""
 
@@ -34,38 +57,47 @@ class _Break(NamedTuple):
 
 
 class RoomCursor:
-    """A stream's place in one room; implements `RoomReader`.
+    """A stream's place in one room, while that is not the live tail.
 
     It has no queue: what it has yet to write is in the room's ring, or behind the ring in
     history, of which a stream holds one page at most, whatever the number of its rooms.
 
     Args:
         room: joined, and open.
-        outlet: the stream, shared with the cursors of its other rooms.
-        page_permit: leave to hold a page, shared likewise; whoever waits longest is next.
+        stream: where to write.
         start: where to begin.
-        caught_up_at: the sequence with which the replay is over.
+        caught_up_at: the sequence with which the replay is over; None: that was said already.
     """
 
+    __slots__ = (
+        "_break",
+        "_caught_up_at",
+        "_epoch",
+        "_fetch",
+        "_holds_permit",
+        "_messages",
+        "_next_sequence",
+        "_page",
+        "_resumes",
+        "_stream",
+        "room",
+    )
+
     def __init__(
-        self,
-        room: Room,
-        outlet: Outlet,
-        page_permit: asyncio.Semaphore,
-        start: Start,
-        caught_up_at: int,
+        self, room: Room, stream: Stream, start: Start, caught_up_at: int | None = None
     ) -> None:
         self.room = room
-        self._outlet = outlet
-        self._page_permit = page_permit
-        self._holds_permit = False
+        self._stream = stream
         self._epoch = room.log.epoch
         self._next_sequence = start.next_sequence
         self._resumes = start.resumes
-        self._caught_up_at: int | None = caught_up_at
+        self._caught_up_at = caught_up_at
         self._break: _Break | None = None
         self._page: deque[Run] = deque()
+        self._messages: deque[Run] = deque()  # what was made of a run, and is not written yet
+        self._holds_permit = False
         self._fetch: asyncio.Task[None] | None = None
+        room.readers.behind.add(self)
 
     @property
     def place(self) -> Place:
@@ -75,18 +107,15 @@ class RoomCursor:
         return Place(self.room.name, self._epoch, self._next_sequence - 1)
 
     def deliver(self) -> None:
-        """Writes what there is, until the outlet refuses or the log's end is reached."""
-        if self._fetch is not None or not (self._write_break() and self._write_page()):
-            return
-        log = self.room.log
-        while self._next_sequence <= log.newest:
-            run = log.run_from(self._next_sequence)
-            if run is None:
-                self._fetch = asyncio.create_task(self._fetch_page())
-                return
-            if not self._write(run):
-                return
-        self._announce_caught_up()
+        """Writes what there is, until the outlet refuses or the live tail is reached.
+
+        A fault of ours ends this stream, rather than that it silences others.
+        """
+        try:
+            if self._may_write() and self._write_all() and self._stands_at_the_tail():
+                self._stream.go_live(self)
+        except Exception:
+            self._fail("delivery_failed")
 
     def tell_break(
         self, reason: Discontinuity.Reason.ValueType, after: Cursor, resumes_at: int
@@ -101,8 +130,8 @@ class RoomCursor:
         self._break = _Break(reason, after, resumes_at)
 
     def enter_epoch(self, head: Head, survived: int) -> None:
-        """As RoomReader.enter_epoch: a client that was shown what is gone is told so."""
-        self.close()
+        """As ReaderBehind.enter_epoch: a client that was shown what is gone is told so."""
+        self._drop_what_was_read()
         after = Cursor(epoch=self._epoch, sequence=self._next_sequence - 1)
         self._epoch = head.epoch
         if self._break is not None:
@@ -115,64 +144,114 @@ class RoomCursor:
             self._caught_up_at = head.sequence
 
     def end(self, error: NotecastError) -> None:
-        """As RoomReader.end."""
-        self._outlet.end(error)
+        """As ReaderBehind.end."""
+        self._stream.end(error)
 
     def close(self) -> None:
-        """Ends what is under way, and drops what was fetched and not written."""
+        """Gives the place up, ends what is under way, and drops what was not written."""
+        self.room.readers.behind.discard(self)
+        self._drop_what_was_read()
+
+    def _drop_what_was_read(self) -> None:
         if self._fetch is not None:
             self._fetch.cancel()
             self._fetch = None
+        self._messages.clear()
         self._page.clear()
         self._give_permit_back()
 
     def _give_permit_back(self) -> None:
         if self._holds_permit:
             self._holds_permit = False
-            self._page_permit.release()
+            self._stream.page_permit.release()
+
+    def _may_write(self) -> bool:
+        return self._fetch is None and not self._stream.is_blocked
+
+    def _stands_at_the_tail(self) -> bool:
+        """Whether the next round of the room is the next that is to be written.
+
+        Not so where the round that brings what is in the ring already has yet to come.
+        """
+        return self._next_sequence == self.room.readers.tail.sequence + 1
+
+    def _write_all(self) -> bool:
+        return (
+            self._write_break()
+            and self._write_messages()
+            and self._write_page()
+            and self._follow_log()
+            and self._announce_caught_up()
+        )
 
     def _write_break(self) -> bool:
         if self._break is None:
             return True
         reason, after, resumes_at = self._break
         place = Cursor(epoch=self._epoch, sequence=resumes_at)
-        frame = discontinuity_frame(self.room.name, reason, after, place)
-        if not self._write(Run(frame, resumes_at)):
+        if not self._say(discontinuity_frame(self.room.name, reason, after, place)):
             return False
+        self._next_sequence = resumes_at
+        self._resumes = True
         self._break = None
         return True
 
     def _write_page(self) -> bool:
         while self._page:
-            if not self._write(self._page[0]):
+            if not self._write(self._page.popleft()):
                 return False
-            self._page.popleft()
         self._give_permit_back()
         return True
 
-    def _write(self, run: Run) -> bool:
-        # Of a run whose notes are all gone only its end counts.
-        if run.body and not self._outlet.write(run.body):
-            return False
-        self._next_sequence = run.next_sequence
-        self._resumes = True
+    def _follow_log(self) -> bool:
+        log = self.room.log
+        while self._next_sequence <= log.newest:
+            run = log.run_from(self._next_sequence)
+            if run is None:
+                self._fetch = asyncio.create_task(self._fetch_page())
+                return False
+            begun = self._next_sequence
+            if not self._write(run):
+                if self._next_sequence == begun:
+                    self._messages.clear()  # the ring has it: who waits holds nothing
+                return False
         return True
 
-    def _announce_caught_up(self) -> None:
-        if self._caught_up_at is None or self._next_sequence <= self._caught_up_at:
-            return
-        frame = caught_up_frame(self.room.name, self._epoch, self._next_sequence - 1)
-        if self._outlet.write(frame):
-            self._caught_up_at = None
+    def _announce_caught_up(self) -> bool:
+        if self._caught_up_at is None:
+            return True
+        if self._next_sequence <= self._caught_up_at:
+            return False
+        if not self._say(caught_up_frame(self.room.name, self._epoch, self._next_sequence - 1)):
+            return False
+        self._caught_up_at = None
+        return True
+
+    def _say(self, frame: bytes) -> bool:
+        (message,) = self._stream.encode(Run(frame, self._next_sequence))
+        return not message.body or self._stream.write(message.body)
+
+    def _write(self, run: Run) -> bool:
+        self._messages.extend(self._stream.encode(run))
+        return self._write_messages()
+
+    def _write_messages(self) -> bool:
+        while self._messages:
+            body, next_sequence = self._messages[0]
+            if body and not self._stream.write(body):
+                return False
+            self._messages.popleft()
+            self._next_sequence = next_sequence
+            self._resumes = True
+        return True
 
     async def _fetch_page(self) -> None:
-        await self._page_permit.acquire()
+        await self._stream.page_permit.acquire()
         self._holds_permit = True
         try:
             page = await self._read_page()
-        except Exception:  # a fault of ours: better a stream that ends than one that waits
-            _log.exception("replay_failed", room=self.room.name)
-            self._outlet.end(InternalFaultError("the replay failed"))
+        except Exception:
+            self._fail("replay_failed")
             return
         if page.first_remaining > self._next_sequence and self._resumes:
             after = Cursor(epoch=self._epoch, sequence=self._next_sequence - 1)
@@ -190,3 +269,7 @@ class RoomCursor:
             except HistoryUnavailableError as error:
                 _log.warning("replay_waits", error=str(error))
                 await asyncio.sleep(backoff.next_delay())
+
+    def _fail(self, event: str) -> None:
+        _log.exception(event, room=self.room.name)
+        self._stream.end(InternalFaultError("the delivery failed"))

@@ -30,6 +30,16 @@ class RoomLog:
         budget: as of Ring.
     """
 
+    __slots__ = (
+        "_heard",
+        "_max_notes",
+        "_max_parked_bytes",
+        "_parked",
+        "_parked_bytes",
+        "_ring",
+        "epoch",
+    )
+
     def __init__(
         self,
         epoch: int,

@@ -1,8 +1,8 @@
 """Makes a note of a request and puts it into its room."""
 
 import time
-import uuid
 from hashlib import blake2b
+from secrets import token_hex
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -10,6 +10,8 @@ from chat_gateway.accept import Acceptor, Submission
 from chat_gateway.validation import RequestLimits, check_send
 from notecast.v1.chat_pb2 import SendNoteRequest, SendNoteResponse
 from notecast.v1.note_pb2 import Cursor, Note
+
+_CREATE_TIME_TAG = b"\x3a"  # Note.create_time = 7, length-delimited; shorter than 128 bytes
 
 
 class Sender:
@@ -39,33 +41,41 @@ class Sender:
         """
         check_send(request, self._limits)
         made_ns = time.time_ns()
-        note = Note(
-            room=request.room,
-            note_id=request.note_id or uuid.uuid4().hex,
-            author=request.author,
-            text=request.text,
-            create_time=_timestamp(made_ns),
-            labels=request.labels,
-        )
+        create_time = _timestamp(made_ns)
+        note_id = request.note_id or token_hex(16)
+        content = _content(request, note_id)
         submission = Submission(
-            request.room, request.note_id, note.SerializeToString(), _digest(request), made_ns
+            request.room,
+            request.note_id,
+            note=timed_note(content, create_time),
+            digest=blake2b(content, digest_size=16).digest() if request.note_id else b"",
+            made_ns=made_ns,
         )
         accepted = await self._acceptor.accept(submission, timeout_seconds)
         return SendNoteResponse(
             cursor=Cursor(epoch=accepted.epoch, sequence=accepted.sequence),
-            note_id=note.note_id,
-            create_time=_timestamp(accepted.made_ns),
+            note_id=note_id,
+            create_time=_timestamp(accepted.made_ns) if accepted.duplicate else create_time,
             duplicate=accepted.duplicate,
         )
 
 
-def _timestamp(nanoseconds: int) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromNanoseconds(nanoseconds)
-    return timestamp
-
-
-def _digest(request: SendNoteRequest) -> bytes:
+def _content(request: SendNoteRequest, note_id: str) -> bytes:
+    """What is the same whenever the request is sent: a serialised Note without place and time."""
+    note = Note(room=request.room, note_id=note_id, author=request.author, text=request.text)
+    if request.labels:
+        note.labels.update(request.labels)
     # Deterministic is enough within one release of protobuf; across two, a retry that
     # comes amid an upgrade may be refused, and never stored twice.
-    return blake2b(request.SerializeToString(deterministic=True), digest_size=16).digest()
+    return note.SerializeToString(deterministic=True)
+
+
+def _timestamp(nanoseconds: int) -> Timestamp:
+    seconds, nanos = divmod(nanoseconds, 1_000_000_000)
+    return Timestamp(seconds=seconds, nanos=nanos)
+
+
+def timed_note(note: bytes, create_time: Timestamp) -> bytes:
+    """A serialised Note with its create_time added: concatenated messages merge."""
+    field = create_time.SerializeToString()
+    return b"".join((note, _CREATE_TIME_TAG, bytes((len(field),)), field))

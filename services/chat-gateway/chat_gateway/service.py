@@ -6,6 +6,7 @@ from grpc import aio
 
 from chat_gateway.cursors import check_reached
 from chat_gateway.deadlines import time_left
+from chat_gateway.encodings import as_frames
 from chat_gateway.frames import note_bytes
 from chat_gateway.heads import Heads
 from chat_gateway.history import History
@@ -66,7 +67,7 @@ class ChatService(ChatServiceServicer):
     ) -> None:
         """As in chat.proto; it writes serialised responses."""
         check_subscribe(request, self._limits)
-        await self._relay.run(request.subscriptions, context, lambda body: (body,))
+        await self._relay.run(request.subscriptions, context, as_frames)
 
     async def ListNotes(self, request: ListNotesRequest, context: Context) -> ListNotesResponse:
         """As in chat.proto."""

@@ -2,14 +2,17 @@
 
 from pydantic import Field, field_validator
 
-from chat_gateway.room import RoomLimits
 from chat_gateway.validation import MAX_NAME_BYTES, RequestLimits, room_fault
+from notecast_runtime.server import TransportName
 from notecast_runtime.settings import ServiceSettings
 
 
 class GatewaySettings(ServiceSettings):
     """Read from the environment, each as NOTECAST_ and its name in capitals."""
 
+    transport: TransportName = Field(
+        default="wire", description="the gRPC server: notecast_wire, or that of grpcio"
+    )
     history_target: str = Field(
         default="127.0.0.1:50052",
         min_length=1,
@@ -71,11 +74,3 @@ class GatewaySettings(ServiceSettings):
     def request_limits(self) -> RequestLimits:
         """The bounds on requests."""
         return RequestLimits(self.max_text_bytes, self.max_rooms_per_stream)
-
-    def room_limits(self) -> RoomLimits:
-        """The bounds on a room's memory."""
-        return RoomLimits(self.ring_notes, self.ring_bytes, run_bytes=_RUN_BYTES)
-
-
-_RUN_BYTES = 262_144
-"""Far below the 4 MiB that gRPC clients take in one message, with the largest note on top."""

@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -51,36 +50,25 @@ class Streams:
         self._max_streams = max_streams
         self._limit_seconds = slow_reader_seconds
         self._clock = clock
-        self._count = 0
-        self._watched: set[Stream] = set()
+        self._open: set[Stream] = set()
 
     def __len__(self) -> int:
         """How many are open."""
-        return self._count
+        return len(self._open)
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place for one stream, from its request until its status is out.
+    def add(self, stream: Stream) -> None:
+        """Gives a stream its place, which it has until its status is out.
 
         Raises:
             TooManyStreamsError: there is none.
         """
-        if self._count >= self._max_streams:
+        if len(self._open) >= self._max_streams:
             raise TooManyStreamsError(self._max_streams)
-        self._count += 1
-        try:
-            yield
-        finally:
-            self._count -= 1
+        self._open.add(stream)
 
-    @contextmanager
-    def watched(self, stream: Stream) -> Iterator[None]:
-        """Has the stream ended when it is stuck for too long."""
-        self._watched.add(stream)
-        try:
-            yield
-        finally:
-            self._watched.discard(stream)
+    def discard(self, stream: Stream) -> None:
+        """Takes the place back, if it has one."""
+        self._open.discard(stream)
 
     async def run(self) -> None:
         """Sweeps until cancelled."""
@@ -92,7 +80,7 @@ class Streams:
     def sweep(self) -> None:
         """Ends the streams that have been stuck for too long by now."""
         now = self._clock()
-        for stream in tuple(self._watched):
+        for stream in tuple(self._open):
             since = stream.waiting_since
             if since is not None and now - since > self._limit_seconds:
                 _log.info("slow_reader_ended", waited_seconds=round(now - since, 1))

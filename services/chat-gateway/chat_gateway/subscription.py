@@ -1,121 +1,178 @@
-"""One client's stream: a cursor in each of its rooms, written to one outlet."""
+"""One client's stream: its places in its rooms, written to one outlet."""
 
 import asyncio
 from collections.abc import Sequence
 
-from chat_gateway.cursors import resolve_start
-from chat_gateway.heads import Heads, Past
+from chat_gateway.cursors import Start
+from chat_gateway.encodings import Encoding
 from chat_gateway.hub import Hub
+from chat_gateway.joining import Joined
 from chat_gateway.outlet import Outlet
 from chat_gateway.room import Room
 from chat_gateway.room_cursor import RoomCursor
-from notecast.v1.chat_pb2 import RoomSubscription
+from chat_gateway.streams import Streams
 from notecast.v1.event_pb2 import Discontinuity
-from notecast_runtime.errors import RedisUnavailableError, SlowReaderError
+from notecast_runtime.errors import NotecastError, Place, SlowReaderError
+from notecast_runtime.status import ending_of
 
 
 class Subscription:
-    """The cursors of one stream.
+    """A stream, from its request to its end.
+
+    In each room it is either at the live tail, which it shares with others, or it has a cursor
+    of its own. A gateway may have many thousands that are idle, so one of those is small: no
+    task, no queue, no cursor. Implements `room_readers.RoomReader` and `room_cursor.Stream`.
 
     Args:
-        hub: where rooms are joined and left.
-        heads: says where rooms stand.
-        outlet: the stream.
+        hub: where rooms are left.
+        streams: where the stream has its place.
+        encode: makes the client's messages.
     """
 
-    def __init__(self, hub: Hub, heads: Heads, outlet: Outlet) -> None:
+    __slots__ = (
+        "_cursors",
+        "_error",
+        "_hub",
+        "_outlet",
+        "_page_permit",
+        "_rooms",
+        "_streams",
+        "_turn",
+        "encode",
+        "is_blocked",
+    )
+
+    def __init__(self, hub: Hub, streams: Streams, encode: Encoding) -> None:
+        self.encode = encode
+        self.is_blocked = False
         self._hub = hub
-        self._heads = heads
-        self._outlet = outlet
-        self._rooms: dict[str, Room] = {}
-        self._cursors: list[RoomCursor] = []
+        self._streams = streams
+        self._outlet: Outlet | None = None
+        self._rooms: tuple[Room, ...] = ()
+        self._cursors: tuple[RoomCursor, ...] = ()
         self._turn = 0
-        self._page_permit = asyncio.Semaphore()
-        outlet.on_writable(self._deliver)
+        self._page_permit: asyncio.Semaphore | None = None
+        self._error: NotecastError | None = None
 
-    async def open(self, wanted: Sequence[RoomSubscription], timeout_seconds: float) -> None:
-        """Joins the rooms, and begins to deliver.
+    def begin(self, joined: Sequence[Joined]) -> None:
+        """Takes its place in rooms that were just joined; nothing is sent before `flow`."""
+        self._rooms = tuple(each.room for each in joined)
+        self._cursors = tuple(self._placed(each) for each in joined)
 
-        Args:
-            wanted: validated.
-            timeout_seconds: bound on the wait.
+    def flow(self, outlet: Outlet) -> None:
+        """Begins to deliver, until the outlet is done."""
+        self._outlet = outlet
+        outlet.on_done(self.finish)
+        if self._error is None:
+            self._deliver()
+        else:
+            self._say_end()  # it was ended in the meantime
 
-        Raises:
-            InvalidRequestError: a cursor is one that its room has not reached.
-            TooManyRoomsError: a room is not open, and no further one may be.
-            RedisUnavailableError: Redis did not answer in time.
-        """
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                await self._join_all(wanted)
-                pasts = await self._read_pasts(wanted)
-        except TimeoutError:
-            raise RedisUnavailableError("Redis did not answer in time") from None
-        self._hub.check_open()  # else nobody would end this stream
-        for index, each in enumerate(wanted):
-            self._begin(each, f"subscriptions[{index}]", pasts[each.room])
-        self._deliver()
+    @property
+    def outlet(self) -> Outlet:
+        """What is written to; there is one once the stream flows."""
+        assert self._outlet is not None, "the stream does not flow yet"  # noqa: S101 - ours to keep
+        return self._outlet
+
+    @property
+    def page_permit(self) -> asyncio.Semaphore:
+        """As Stream.page_permit."""
+        if self._page_permit is None:
+            self._page_permit = asyncio.Semaphore()
+        return self._page_permit
 
     @property
     def waiting_since(self) -> float | None:
-        """As Outlet.waiting_since."""
-        return self._outlet.waiting_since
+        """As Outlet.waiting_since; None once the stream was ended."""
+        ended = self._outlet is None or self._error is not None
+        return None if ended else self.outlet.waiting_since
+
+    def write(self, message: bytes) -> bool:
+        """As Stream.write."""
+        if self._outlet is None or self.is_blocked:
+            return False
+        if self._outlet.write(message):
+            return True
+        self._block()
+        return False
+
+    def go_live(self, cursor: RoomCursor) -> None:
+        """As Stream.go_live."""
+        cursor.close()
+        self._cursors = tuple(each for each in self._cursors if each is not cursor)
+        if not self._cursors:
+            self._page_permit = None
+        cursor.room.readers.tail.add(self)
+
+    def fall_behind(self, room: Room, next_sequence: int, *, is_blocked: bool) -> None:
+        """As RoomReader.fall_behind."""
+        cursor = RoomCursor(room, self, Start(next_sequence, resumes=True))
+        self._cursors = (*self._cursors, cursor)
+        if is_blocked:
+            self._block()
+
+    def end(self, error: NotecastError) -> None:
+        """Leaves all rooms, and ends the stream with the error behind what was written to it.
+
+        So its client can go on from the places that the error names. What it has yet to read
+        of that keeps the status waiting, and until then the stream has its place, or a client
+        could hold on to more of them than there may be.
+        """
+        if self._error is not None:
+            return
+        self._error = error
+        self._leave()
+        if not self.is_blocked:
+            self._say_end()
 
     def cut(self, waited_seconds: float, limit_seconds: float) -> None:
         """Ends the stream: its client has read nothing for too long."""
-        places = [cursor.place for cursor in self._cursors]
-        self._outlet.cut(SlowReaderError(places, waited_seconds, limit_seconds))
+        self.end(SlowReaderError(self._places(), waited_seconds, limit_seconds))
 
-    def close(self) -> None:
-        """Leaves all rooms."""
-        for cursor in self._cursors:
-            cursor.close()
-            cursor.room.readers.discard(cursor)
-        for room in self._rooms.values():
-            self._hub.leave(room)
-        self._cursors = []
-        self._rooms = {}
+    def finish(self) -> None:
+        """Leaves nothing behind: the stream is over, or has not come to be."""
+        self._leave()
+        self._streams.discard(self)
+        self._outlet = None
 
-    async def _join_all(self, wanted: Sequence[RoomSubscription]) -> None:
-        try:
-            async with asyncio.TaskGroup() as joining:
-                for each in wanted:
-                    joining.create_task(self._join(each.room))
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from group
+    def _placed(self, joined: Joined) -> RoomCursor:
+        cursor = RoomCursor(joined.room, self, joined.start, joined.caught_up_at)
+        if joined.after is not None:
+            reason, resumes_at = Discontinuity.REASON_EPOCH, joined.start.next_sequence
+            cursor.tell_break(reason, joined.after, resumes_at)
+        return cursor
 
-    async def _join(self, name: str) -> None:
-        self._rooms[name] = await self._hub.join(name)
+    def _places(self) -> list[Place]:
+        behind = {cursor.room: cursor.place for cursor in self._cursors}
+        return [behind.get(room) or room.live_place for room in self._rooms]
 
-    async def _read_pasts(self, wanted: Sequence[RoomSubscription]) -> dict[str, Past]:
-        """Where the rooms stand, each in the epoch that its log is in now.
+    def _block(self) -> None:
+        self.is_blocked = True
+        self.outlet.on_writable(self._resume)
 
-        And how earlier epochs ended, where a cursor asks for it. Whoever begins with this
-        must do so at once: a room may enter the next epoch whenever somebody waits.
-        """
-        while True:
-            heads = await self._heads.read(self._rooms)
-            for name, room in self._rooms.items():
-                await room.reach(heads[name].epoch)
-            pasts = {name: Past(head, ()) for name, head in heads.items()}
-            for each in wanted:
-                if each.HasField("after") and each.after.epoch < heads[each.room].epoch:
-                    pasts[each.room] = await self._heads.past(each.room)
-            if all(pasts[name].head.epoch == room.log.epoch for name, room in self._rooms.items()):
-                return pasts
+    def _resume(self) -> None:
+        self.is_blocked = False
+        if self._error is None:
+            self._deliver()
+        else:
+            self._say_end()
 
-    def _begin(self, wanted: RoomSubscription, field: str, past: Past) -> None:
-        room = self._rooms[wanted.room]
-        head, ends = past
-        start = resolve_start(wanted, field, head, ends)
-        cursor = RoomCursor(room, self._outlet, self._page_permit, start, head.sequence)
-        if start.broken:
-            cursor.tell_break(Discontinuity.REASON_EPOCH, wanted.after, start.next_sequence)
-        room.readers.add(cursor)
-        self._cursors.append(cursor)
+    def _say_end(self) -> None:
+        if self._outlet is not None and self._error is not None:
+            self._outlet.end(*ending_of(self._error))
 
     def _deliver(self) -> None:
         # The cursor served first goes last the next time: a busy room starves no other.
         self._turn = (self._turn + 1) % max(len(self._cursors), 1)
         for cursor in self._cursors[self._turn :] + self._cursors[: self._turn]:
             cursor.deliver()
+
+    def _leave(self) -> None:
+        for cursor in self._cursors:
+            cursor.close()
+        for room in self._rooms:
+            if self._outlet is not None:
+                room.readers.tail.discard(self)
+            self._hub.leave(room)
+        self._rooms = ()
+        self._cursors = ()

@@ -1,13 +1,15 @@
 """`grpc.ChatServer`: the tutorial's service, as another view of one room."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 from grpc import aio
 
 from chat_gateway.deadlines import time_left
 from chat_gateway.relay import Relay
+from chat_gateway.ring import Run
 from chat_gateway.send import Sender
+from notecast.v1 import note_pb2
 from notecast.v1.chat_pb2 import RoomSubscription, SendNoteRequest, SubscribeResponse
 from notecast_runtime.errors import FieldViolation, InvalidRequestError
 from tutorial.chat_pb2 import Empty, Note
@@ -51,13 +53,22 @@ class TutorialService(ChatServerServicer):
     ) -> None:
         """As in the tutorial's chat.proto: the room's whole retained history, then live."""
         whole = RoomSubscription(room=self._room, from_start=True)
-        await self._relay.run([whole], context, _notes)
+        await self._relay.run([whole], context, as_notes)
 
 
-def _notes(body: bytes) -> Iterator[Note]:
-    for event in SubscribeResponse.FromString(body).events:
-        if event.HasField("note"):
-            yield Note(name=event.note.author, message=event.note.text)
+def as_notes(run: Run) -> Sequence[Run]:
+    """As Encoding: each note is a message, and nothing else is sent."""
+    notes = [
+        Run(_tutorial_bytes(event.note), event.note.sequence + 1)
+        for event in SubscribeResponse.FromString(run.body).events
+        if event.HasField("note")
+    ]
+    last = notes.pop().body if notes else b""
+    return [*notes, Run(last, run.next_sequence)]
+
+
+def _tutorial_bytes(note: note_pb2.Note) -> bytes:
+    return Note(name=note.author, message=note.text).SerializeToString()
 
 
 def _in_their_words(error: InvalidRequestError) -> InvalidRequestError:

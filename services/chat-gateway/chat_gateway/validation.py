@@ -1,7 +1,7 @@
 """What a request may hold: every fault of it, each with its field and its bound."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from notecast.v1.chat_pb2 import (
@@ -107,12 +107,22 @@ def _subscription_faults(field: str, wanted: RoomSubscription) -> Iterator[Field
             yield FieldViolation(f"{field}.from_start", "is false; only true is allowed")
 
 
-def _name_faults(field: str, value: str) -> Iterator[FieldViolation]:
+def _name_faults(field: str, value: str) -> Iterable[FieldViolation]:
     return _text_faults(field, value, 1, MAX_NAME_BYTES)
 
 
 def _text_faults(
     field: str, value: str, at_least: int, at_most: int, controls: re.Pattern[str] = _CONTROLS
+) -> Iterable[FieldViolation]:
+    # Most that is sent is such, and every note passes here: printable ASCII has as many
+    # bytes as characters, and no control among them.
+    if value.isascii() and value.isprintable() and at_least <= len(value) <= at_most:
+        return ()
+    return _all_text_faults(field, value, at_least, at_most, controls)
+
+
+def _all_text_faults(
+    field: str, value: str, at_least: int, at_most: int, controls: re.Pattern[str]
 ) -> Iterator[FieldViolation]:
     size = len(value.encode())
     if size < at_least:
@@ -128,6 +138,8 @@ def _text_faults(
 
 
 def _label_faults(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
+    if not labels:
+        return
     if len(labels) > MAX_LABELS:
         fault = f"has {len(labels)} labels; at most {MAX_LABELS} are allowed"
         yield FieldViolation("labels", fault)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import structlog
+import uvloop
 
 from history.leases import Leases, replica_name
 from history.outbox_reader import OutboxReader
@@ -125,7 +126,7 @@ def main() -> None:
     """The command `history`."""
     settings = load_settings(HistorySettings)
     configure_logs("history", settings.log_level)
-    asyncio.run(_serve(settings))
+    uvloop.run(_serve(settings))
 
 
 if __name__ == "__main__":

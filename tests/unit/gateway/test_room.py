@@ -1,71 +1,16 @@
 """A room that reads what it has not heard, while its log changes under the reading."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
 from chat_gateway.epochs import EpochEnd
-from chat_gateway.fan_out import FanOut
-from chat_gateway.gap_reader import GapReader
-from chat_gateway.heads import Head, Heads, Past
-from chat_gateway.history import History, NotesPage, ReplayPart
-from chat_gateway.outbox_range import OutboxRange
-from chat_gateway.ring_budget import RingBudget
-from chat_gateway.room import Room, RoomLimits
+from chat_gateway.heads import Head, Past
+from chat_gateway.room import Room
 from chat_gateway.room_log import Stretch
-from notecast.v1.history_pb2 import LoggedNote
 from notecast_runtime.errors import HistoryUnavailableError
-from notecast_runtime.outbox import OutboxEntry, OutboxId
+from tests.support.room_parts import EPOCH, ScriptedHeads, ScriptedHistory, open_room
 from tests.support.waiting import eventually
-
-EPOCH = 1_700_000_000_000
-
-
-class ScriptedHistory(History):
-    """A log in memory; remembers what it was asked for."""
-
-    def __init__(self) -> None:
-        self.notes: list[LoggedNote] = []
-        self.asked: list[Stretch] = []
-
-    def write(self, epoch: int, sequences: Sequence[int]) -> None:
-        self.notes += [LoggedNote(epoch=epoch, sequence=s, note=b"") for s in sequences]
-
-    async def replay(self, room: str, stretch: Stretch) -> AsyncGenerator[ReplayPart]:  # noqa: ARG002
-        self.asked.append(stretch)
-        found = [n for n in self.notes if stretch.after < n.sequence <= stretch.through]
-        yield ReplayPart(found, found[0].sequence if found else 0)
-
-    async def list_notes(
-        self, room: str, before: int, page_size: int, timeout_seconds: float
-    ) -> NotesPage:
-        raise NotImplementedError
-
-
-class ScriptedHeads(Heads):
-    """Says what a test has put there."""
-
-    def __init__(self) -> None:
-        self.answer = Past(Head(EPOCH, 0), ())
-
-    async def past(self, room: str) -> Past:  # noqa: ARG002
-        return self.answer
-
-
-class TrimmedOutbox(OutboxRange):
-    """Holds nothing any more."""
-
-    def __init__(self) -> None:
-        pass
-
-    async def read(
-        self,
-        room: str,  # noqa: ARG002
-        stretch: Stretch,  # noqa: ARG002
-        behind: OutboxId,  # noqa: ARG002
-    ) -> Sequence[OutboxEntry] | None:
-        return None
 
 
 @pytest.fixture
@@ -80,11 +25,7 @@ def heads() -> ScriptedHeads:
 
 @pytest.fixture
 def room(history: ScriptedHistory, heads: ScriptedHeads) -> Room:
-    limits = RoomLimits(ring_notes=100, ring_bytes=10_000, run_bytes=10_000)
-    gaps = GapReader(TrimmedOutbox(), history)
-    room = Room("lobby", history, gaps, heads, FanOut(), limits, RingBudget(1_000_000))
-    room.open(Head(EPOCH, 10))
-    return room
+    return open_room(Head(EPOCH, 10), history, heads)
 
 
 async def test_a_place_that_the_ring_has_reached_meanwhile_is_not_read_again(

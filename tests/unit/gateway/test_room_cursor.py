@@ -1,131 +1,116 @@
 """A stream's place in a room, while epochs change under a client that does not read."""
 
-import asyncio
-from collections.abc import Callable
-
 import pytest
 
 from chat_gateway.cursors import Start
-from chat_gateway.fan_out import FanOut
-from chat_gateway.gap_reader import GapReader
-from chat_gateway.heads import Head, Heads
-from chat_gateway.history import History
-from chat_gateway.outbox_range import OutboxRange
-from chat_gateway.ring_budget import RingBudget
-from chat_gateway.room import Room, RoomLimits
+from chat_gateway.heads import Head
+from chat_gateway.room import Room
 from chat_gateway.room_cursor import RoomCursor
-from notecast.v1.chat_pb2 import SubscribeResponse
+from chat_gateway.streams import Streams
 from notecast.v1.event_pb2 import Event
-from notecast_runtime.errors import NotecastError
-
-EPOCH = 1_700_000_000_000
-
-
-class Window:
-    """An outlet whose client reads, or does not."""
-
-    def __init__(self) -> None:
-        self.reads = True
-        self.taken = b""
-        self.waiting_since: float | None = None
-
-    def on_writable(self, callback: Callable[[], None]) -> None:
-        pass
-
-    def write(self, body: bytes) -> bool:
-        if self.reads:
-            self.taken += body
-        return self.reads
-
-    def end(self, error: NotecastError) -> None:
-        raise error
-
-    def cut(self, error: NotecastError) -> None:
-        raise error
-
-    def events(self) -> list[Event]:
-        taken, self.taken = self.taken, b""
-        return list(SubscribeResponse.FromString(taken).events)
-
-
-def room_at(head: Head) -> Room:
-    """A room that needs to ask nobody."""
-    history: History = None  # type: ignore[assignment]
-    outbox: OutboxRange = None  # type: ignore[assignment]
-    heads: Heads = None  # type: ignore[assignment]
-    limits = RoomLimits(ring_notes=8, ring_bytes=1_000, run_bytes=1_000)
-    room = Room(
-        "lobby", history, GapReader(outbox, history), heads, FanOut(), limits, RingBudget(1_000_000)
-    )
-    room.open(head)
-    return room
-
-
-@pytest.fixture
-def window() -> Window:
-    return Window()
+from notecast_runtime.errors import Place
+from tests.support.census import living
+from tests.support.room_parts import EPOCH, Window, open_room, subscribed
 
 
 @pytest.fixture
 def room() -> Room:
-    return room_at(Head(EPOCH, 0))
+    return open_room(Head(EPOCH, 0))
 
 
 @pytest.fixture
-def cursor(room: Room, window: Window) -> RoomCursor:
-    """A cursor whose client has been shown the notes 1 to 3, and then stopped to read."""
-    cursor = RoomCursor(room, window, asyncio.Semaphore(), Start(1, resumes=True), 0)
-    for sequence in (1, 2, 3):
-        room.log.hear(sequence, b"")
-    cursor.deliver()
+def window(room: Room) -> Window:
+    """The stream of a client that has been shown the notes 1 to 3, and then stopped to read."""
+    window = Window()
+    subscribed(window, room, start=Start(1, resumes=True))
+    hear(room, 1, 2, 3)
+    room.deliver()
     window.events()
-    window.reads = False
-    return cursor
+    window.close()
+    return window
 
 
-def enter(room: Room, cursor: RoomCursor, head: Head, survived: int) -> None:
+def hear(room: Room, *sequences: int) -> None:
+    for sequence in sequences:
+        room.log.hear(sequence, b"")
+
+
+def enter(room: Room, head: Head, survived: int) -> None:
+    room.readers.enter_epoch(room, head, survived)
     room.log.enter_epoch(head.epoch, survived)
-    cursor.enter_epoch(head, survived)
-    cursor.deliver()
+    room.deliver()
+
+
+def told(window: Window) -> list[Event]:
+    window.open()
+    return window.events()
+
+
+def test_who_is_live_is_told_of_a_break_and_goes_on_behind_it(room: Room, window: Window) -> None:
+    window.open()
+    enter(room, Head(EPOCH + 1, 1), survived=1)
+    (event,) = window.events()
+    assert event.discontinuity.after.sequence == 3
+    assert event.discontinuity.resumes_at.sequence == 2
+    assert len(room.readers.tail) == 1
+    assert room.live_place == ("lobby", EPOCH + 1, 1)
+
+
+def test_who_is_live_and_was_shown_nothing_that_is_gone_stays_so(
+    room: Room, window: Window
+) -> None:
+    enter(room, Head(EPOCH + 1, 3), survived=3)
+    assert len(room.readers.tail) == 1
+    assert told(window) == []
 
 
 def test_a_break_that_was_not_told_yet_is_told_although_the_next_epoch_lost_nothing(
-    room: Room, cursor: RoomCursor, window: Window
+    room: Room, window: Window
 ) -> None:
-    enter(room, cursor, Head(EPOCH + 1, 1), survived=1)
-    for sequence in (2, 3, 4):
-        room.log.hear(sequence, b"")
-    enter(room, cursor, Head(EPOCH + 2, 4), survived=4)
-    window.reads = True
-    cursor.deliver()
-    (event,) = window.events()
-    told = event.discontinuity
-    assert (told.after.epoch, told.after.sequence) == (EPOCH, 3)
-    assert (told.resumes_at.epoch, told.resumes_at.sequence) == (EPOCH + 2, 2)
-
-
-def test_a_break_that_was_not_told_yet_begins_where_the_next_epoch_lost_more(
-    room: Room, cursor: RoomCursor, window: Window
-) -> None:
-    enter(room, cursor, Head(EPOCH + 1, 2), survived=2)
-    enter(room, cursor, Head(EPOCH + 2, 1), survived=1)
-    window.reads = True
-    cursor.deliver()
-    (event,) = window.events()
+    enter(room, Head(EPOCH + 1, 1), survived=1)
+    hear(room, 2, 3, 4)
+    enter(room, Head(EPOCH + 2, 4), survived=4)
+    (event,) = told(window)
+    assert event.discontinuity.after.epoch == EPOCH
+    assert event.discontinuity.after.sequence == 3
+    assert event.discontinuity.resumes_at.epoch == EPOCH + 2
     assert event.discontinuity.resumes_at.sequence == 2
 
 
-def test_who_was_shown_nothing_that_is_gone_is_told_of_no_break(
-    room: Room, cursor: RoomCursor, window: Window
+def test_a_break_that_was_not_told_yet_begins_where_the_next_epoch_lost_more(
+    room: Room, window: Window
 ) -> None:
-    enter(room, cursor, Head(EPOCH + 1, 3), survived=3)
-    window.reads = True
-    cursor.deliver()
-    assert window.events() == []
+    enter(room, Head(EPOCH + 1, 2), survived=2)
+    enter(room, Head(EPOCH + 2, 1), survived=1)
+    (event,) = told(window)
+    assert event.discontinuity.resumes_at.sequence == 2
+
+
+def test_who_is_behind_and_was_shown_nothing_that_is_gone_is_told_of_no_break(
+    room: Room, window: Window
+) -> None:
+    room.log.hear(4, b"\x0a\x00")
+    room.deliver()
+    enter(room, Head(EPOCH + 1, 3), survived=3)
+    assert told(window) == []
 
 
 def test_the_place_of_a_client_that_has_to_be_told_is_where_it_stood(
-    room: Room, cursor: RoomCursor
+    room: Room,
+    window: Window,  # noqa: ARG001 - its stream is what is looked at
 ) -> None:
-    enter(room, cursor, Head(EPOCH + 1, 1), survived=1)
-    assert tuple(cursor.place) == ("lobby", EPOCH, 3)
+    enter(room, Head(EPOCH + 1, 1), survived=1)
+    (cursor,) = (c for c in living(RoomCursor) if c.room is room)
+    assert cursor.place == Place("lobby", EPOCH, 3)
+
+
+def test_who_leaves_gives_everything_back(room: Room) -> None:
+    streams, window = Streams(2, 60), Window()
+    for at_tail in (True, False):
+        stream = subscribed(window, room, start=Start(1, resumes=False), streams=streams)
+        streams.add(stream)
+        assert len(room.readers.tail) == at_tail or room.readers.behind
+        window.leave()
+        assert len(streams) == len(room.readers.tail) == len(room.readers.behind) == 0
+        window.close()
+        hear(room, 1)

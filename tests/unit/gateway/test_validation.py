@@ -1,6 +1,9 @@
+import unicodedata
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chat_gateway.validation import RequestLimits, check_list, check_send, check_subscribe
 from notecast.v1.chat_pb2 import (
@@ -104,6 +107,18 @@ def test_a_fault_is_named_with_its_field_and_its_bound(
 )
 def test_what_is_just_within_the_bounds_is_taken(check: Callable[[], None]) -> None:
     check()
+
+
+@given(st.text(max_size=140) | st.text(st.characters(max_codepoint=0xA0), max_size=140))
+def test_a_name_is_taken_exactly_if_its_bytes_fit_and_none_is_a_control(name: str) -> None:
+    fits = 1 <= len(name.encode()) <= 128
+    plain = all(unicodedata.category(character) != "Cc" for character in name)
+    if fits and plain:
+        send(room=name)()
+    else:
+        with pytest.raises(InvalidRequestError) as refused:
+            send(room=name)()
+        assert len(refused.value.violations) == (not fits) + (not plain)
 
 
 def test_every_fault_is_named_at_once() -> None:

@@ -1,0 +1,129 @@
+"""Opens `RedisConnection`s: to where redis-py would connect, and as carefully."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from hiredis import ReplyError
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import AuthenticationError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from notecast_runtime.epoch_guard import EpochGuard
+from notecast_runtime.redis_connection import OnProgress, OnPush, RedisConnection
+
+_REFUSED_CREDENTIALS = ("WRONGPASS", "NOAUTH", "ERR AUTH")
+
+
+class RedisConnector:
+    """Makes connections to one Redis; each is greeted in RESP3, and the guard has passed it.
+
+    Args:
+        url: as in ServiceSettings.redis_url. What redis-py reads in it means the same here:
+            credentials, database, client name, TLS and its files, sockets and keepalive.
+        guard: asked on every new connection, before anything else.
+        timeout_seconds: bound on opening one, all that belongs to it included.
+
+    Raises:
+        ValueError: the URL is none.
+    """
+
+    def __init__(self, url: str, guard: EpochGuard, timeout_seconds: float) -> None:
+        pool = BlockingConnectionPool.from_url(url, socket_connect_timeout=timeout_seconds)
+        make_connection: Callable[[], Any] = pool.make_connection
+        # redis-py's own reading of the URL; this connection is never opened.
+        self._address = make_connection()
+        self._guard = guard
+        self.timeout_seconds: float = self._address.socket_connect_timeout
+
+    @asynccontextmanager
+    async def connected(
+        self,
+        on_push: OnPush = lambda _: None,
+        on_progress: OnProgress = lambda: None,
+    ) -> AsyncIterator[RedisConnection]:
+        """A connection, open until this is left. Arguments and errors as for `open`."""
+        connection = await self.open(on_push, on_progress)
+        try:
+            yield connection
+        finally:
+            await connection.aclose()
+
+    async def open(
+        self,
+        on_push: OnPush = lambda _: None,
+        on_progress: OnProgress = lambda: None,
+    ) -> RedisConnection:
+        """A connection on which commands may be sent. Whoever opens it also closes it.
+
+        Args:
+            on_push: as for RedisConnection.
+            on_progress: as for RedisConnection.
+
+        Raises:
+            AuthenticationError: Redis refuses the credentials, or wants some.
+            RedisTimeoutError: it was not done in time.
+            RedisConnectionError: Redis does not speak RESP3 (those before 6.0 don't), has no
+                such database, or can't say yet whether its data are those of before.
+            OSError: there is no way to Redis.
+        """
+        try:
+            async with asyncio.timeout(self.timeout_seconds):
+                connection = await self._connect(lambda: RedisConnection(on_push, on_progress))
+                try:
+                    await self._greet(connection)
+                    await self._guard.check(connection.ask)
+                except BaseException:
+                    await connection.aclose()
+                    raise
+        except TimeoutError:
+            message = f"no connection to Redis within {self.timeout_seconds:g} s"
+            raise RedisTimeoutError(message) from None
+        return connection
+
+    async def _connect(self, make: Callable[[], RedisConnection]) -> RedisConnection:
+        loop, address = asyncio.get_running_loop(), self._address
+        if isinstance(address, UnixDomainSocketConnection):
+            _, connection = await loop.create_unix_connection(make, address.path)
+            return connection
+        tls = address.ssl_context.get() if isinstance(address, SSLConnection) else None
+        transport, connection = await loop.create_connection(
+            make, address.host, address.port, ssl=tls
+        )
+        try:
+            self._keep_alive(transport.get_extra_info("socket"))
+        except OSError:
+            await connection.aclose()
+            raise
+        return connection
+
+    def _keep_alive(self, link: socket.socket) -> None:
+        if self._address.socket_keepalive:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in self._address.socket_keepalive_options.items():
+                link.setsockopt(socket.IPPROTO_TCP, option, value)
+
+    async def _greet(self, connection: RedisConnection) -> None:
+        address = self._address
+        hello: list[str | int] = ["HELLO", 3]
+        if address.username or address.password:
+            hello += ["AUTH", address.username or "default", address.password or ""]
+        if address.client_name:
+            hello += ["SETNAME", address.client_name]
+        select = [("SELECT", address.db)] if address.db else []
+        greeted, *selected = await connection.ask([hello, *select])
+        if isinstance(greeted, ReplyError):
+            raise _refused_greeting(str(greeted))
+        for answer in selected:
+            if isinstance(answer, ReplyError):
+                raise RedisConnectionError(f"database {address.db}: {answer}")
+
+
+def _refused_greeting(refusal: str) -> RedisConnectionError:
+    if refusal.startswith(_REFUSED_CREDENTIALS):
+        return AuthenticationError(refusal)
+    return RedisConnectionError(f"RESP3 is needed, of Redis 6.0 or later: {refusal}")

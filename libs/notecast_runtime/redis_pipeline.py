@@ -1,0 +1,183 @@
+"""Commands of many callers on one connection to Redis, many at a time."""
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import Any
+
+import structlog
+from hiredis import ReplyError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from notecast_runtime.backoff import Backoff
+from notecast_runtime.errors import OverloadedError, RedisUnavailableError
+from notecast_runtime.redis_client import REDIS_AWAY, RedisError
+from notecast_runtime.redis_connection import RedisConnection
+from notecast_runtime.redis_connector import RedisConnector
+
+_MAX_WAITING = 10_000
+_GATHERING_SECONDS = 0.002
+"""While answers are on their way, commands gather for them, and no longer than this (the idea of
+RFC 896): a write, and the read that it causes, cost as much as several commands."""
+
+_WRITE_BYTES = 262_144
+"""Of one write; the command with which it gets there is included."""
+
+_log = structlog.get_logger(__name__)
+
+
+class RedisPipeline:
+    """Sends what is asked for in one turn of the loop in one write; `run` is its life.
+
+    Nothing waits for the answers of what went before, up to the bound of a connection
+    (`redis_connection.MAX_IN_FLIGHT`); what is beyond waits, bounded, and is not sent at all
+    if its caller's time is over by then. Nothing is ever sent twice.
+
+    Args:
+        connector: makes the connections, one after the other.
+    """
+
+    def __init__(self, connector: RedisConnector) -> None:
+        self._connector = connector
+        self._waiting: deque[tuple[bytes, asyncio.Future[Any]]] = deque()
+        self._connection: RedisConnection | None = None
+        self._left: list[RedisConnection] = []
+        self._send_due: asyncio.Handle | None = None
+        self._wanted = asyncio.Event()
+        self._backoff = Backoff()
+        self._down = False
+
+    async def call(self, packed: bytes, deadline: float) -> Any:  # noqa: ANN401 - Redis's
+        """Runs one command.
+
+        Args:
+            packed: its bytes (`redis_connection.pack`).
+            deadline: until when to wait, by the loop's clock. A command whose turn has not
+                come by then is not sent.
+
+        Returns:
+            The answer; a `hiredis.ReplyError` where Redis refuses.
+
+        Raises:
+            RedisUnavailableError: no answer in time, or none at all; the command may have
+                run or not.
+            OverloadedError: too many commands wait; it was not sent.
+        """
+        if len(self._waiting) >= _MAX_WAITING:
+            raise OverloadedError(f"{_MAX_WAITING} commands wait to be sent to Redis")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        self._waiting.append((packed, answer))
+        self._send_soon(loop)
+        timer = loop.call_at(deadline, _give_up, answer)
+        try:
+            found = await answer
+        finally:
+            timer.cancel()
+        if isinstance(found, Exception) and not isinstance(found, ReplyError):
+            raise RedisUnavailableError(f"Redis did not answer: {found}") from found
+        return found
+
+    async def run(self) -> None:
+        """Keeps a connection until cancelled; one that is lost or silent is replaced."""
+        try:
+            while True:
+                try:
+                    await self._serve()
+                except (*REDIS_AWAY, RedisError) as error:
+                    self._tell_down(error)
+                except Exception:
+                    _log.exception("pipeline_failed")
+                await self._rest()
+        finally:
+            for connection in self._left:
+                await connection.aclose()
+
+    async def _serve(self) -> None:
+        try:
+            connection = await self._connector.open(on_progress=self._send)
+        except (*REDIS_AWAY, RedisError) as error:
+            self._refuse(error)
+            raise
+        self._connection, self._down = connection, False
+        self._backoff.reset()
+        try:
+            self._send()
+            await connection.tend()
+        except RedisTimeoutError:
+            self._leave(connection)
+            raise
+        except BaseException:
+            await connection.aclose()
+            raise
+        finally:
+            self._connection = None
+
+    def _leave(self, connection: RedisConnection) -> None:
+        """Sends no more on a silent connection; what was sent has until its deadlines.
+
+        Redis may only be slow, and then its answers are worth more than that of those who
+        must say that they don't know.
+        """
+        self._left = [left for left in self._left if not left.lost]
+        self._left.append(connection)
+        error = RedisConnectionError("the connection was silent")
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._connector.timeout_seconds, connection.give_up, error)
+
+    def _send_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._connection is None:
+            self._wanted.set()
+        elif self._send_due is None:
+            if self._connection.idle:
+                self._send_due = loop.call_soon(self._send)
+            else:
+                self._send_due = loop.call_later(_GATHERING_SECONDS, self._send)
+
+    def _send(self) -> None:
+        """Sends what waits, as much of it as may be in flight."""
+        if self._send_due is not None:
+            self._send_due.cancel()
+            self._send_due = None
+        if not self._waiting or self._connection is None:
+            return
+        free, size = self._connection.free, 0
+        batch: list[bytes] = []
+        answers: list[asyncio.Future[Any]] = []
+        while self._waiting and len(batch) < free and size < _WRITE_BYTES:
+            packed, answer = self._waiting.popleft()
+            if not answer.done():  # else its caller has given up
+                batch.append(packed)
+                answers.append(answer)
+                size += len(packed)
+        if batch:
+            self._connection.send(b"".join(batch), answers)
+        if self._waiting and self._connection.free:
+            self._send_soon(asyncio.get_running_loop())
+
+    def _refuse(self, error: Exception) -> None:
+        """Tells all who wait: there is no way to Redis."""
+        while self._waiting:
+            _, answer = self._waiting.popleft()
+            if not answer.done():
+                answer.set_result(error)
+
+    def _tell_down(self, error: Exception) -> None:
+        if not self._down:  # else it was told: attempts come often while many wait
+            _log.warning("pipeline_lost", error=str(error) or type(error).__name__)
+        self._down = True
+
+    async def _rest(self) -> None:
+        """Waits before the next attempt: shortly where a connection is wanted."""
+        await asyncio.sleep(Backoff().next_delay())
+        self._wanted.clear()
+        if not self._waiting:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._backoff.next_delay()):
+                    await self._wanted.wait()
+
+
+def _give_up(answer: asyncio.Future[Any]) -> None:
+    if not answer.done():
+        answer.set_result(TimeoutError("not in time"))

@@ -1,0 +1,112 @@
+"""The way into the rooms of a stream: joined, and asked where they stand."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from chat_gateway.cursors import Start, resolve_start
+from chat_gateway.heads import Heads, Past
+from chat_gateway.hub import Hub
+from chat_gateway.room import Room
+from chat_gateway.shared_heads import SharedHeads
+from notecast.v1.chat_pb2 import RoomSubscription
+from notecast.v1.note_pb2 import Cursor
+from notecast_runtime.errors import RedisUnavailableError
+
+
+class Joined(NamedTuple):
+    """A room, and where to begin in it."""
+
+    room: Room
+    start: Start
+    caught_up_at: int
+    """The sequence with which the replay is over."""
+
+    after: Cursor | None
+    """Where the client stood, if it must be told that the log goes on elsewhere."""
+
+
+class Joiner:
+    """Joins rooms.
+
+    Args:
+        hub: where they are.
+        shared_heads: says where they stand.
+        heads: says where they stood in earlier epochs.
+    """
+
+    def __init__(self, hub: Hub, shared_heads: SharedHeads, heads: Heads) -> None:
+        self._hub = hub
+        self._shared_heads = shared_heads
+        self._heads = heads
+
+    async def join(
+        self, wanted: Sequence[RoomSubscription], timeout_seconds: float
+    ) -> list[Joined]:
+        """Joins the rooms; whoever asked for it leaves them.
+
+        A room may enter the next epoch whenever somebody waits, so who is given this takes
+        its places at once.
+
+        Args:
+            wanted: validated.
+            timeout_seconds: bound on the wait.
+
+        Raises:
+            InvalidRequestError: a cursor is one that its room has not reached.
+            TooManyRoomsError: a room is not open, and no further one may be.
+            RedisUnavailableError: Redis did not answer in time.
+        """
+        rooms: dict[str, Room] = {}
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._join_all(wanted, rooms)
+                pasts = await self._read_pasts(wanted, rooms)
+            self._hub.check_open()  # else nobody would end this stream
+            return [
+                _joined(each, f"subscriptions[{index}]", rooms[each.room], pasts[each.room])
+                for index, each in enumerate(wanted)
+            ]
+        except BaseException as error:
+            for room in rooms.values():
+                self._hub.leave(room)
+            if isinstance(error, TimeoutError):
+                raise RedisUnavailableError("Redis did not answer in time") from None
+            raise
+
+    async def _join_all(self, wanted: Sequence[RoomSubscription], rooms: dict[str, Room]) -> None:
+        async def join(name: str) -> None:
+            rooms[name] = await self._hub.join(name)
+
+        if len(wanted) == 1:
+            await join(wanted[0].room)
+            return
+        try:
+            async with asyncio.TaskGroup() as joining:
+                for each in wanted:
+                    joining.create_task(join(each.room))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+
+    async def _read_pasts(
+        self, wanted: Sequence[RoomSubscription], rooms: Mapping[str, Room]
+    ) -> dict[str, Past]:
+        """Where the rooms stand, each in the epoch that its log is in now.
+
+        And how earlier epochs ended, where a cursor asks for it.
+        """
+        while True:
+            heads = await self._shared_heads.read(rooms)
+            for name, room in rooms.items():
+                await room.reach(heads[name].epoch)
+            pasts = {name: Past(heads[name], ()) for name in rooms}
+            for each in wanted:
+                if each.HasField("after") and each.after.epoch < heads[each.room].epoch:
+                    pasts[each.room] = await self._heads.past(each.room)
+            if all(pasts[name].head.epoch == room.log.epoch for name, room in rooms.items()):
+                return pasts
+
+
+def _joined(wanted: RoomSubscription, field: str, room: Room, past: Past) -> Joined:
+    start = resolve_start(wanted, field, past.head, past.ends)
+    return Joined(room, start, past.head.sequence, wanted.after if start.broken else None)

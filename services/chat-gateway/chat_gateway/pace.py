@@ -1,0 +1,50 @@
+"""When the next round of delivery may begin: pure arithmetic over how long the last one took."""
+
+_LEAST_WAIT_ROUNDS = 1.0
+"""Between two rounds at least as much time passes as the first one took.
+
+So delivery has half of the event loop at most, and sends and health checks have the rest.
+"""
+
+_GATHERING_ROUNDS = 9.0
+"""While nothing else needs the time, rounds are left a tenth of it.
+
+What is gathered meanwhile goes out in one write, and costs little more than a single note.
+"""
+
+_GATHERING_SECONDS = 0.010
+"""Nor is longer gathered than this, if rounds are short."""
+
+_LONGEST_WAIT_SECONDS = 0.050
+"""No note waits for longer than this for its round to begin, however long rounds are."""
+
+
+def wait_after(round_seconds: float) -> float:
+    """How long to wait behind a round.
+
+    Args:
+        round_seconds: how long it took, with the writes that it caused.
+
+    Returns:
+        Seconds, from 0 to 0.05: as a rule at most 0.01.
+    """
+    gathering = min(round_seconds * _GATHERING_ROUNDS, _GATHERING_SECONDS)
+    return min(max(gathering, round_seconds * _LEAST_WAIT_ROUNDS), _LONGEST_WAIT_SECONDS)
+
+
+class Pace:
+    """Spaces rounds, on whatever clock its times are from.
+
+    An idle gateway has no tick: who comes late enough behind the last round waits for nothing.
+    """
+
+    def __init__(self) -> None:
+        self._earliest = float("-inf")
+
+    def round_ended(self, began_at: float, ended_at: float) -> None:
+        """Learns of a round, in seconds of the clock."""
+        self._earliest = ended_at + wait_after(ended_at - began_at)
+
+    def wait(self, now: float) -> float:
+        """Seconds from now until the next round may begin; 0 where it may at once."""
+        return max(self._earliest - now, 0.0)

@@ -1,0 +1,116 @@
+"""Reads, for a room's readers, the notes that its ring no longer holds."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import aclosing
+from typing import NamedTuple
+
+from chat_gateway.gap_reader import frames_of
+from chat_gateway.history import History
+from chat_gateway.ring import Run
+from chat_gateway.room_log import RoomLog, Stretch
+
+CheckEpoch = Callable[[int], None]
+"""Raises HistoryUnavailableError where notes of this epoch are none of the log's."""
+
+
+class PageLimits(NamedTuple):
+    """How much is read at once."""
+
+    notes: int
+    page_bytes: int
+    """One part that history answers with comes on top."""
+
+    run_bytes: int
+    """As of Ring."""
+
+
+class PastPage(NamedTuple):
+    """Notes read from history for those who are behind the ring."""
+
+    runs: Sequence[Run]
+    """In order; the last one leads to `next_sequence`."""
+
+    first_remaining: int
+    """The first sequence behind the one asked for that retention has left."""
+
+    next_sequence: int
+    """The sequence that comes behind the page."""
+
+
+class PastReader:
+    """One room's reads from history; who asks for the same at the same time shares one.
+
+    Args:
+        room: the room's name.
+        log: what is read up to its ring is kept there as far as there is room.
+        history: where to read.
+        limits: bounds on a page.
+        check_epoch: asked of what was read, before it counts.
+    """
+
+    __slots__ = ("_check_epoch", "_history", "_limits", "_log", "_reads", "_room")
+
+    def __init__(
+        self, room: str, log: RoomLog, history: History, limits: PageLimits, check_epoch: CheckEpoch
+    ) -> None:
+        self._room = room
+        self._log = log
+        self._history = history
+        self._limits = limits
+        self._check_epoch = check_epoch
+        self._reads: dict[int, asyncio.Task[PastPage]] = {}
+
+    async def read(self, after: int) -> PastPage:
+        """Reads behind a sequence that the ring no longer holds the successor of.
+
+        Raises:
+            HistoryUnavailableError: no replica answered, or with notes of a later epoch.
+        """
+        stretch = Stretch(after, min(self._log.oldest - 1, after + self._limits.notes))
+        if stretch.through <= after:  # the ring has been extended to there in the meantime
+            return PastPage((), 0, after + 1)
+        task = self._reads.get(after)
+        if task is None:
+            task = self._reads[after] = asyncio.create_task(self._read(stretch))
+            task.add_done_callback(lambda done: self._forget(after, done))
+        return await asyncio.shield(task)
+
+    def cancel(self) -> None:
+        """Ends what is under way; who waits for it is cancelled too."""
+        for task in self._reads.values():
+            task.cancel()
+        self._reads = {}
+
+    def _forget(self, after: int, done: asyncio.Task[PastPage]) -> None:
+        if self._reads.get(after) is done:
+            del self._reads[after]
+
+    async def _read(self, stretch: Stretch) -> PastPage:
+        frames: list[tuple[int, bytes]] = []
+        first_remaining = size = 0
+        async with aclosing(self._history.replay(self._room, stretch)) as parts:
+            async for part in parts:
+                self._check_epoch(max((note.epoch for note in part.notes), default=0))
+                first_remaining = first_remaining or part.first_remaining
+                frames += frames_of(part.notes)
+                size += sum(len(note.note) for note in part.notes)
+                if size > self._limits.page_bytes and frames[-1][0] < stretch.through:
+                    return self._page(frames, first_remaining, frames[-1][0] + 1)
+        self._log.extend_back(stretch, frames)
+        return self._page(frames, first_remaining, stretch.through + 1)
+
+    def _page(
+        self, frames: Iterable[tuple[int, bytes]], first_remaining: int, next_sequence: int
+    ) -> PastPage:
+        runs: list[Run] = []
+        taken: list[bytes] = []
+        size = 0
+        for sequence, frame in frames:
+            if taken and size + len(frame) > self._limits.run_bytes:
+                runs.append(Run(b"".join(taken), sequence))
+                taken, size = [], 0
+            taken.append(frame)
+            size += len(frame)
+        runs.append(Run(b"".join(taken), next_sequence))
+        return PastPage(runs, first_remaining, next_sequence)

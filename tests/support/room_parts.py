@@ -1,0 +1,179 @@
+"""A room and its streams without a server: what is written is looked at."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+import grpc
+
+from chat_gateway.cursors import Start
+from chat_gateway.encodings import Encoding, as_frames
+from chat_gateway.fan_out import FanOut
+from chat_gateway.gap_reader import GapReader
+from chat_gateway.heads import Head, Heads, Past
+from chat_gateway.history import History, NotesPage, ReplayPart
+from chat_gateway.hub import Hub
+from chat_gateway.joining import Joined
+from chat_gateway.live_feed import LiveFeed
+from chat_gateway.outbox_range import OutboxRange
+from chat_gateway.outlet import TrailingMetadata
+from chat_gateway.outlet_grpcio import GrpcioAudience
+from chat_gateway.ring_budget import RingBudget
+from chat_gateway.room import Room, RoomLimits, Shared
+from chat_gateway.room_log import Stretch
+from chat_gateway.shared_heads import SharedHeads
+from chat_gateway.streams import Streams
+from chat_gateway.subscription import Subscription
+from notecast.v1.chat_pb2 import SubscribeResponse
+from notecast.v1.event_pb2 import Event
+from notecast.v1.history_pb2 import LoggedNote
+from notecast_runtime.outbox import OutboxEntry, OutboxId
+
+EPOCH = 1_700_000_000_000
+
+LIMITS = RoomLimits(ring_notes=100, ring_bytes=10_000, run_bytes=10_000)
+
+
+class ScriptedHistory(History):
+    """A log in memory; remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.notes: list[LoggedNote] = []
+        self.asked: list[Stretch] = []
+
+    def write(self, epoch: int, sequences: Sequence[int]) -> None:
+        """Adds notes without a text."""
+        self.notes += [LoggedNote(epoch=epoch, sequence=s, note=b"") for s in sequences]
+
+    async def replay(self, room: str, stretch: Stretch) -> AsyncGenerator[ReplayPart]:  # noqa: ARG002
+        """As History.replay."""
+        self.asked.append(stretch)
+        found = [n for n in self.notes if stretch.after < n.sequence <= stretch.through]
+        yield ReplayPart(found, found[0].sequence if found else 0)
+
+    async def list_notes(
+        self, room: str, before: int, page_size: int, timeout_seconds: float
+    ) -> NotesPage:
+        """Nobody asks for it here."""
+        raise NotImplementedError
+
+
+class ScriptedHeads(Heads):
+    """Says what a test has put there."""
+
+    def __init__(self) -> None:
+        self.answer = Past(Head(EPOCH, 0), ())
+
+    async def past(self, room: str) -> Past:  # noqa: ARG002
+        """As Heads.past."""
+        return self.answer
+
+
+class TrimmedOutbox(OutboxRange):
+    """Holds nothing any more."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def read(
+        self,
+        room: str,  # noqa: ARG002
+        stretch: Stretch,  # noqa: ARG002
+        behind: OutboxId,  # noqa: ARG002
+    ) -> Sequence[OutboxEntry] | None:
+        """As OutboxRange.read."""
+        return None
+
+
+def open_room(
+    head: Head,
+    history: History | None = None,
+    heads: Heads | None = None,
+    limits: RoomLimits = LIMITS,
+) -> Room:
+    """A room whose log ends there; without an outbox, so that it repairs from history."""
+    history = history or ScriptedHistory()
+    shared = Shared(
+        history=history,
+        gaps=GapReader(TrimmedOutbox(), history),
+        heads=heads or ScriptedHeads(),
+        fan_out=FanOut(),
+        limits=limits,
+        rings=RingBudget(1_000_000),
+        make_audience=GrpcioAudience,
+    )
+    room = Room("lobby", shared)
+    room.open(head)
+    return room
+
+
+class Window:
+    """An outlet whose client reads, or does not."""
+
+    def __init__(self) -> None:
+        self.room = 1_000_000
+        """How many messages it has yet to take."""
+        self.taken: list[bytes] = []
+        self.status: grpc.StatusCode | None = None
+        self.waiting_since: float | None = None
+        self._writable: Callable[[], None] = lambda: None
+        self._done: Callable[[], None] = lambda: None
+
+    def write(self, message: bytes) -> bool:
+        """As Outlet.write."""
+        if self.room < 1 or self.status is not None:
+            return False
+        self.room -= 1
+        self.taken.append(message)
+        return True
+
+    def on_writable(self, callback: Callable[[], None]) -> None:
+        """As Outlet.on_writable."""
+        self._writable = callback
+
+    def on_done(self, callback: Callable[[], None]) -> None:
+        """As Outlet.on_done."""
+        self._done = callback
+
+    def end(
+        self,
+        code: grpc.StatusCode,
+        details: str,  # noqa: ARG002
+        trailing_metadata: TrailingMetadata = (),  # noqa: ARG002
+    ) -> None:
+        """As Outlet.end."""
+        self.status = code
+
+    def close(self) -> None:
+        """Its client does not read any more."""
+        self.room = 0
+
+    def open(self, messages: int = 1_000_000) -> None:
+        """Its client reads again."""
+        self.room = messages
+        self._writable()
+
+    def leave(self) -> None:
+        """Its client leaves."""
+        self._done()
+
+    def events(self) -> list[Event]:
+        """What was taken since this was asked the last time."""
+        taken, self.taken = b"".join(self.taken), []
+        return list(SubscribeResponse.FromString(taken).events)
+
+
+def subscribed(
+    window: Window,
+    *rooms: Room,
+    start: Start,
+    encode: Encoding = as_frames,
+    streams: Streams | None = None,
+    flows: bool = True,
+) -> Subscription:
+    """A stream that begins at the same place in rooms, the replay of which ends where they do."""
+    feed: LiveFeed = None  # type: ignore[assignment]  # the rooms are open already
+    hub = Hub(lambda _: rooms[0], feed, SharedHeads(ScriptedHeads()), max_rooms=1)
+    subscription = Subscription(hub, Streams(1_000, 60) if streams is None else streams, encode)
+    subscription.begin([Joined(room, start, room.log.newest, None) for room in rooms])
+    if flows:
+        subscription.flow(window)
+    return subscription
