@@ -1,0 +1,142 @@
+"""Many streams that are sent the same messages: the fan-out."""
+
+from typing import Final
+
+from notecast_wire.messages import frame
+from notecast_wire.outlet import StreamOutlet
+from notecast_wire.serving import Link
+from notecast_wire.stream import Stream
+
+_MAX_FRAME_BYTES: Final = 16_384  # what every peer takes (RFC 9113, 4.2)
+_PIECE_BYTES: Final = 32_768  # of frames joined at once; far larger blocks are slow to allocate
+
+
+class _Group:
+    """The members that share a connection.
+
+    `heads` holds the same as `streams`, in the same order: what follows the length in the head
+    of each one's DATA frames.
+    """
+
+    __slots__ = ("heads", "link", "streams")
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.streams: list[Stream] = []
+        self.heads: list[bytes] = []
+
+    def add(self, stream: Stream) -> None:
+        self.streams.append(stream)
+        self.heads.append(stream.data_head)
+
+    def discard(self, stream: Stream) -> bool:
+        """The last one takes the place, so that nothing else moves. False: it was not here."""
+        try:
+            place = self.streams.index(stream)
+        except ValueError:
+            return False
+        self.streams[place] = self.streams[-1]
+        self.heads[place] = self.heads[-1]
+        self.streams.pop()
+        self.heads.pop()
+        return True
+
+    def take(self, size: int) -> bool:
+        """Takes as many bytes from each one's window, and for all from the connection's.
+
+        Nothing is taken, and False returned, where one of them has not so much, or the socket
+        is full. A stream of which something is kept never passes: its own window is closed,
+        as the others' would be that stand behind a closed connection.
+        """
+        connection = self.link.connection
+        streams = self.streams
+        needed = size * len(streams)
+        if connection.congested or needed > connection.send_window:
+            return False
+        for stream in streams:
+            left = stream.send_window - size
+            if left < 0:
+                break
+            stream.send_window = left
+        else:
+            connection.send_window -= needed
+            return True
+        for counted in streams:
+            if counted is stream:
+                return False
+            counted.send_window += size
+        return False
+
+    def put(self, length: bytes, between: bytes, data: bytes) -> None:
+        """Puts out a frame for each one: the length, its head, the data, and so on."""
+        connection = self.link.connection
+        output, heads = connection.output, self.heads
+        if not output:
+            connection.on_output()
+        most = _PIECE_BYTES // len(between) + 1
+        if len(heads) <= most:
+            output += (length, between.join(heads), data)
+            return
+        for start in range(0, len(heads), most):
+            output += (length, between.join(heads[start : start + most]), data)
+
+
+class Audience:
+    """Streams that get the same messages, wherever their connections lead.
+
+    An outlet may be in several audiences. One whose call has ended leaves all of them itself.
+    """
+
+    __slots__ = ("_groups", "_size")
+
+    def __init__(self) -> None:
+        self._groups: dict[Link, _Group] = {}
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, outlet: StreamOutlet) -> None:
+        """Makes the outlet a member, unless its call has ended. It must not be one already."""
+        if outlet.done:
+            return
+        group = self._groups.get(outlet.link)
+        if group is None:
+            group = self._groups[outlet.link] = _Group(outlet.link)
+        group.add(outlet.stream)
+        outlet.join(self)
+        self._size += 1
+
+    def discard(self, outlet: StreamOutlet) -> None:
+        """Lets the outlet go, where it is a member."""
+        group = self._groups.get(outlet.link)
+        if group is None or not group.discard(outlet.stream):
+            return
+        outlet.part(self)
+        self._size -= 1
+        if not group.streams:
+            del self._groups[outlet.link]
+
+    def send(self, message: bytes) -> list[StreamOutlet]:
+        """Writes a serialised message to all members.
+
+        The members on one connection get it in one piece: their frames differ in nothing but
+        the stream's number. Where one of them has no room, its connection's members are written
+        to one by one, and it costs those on other connections nothing.
+
+        Returns:
+            The members that could not take it, as of `StreamOutlet.write`. They stay members:
+            discard those that are to catch up first.
+        """
+        data = frame(message)
+        size = len(data)
+        refused: list[StreamOutlet] = []
+        length = size.to_bytes(3)
+        between = data + length
+        for group in self._groups.values():
+            if size <= _MAX_FRAME_BYTES and group.take(size):
+                group.put(length, between, data)
+            else:
+                outlets = [stream.call for stream in group.streams]
+                refused += [outlet for outlet in outlets if not outlet.write_framed(data)]
+        return refused

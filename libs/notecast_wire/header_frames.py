@@ -1,0 +1,212 @@
+"""Header blocks into requests and their ends."""
+
+from collections.abc import Callable
+from typing import Final
+
+from notecast_wire.codes import ErrorCode, Flag, FrameType
+from notecast_wire.errors import ConnectionFault, StreamFault
+from notecast_wire.events import Event, RequestBegun, RequestEnded
+from notecast_wire.frames import headers_frames, rst_stream_frame, unpadded
+from notecast_wire.header_decoder import HeaderDecoder
+from notecast_wire.header_encoder import encode_headers
+from notecast_wire.incoming import Incoming
+from notecast_wire.limits import ConnectionLimits
+from notecast_wire.request_rules import check_request, check_trailers
+from notecast_wire.settings import MAX_WINDOW_BYTES
+from notecast_wire.stream import PEER_ENDED, Stream
+
+_END_STREAM: Final = Flag.END_STREAM
+_END_HEADERS: Final = Flag.END_HEADERS
+_UNUSUAL: Final = Flag.PADDED | Flag.PRIORITY
+_PRIORITY_BYTES: Final = 5
+_OCTETS_PER_RESET: Final = 256
+"""So much of a block that is decoded in vain, for the table's sake, costs as much as a reset call:
+each of its octets may be a field."""
+_TOO_LARGE: Final = encode_headers([(b":status", b"431")])
+
+
+class _OpenBlock:
+    """A header block of which CONTINUATION frames are missing.
+
+    Args:
+        stream_id: the stream.
+        fragment: what HEADERS had of it.
+        ended: HEADERS has END_STREAM.
+        fault: what is wrong with HEADERS itself, or nothing.
+    """
+
+    __slots__ = ("ended", "fault", "frames", "octets", "stream_id")
+
+    def __init__(self, stream_id: int, fragment: bytes, fault: str, *, ended: bool) -> None:
+        self.stream_id = stream_id
+        self.octets = bytearray(fragment)
+        self.frames = 0
+        self.ended = ended
+        self.fault = fault
+
+
+class HeaderFrames(Incoming):
+    """The part of a connection that takes HEADERS and CONTINUATION."""
+
+    __slots__ = (
+        "_block",
+        "_decoder",
+        "_only",
+    )
+
+    def __init__(
+        self,
+        limits: ConnectionLimits,
+        on_output: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        super().__init__(limits, on_output, clock)
+        self._decoder = HeaderDecoder(limits.max_header_list_bytes)
+        self._block: _OpenBlock | None = None
+        self._only: int | None = FrameType.SETTINGS  # the type that must come next, if one must
+
+    def _on_headers(self, flags: int, stream_id: int, payload: bytes, events: list[Event]) -> None:
+        if stream_id == 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS of no stream")
+        fault = ""
+        if flags & _UNUSUAL:
+            payload, dependency = _bare_fragment(flags, payload)
+            if dependency == stream_id:
+                fault = "a stream that depends on itself"  # RFC 7540, 5.3.1
+        ended = bool(flags & _END_STREAM)
+        if flags & _END_HEADERS:
+            self._on_block(stream_id, payload, events, ended=ended, fault=fault)
+        else:
+            self._block = _OpenBlock(stream_id, payload, fault, ended=ended)
+            self._only = FrameType.CONTINUATION
+
+    def _on_continuation(
+        self, flags: int, stream_id: int, payload: bytes, events: list[Event]
+    ) -> None:
+        block = self._block
+        if block is None or block.stream_id != stream_id:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of nothing")
+        block.octets += payload
+        block.frames += 1
+        limits = self._limits
+        if (
+            block.frames > limits.max_continuations
+            or len(block.octets) > limits.max_header_list_bytes * limits.max_header_block_factor
+        ):
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block without an end")
+        if flags & _END_HEADERS:
+            self._block = None
+            octets = bytes(block.octets)
+            self._on_block(stream_id, octets, events, ended=block.ended, fault=block.fault)
+        else:
+            self._only = FrameType.CONTINUATION
+
+    def _on_block(
+        self, stream_id: int, block: bytes, events: list[Event], *, ended: bool, fault: str = ""
+    ) -> None:
+        """Takes a whole header block.
+
+        Args:
+            stream_id: the stream.
+            block: all fragments, joined. It is decoded in any case, for the table's sake.
+            events: get what comes of it.
+            ended: HEADERS has END_STREAM.
+            fault: what is wrong with the frame itself, found before its block was whole.
+        """
+        headers = self._decoder.decode(block)
+        if headers is None:
+            self._spend(self._floods.resets, len(block) // _OCTETS_PER_RESET)
+        stream = self.streams.get(stream_id)
+        if stream is not None:
+            self._on_trailers(stream, headers, events, ended=ended)
+        elif self._is_new(stream_id):
+            if fault:
+                raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
+            self._on_request(stream_id, headers, events, ended=ended)
+        elif ended:
+            self._closed.peer_knows(stream_id)
+
+    def _on_request(
+        self,
+        stream_id: int,
+        headers: list[tuple[bytes, bytes]] | None,
+        events: list[Event],
+        *,
+        ended: bool,
+    ) -> None:
+        if len(self.streams) >= self._limits.max_concurrent_streams:
+            raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams")
+        if headers is None:
+            self._refuse_headers(stream_id, ended=ended)
+            return
+        length = check_request(stream_id, headers)
+        stream = Stream(stream_id, self.initial_send_window, self._initial_receive_window, length)
+        if ended:
+            if length > 0:
+                raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "a body that never comes")
+            stream.state = PEER_ENDED
+        self.streams[stream_id] = stream
+        events.append(RequestBegun(stream, headers, ended))
+
+    def _refuse_headers(self, stream_id: int, *, ended: bool) -> None:
+        """Answers a header list over the bound with 431 (RFC 6585, 5)."""
+        self._spend(self._floods.resets)
+        self._reply(
+            headers_frames(
+                stream_id, self._before_block + _TOO_LARGE, _END_STREAM, self.max_frame_bytes
+            )
+        )
+        self._before_block = b""
+        if not ended:
+            self._reply(rst_stream_frame(stream_id, ErrorCode.NO_ERROR))
+            self._closed.add_reset(stream_id)
+
+    def _on_trailers(
+        self,
+        stream: Stream,
+        headers: list[tuple[bytes, bytes]] | None,
+        events: list[Event],
+        *,
+        ended: bool,
+    ) -> None:
+        if stream.state & PEER_ENDED:
+            raise StreamFault(stream.id, ErrorCode.STREAM_CLOSED, "HEADERS behind END_STREAM")
+        if not ended:
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "trailers that end nothing")
+        if headers is None:
+            raise StreamFault(stream.id, ErrorCode.ENHANCE_YOUR_CALM, "trailers over the bound")
+        check_trailers(stream.id, headers)
+        if stream.content_left > 0:
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "a body that is too short")
+        stream.state |= PEER_ENDED
+        events.append(RequestEnded(stream))
+
+    def _is_new(self, stream_id: int) -> bool:
+        """Whether HEADERS of a stream that is not open begin a request; else they are ignored."""
+        closed = self._closed
+        newest = closed.newest
+        if stream_id > newest and stream_id & 1:
+            if stream_id != newest + 2 and stream_id != 1:
+                closed.left_out(stream_id)
+            closed.newest = stream_id
+            if stream_id > self._last_taken:
+                # GOAWAY has said so; who has not seen it yet is told that it may try elsewhere.
+                raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "a stream behind GOAWAY")
+            return True
+        if not stream_id & 1 or closed.never_was(stream_id):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a stream id out of order")
+        if stream_id <= self._last_taken and not closed.was_reset(stream_id):
+            raise ConnectionFault(ErrorCode.STREAM_CLOSED, "HEADERS of a stream that has ended")
+        self._spend(self._floods.chatter)
+        return False
+
+
+def _bare_fragment(flags: int, payload: bytes) -> tuple[bytes, int]:
+    """The fragment in HEADERS without padding and priority, and the stream that it depends on."""
+    if flags & Flag.PADDED:
+        payload = unpadded(payload)
+    if not flags & Flag.PRIORITY:
+        return payload, 0
+    if len(payload) < _PRIORITY_BYTES:
+        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS that are cut off")
+    return payload[_PRIORITY_BYTES:], int.from_bytes(payload[:4]) & MAX_WINDOW_BYTES

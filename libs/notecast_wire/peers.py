@@ -1,0 +1,60 @@
+"""Who is at the other end of a connection, as grpcio words it."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+AuthContext = Mapping[str, tuple[bytes, ...]]
+
+_SUBJECT_ALTERNATIVE_NAME = "x509_subject_alternative_name"
+_COMMON_NAME = "x509_common_name"
+
+_INSECURE: AuthContext = {
+    "transport_security_type": (b"insecure",),
+    "security_level": (b"TSI_SECURITY_NONE",),
+}
+
+
+def peer_name(transport: asyncio.BaseTransport) -> str:
+    """The client's address: `ipv4:1.2.3.4:5`, `ipv6:%5B::1%5D:5`, or `unix:`."""
+    address: Any = transport.get_extra_info("peername")
+    if not isinstance(address, tuple):
+        return "unix:"
+    host, port = address[:2]
+    if ":" in host:
+        return f"ipv6:%5B{quote(host, safe=':')}%5D:{port}"
+    return f"ipv4:{host}:{port}"
+
+
+def auth_context(transport: asyncio.BaseTransport) -> AuthContext:
+    """What is known of the client's identity: the names in its certificate, if it has shown one."""
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    if tls is None:
+        return _INSECURE
+    context: dict[str, tuple[bytes, ...]] = {
+        "transport_security_type": (b"ssl",),
+        "security_level": (b"TSI_PRIVACY_AND_INTEGRITY",),
+    }
+    certificate: Any = tls.getpeercert()
+    der = tls.getpeercert(binary_form=True)
+    if not certificate or not der:
+        return context
+    subject = [pair for part in certificate["subject"] for pair in part]
+    names = {
+        _COMMON_NAME: tuple(value.encode() for name, value in subject if name == "commonName"),
+        _SUBJECT_ALTERNATIVE_NAME: tuple(
+            value.encode() for _, value in certificate.get("subjectAltName", ())
+        ),
+        "x509_pem_cert": (ssl.DER_cert_to_PEM_cert(der).encode(),),
+    }
+    return context | {key: values for key, values in names.items() if values}
+
+
+def identity_key(context: AuthContext) -> str | None:
+    """The entry of an auth context that names the client; None where nothing does."""
+    for key in (_SUBJECT_ALTERNATIVE_NAME, _COMMON_NAME):
+        if context.get(key):
+            return key
+    return None

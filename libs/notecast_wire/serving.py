@@ -1,0 +1,96 @@
+"""What all connections and calls of one server share."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from notecast_wire.connection import Connection
+from notecast_wire.deadlines import Deadlines
+from notecast_wire.options import ServerOptions
+
+
+class Serving:
+    """A server's state while it serves.
+
+    Args:
+        loop: on which everything runs.
+        options: the server's.
+        gzip: whether responses are compressed where neither handler nor client objects.
+
+    Attributes:
+        deadlines: of its calls.
+        open_calls: how many have no status yet, handed over ones included.
+        running: the calls whose handlers have not returned.
+        stopping: no more connections are taken.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, options: ServerOptions, *, gzip: bool
+    ) -> None:
+        self.loop = loop
+        self.options = options
+        self.gzip = gzip
+        self.deadlines = Deadlines(loop)
+        self.open_calls = 0
+        self.running: set[Any] = set()
+        self.stopping = False
+
+
+class Link(Protocol):
+    """A client's connection, as its calls see it.
+
+    Attributes:
+        connection: the HTTP/2 side of it.
+        held_request_bytes: what the inboxes of its calls hold together.
+        serving: the server's state.
+    """
+
+    connection: Connection
+    held_request_bytes: int
+    serving: Serving
+
+    @property
+    def transport(self) -> asyncio.BaseTransport:
+        """The socket's."""
+
+    def wrote(self, size: int) -> bool:
+        """Counts what a handler has sent; True where it should let others have a turn."""
+
+    def make_room(self) -> None:
+        """Lets more wait in the transport, the more streams there are."""
+
+    def leave(self) -> None:
+        """Asks the client to go, and closes once its calls have finished."""
+
+    def end(self) -> None:
+        """Ends the connection and the calls that it carries."""
+
+
+class Links:
+    """The connections of a server that are open.
+
+    Attributes:
+        empty: set while there is none.
+    """
+
+    def __init__(self) -> None:
+        self.empty = asyncio.Event()
+        self.empty.set()
+        self._links: set[Link] = set()
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(self._links)
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def add(self, link: Link) -> None:
+        """Knows a connection."""
+        self._links.add(link)
+        self.empty.clear()
+
+    def discard(self, link: Link) -> None:
+        """Forgets a connection."""
+        self._links.discard(link)
+        if not self._links:
+            self.empty.set()

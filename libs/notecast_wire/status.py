@@ -1,0 +1,77 @@
+"""How a call ends: its status, and the header blocks that say so (gRPC PROTOCOL-HTTP2)."""
+
+from typing import Final
+
+from grpc import StatusCode
+
+from notecast_wire.errors import WireError
+from notecast_wire.header_encoder import encode_headers
+from notecast_wire.metadata import Headers, percent_encode
+
+ACCEPTED_ENCODINGS: Final = b"identity,gzip"
+
+_RESPONSE: Final[Headers] = [
+    (b":status", b"200"),
+    (b"content-type", b"application/grpc"),
+    (b"grpc-accept-encoding", ACCEPTED_ENCODINGS),
+]
+
+PLAIN_HEADERS: Final = encode_headers(_RESPONSE)
+"""The headers of a response without metadata or compression: of nearly every one."""
+
+OK_TRAILERS: Final = encode_headers([(b"grpc-status", b"0")])
+"""The trailers of a call that went well and has no metadata to add."""
+
+_NUMBERS: Final = {code: b"%d" % code.value[0] for code in StatusCode}
+
+
+class CallError(WireError):
+    """Ends its call with a status.
+
+    Args:
+        code: the status.
+        details: what the client is told.
+    """
+
+    def __init__(self, code: StatusCode, details: str) -> None:
+        super().__init__(f"{code.name}: {details}")
+        self.code = code
+        self.details = details
+
+
+_CODES: Final = {code.value[0]: code for code in StatusCode}
+
+
+def status_code(code: StatusCode | int) -> StatusCode:
+    """The code, also where its number is given, as grpcio takes it.
+
+    Raises:
+        ValueError: there is no such code.
+    """
+    found = code if isinstance(code, StatusCode) else _CODES.get(code)
+    if found is None:
+        raise ValueError(f"{code!r} is no status code")
+    return found
+
+
+def response_headers(metadata: Headers, *, gzip: bool) -> bytes:
+    """The block that begins a response."""
+    encoding = [(b"grpc-encoding", b"gzip")] if gzip else []
+    return encode_headers(_RESPONSE + encoding + metadata)
+
+
+def trailers(code: StatusCode, details: str, metadata: Headers) -> bytes:
+    """The block that ends a response."""
+    if code is StatusCode.OK and not details and not metadata:
+        return OK_TRAILERS
+    return encode_headers(_status(code, details) + metadata)
+
+
+def trailers_only(code: StatusCode, details: str, metadata: Headers) -> bytes:
+    """The block that is a whole response: the status, and no message before it."""
+    return encode_headers(_RESPONSE + _status(code, details) + metadata)
+
+
+def _status(code: StatusCode, details: str) -> Headers:
+    number = (b"grpc-status", _NUMBERS[code])
+    return [number, (b"grpc-message", percent_encode(details))] if details else [number]

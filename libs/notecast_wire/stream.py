@@ -1,0 +1,74 @@
+"""One stream of a connection: its windows, what is kept of its data, and whose it is."""
+
+from collections import deque
+from typing import Any, Final
+
+PEER_ENDED: Final = 1
+"""The peer has sent END_STREAM."""
+WE_ENDED: Final = 2
+"""END_STREAM from us is out, or is kept behind data."""
+ANSWERED: Final = 4
+"""HEADERS from us are out: a reset is no rapid reset any more."""
+AWAITED: Final = 8
+"""The owner asked for StreamWritable."""
+FORGOTTEN: Final = 16
+"""Reset, or ended on both sides: the connection does not know it any more."""
+END_KEPT: Final = 32
+"""The last of the kept data carries END_STREAM."""
+
+
+class Stream:
+    """A call's two directions, as the connection sees them.
+
+    An idle subscription is little more than one of these, so it has slots and no more of them
+    than it needs.
+
+    Attributes:
+        id: the stream's number on its connection.
+        data_head: what follows the length in the head of a DATA frame of this stream that does
+            not end it: type, flags, stream id. 6 bytes, made once.
+        send_window: how many bytes of DATA the peer takes on this stream; negative after it has
+            shrunk its initial window (RFC 9113, 6.9.2).
+        receive_window: how many flow-controlled bytes the peer may still send.
+        credit: how many bytes the owner has consumed that no WINDOW_UPDATE gave back yet.
+        content_left: what is missing of the announced content-length; -1 where none was announced.
+        state: the flags of this module.
+        unsent: what windows or socket kept back, in order: views of DATA, and as the last, where
+            they are kept too, the trailers' block as bytes. None while nothing is kept.
+        call: the owner's.
+    """
+
+    __slots__ = (
+        "call",
+        "content_left",
+        "credit",
+        "data_head",
+        "id",
+        "receive_window",
+        "send_window",
+        "state",
+        "unsent",
+    )
+
+    def __init__(
+        self, stream_id: int, send_window: int, receive_window: int, content_length: int
+    ) -> None:
+        self.id = stream_id
+        self.data_head = stream_id.to_bytes(6)
+        self.send_window = send_window
+        self.receive_window = receive_window
+        self.credit = 0
+        self.content_left = content_length
+        self.state = 0
+        self.unsent: deque[memoryview | bytes] | None = None
+        self.call: Any = None
+
+    @property
+    def peer_ended(self) -> bool:
+        """Whether the peer has sent all that it is going to send."""
+        return bool(self.state & PEER_ENDED)
+
+    @property
+    def over(self) -> bool:
+        """Whether the stream was reset or has ended on both sides: sending on it does nothing."""
+        return bool(self.state & FORGOTTEN)

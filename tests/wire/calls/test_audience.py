@@ -1,0 +1,296 @@
+"""Fan-out: one message to many streams, exact to the byte of every window."""
+
+import asyncio
+from collections.abc import Iterator
+
+import h2.settings
+import pytest
+from grpc import StatusCode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from notecast_wire import Audience, StreamOutlet
+from tests.support.waiting import eventually
+from tests.wire.calls.memory import MemoryLink
+from tests.wire.calls.raw_client import message, raw_client
+from tests.wire.calls.serving import Context, serving, unary_stream
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    made = asyncio.new_event_loop()
+    yield made
+    made.close()
+
+
+def test_all_members_of_a_connection_get_a_message_in_one_piece(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    links = [MemoryLink(loop) for _ in range(3)]
+    audience = Audience()
+    outlets = [(link, link.subscribe()) for link in links for _ in range(5)]
+    for _, outlet in outlets:
+        audience.add(outlet)
+    assert len(audience) == 15
+    assert audience.send(b"hello") == []
+    # Length, the rest of the frames, and the data: as many pieces as for one member.
+    assert [len(link.connection.output) for link in links] == [3, 3, 3]
+    for link in links:
+        link.exchange()
+    assert all(link.response(outlet).messages == [b"hello"] for link, outlet in outlets)
+
+
+def test_frames_take_their_bytes_from_both_windows(loop: asyncio.AbstractEventLoop) -> None:
+    link = MemoryLink(loop)
+    audience = Audience()
+    outlets = [link.subscribe() for _ in range(4)]
+    for outlet in outlets:
+        audience.add(outlet)
+    audience.send(bytes(95))
+    assert link.connection.send_window == 65_535 - 400
+    assert all(outlet.stream.send_window == 65_535 - 100 for outlet in outlets)
+
+
+def test_a_message_larger_than_a_frame_arrives_in_several(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    link = MemoryLink(loop)
+    audience = Audience()
+    outlet = link.subscribe()
+    audience.add(outlet)
+    for size in (16_379, 16_380, 30_000):
+        assert audience.send(bytes(size)) == []
+        link.exchange()
+        assert link.response(outlet).messages[-1] == bytes(size)
+
+
+def test_who_has_no_room_is_named_and_the_others_get_theirs(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    narrow, wide = MemoryLink(loop, initial_window=30), MemoryLink(loop)
+    audience = Audience()
+    slow, quick, far = narrow.subscribe(), narrow.subscribe(), wide.subscribe()
+    for outlet in (slow, quick, far):
+        audience.add(outlet)
+    assert audience.send(b"x" * 20) == []
+    narrow.client.increment_flow_control_window(100, quick.stream.id)
+    narrow.exchange()
+    assert audience.send(b"y" * 20) == [slow]
+    for link in (narrow, wide):
+        link.exchange()
+    assert narrow.response(slow).messages == [b"x" * 20]
+    assert narrow.response(quick).messages == [b"x" * 20, b"y" * 20]
+    assert wide.response(far).messages == [b"x" * 20, b"y" * 20]
+
+
+def test_a_failed_group_has_taken_from_no_window(loop: asyncio.AbstractEventLoop) -> None:
+    link = MemoryLink(loop, initial_window=10)
+    audience = Audience()
+    first, second, third = (link.subscribe() for _ in range(3))
+    for outlet in (first, second, third):
+        audience.add(outlet)
+    second.write(b"12345")
+    assert second.stream.send_window == 0
+    before = [outlet.stream.send_window for outlet in (first, third)]
+    assert audience.send(b"") == [second]
+    assert [outlet.stream.send_window for outlet in (first, third)] == [size - 5 for size in before]
+
+
+@pytest.mark.parametrize("room", [0, -1])
+def test_room_for_a_message_is_counted_to_the_byte(
+    loop: asyncio.AbstractEventLoop, room: int
+) -> None:
+    link = MemoryLink(loop, initial_window=1_000)
+    audience = Audience()
+    one, other = link.subscribe(), link.subscribe()
+    for outlet in (one, other):
+        audience.add(outlet)
+    other.write(bytes(895 - room))
+    assert audience.send(bytes(95)) == ([] if room == 0 else [other])
+    link.exchange()
+
+
+def test_a_member_leaves_when_it_is_discarded_and_when_its_call_ends(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    link = MemoryLink(loop)
+    one, other = Audience(), Audience()
+    ended, cut, left, gone, stays = (link.subscribe() for _ in range(5))
+    for outlet in (ended, cut, left, gone, stays):
+        one.add(outlet)
+        other.add(outlet)
+    ended.end(StatusCode.OK)
+    cut.cut(StatusCode.ABORTED)
+    link.client.reset_stream(left.stream.id)
+    link.exchange()
+    one.discard(gone)
+    one.discard(gone)
+    assert (len(one), len(other)) == (1, 2)
+    one.add(ended)  # too late
+    assert len(one) == 1
+    one.send(b"one")
+    other.send(b"other")
+    link.exchange()
+    assert link.response(stays).messages == [b"one", b"other"]
+    assert link.response(gone).messages == [b"other"]
+    assert link.response(ended).messages == []
+    for event in link.connection.close():
+        link.handle(event)
+    assert (len(one), len(other)) == (0, 0)
+
+
+def test_a_full_socket_refuses_for_all_of_its_streams(loop: asyncio.AbstractEventLoop) -> None:
+    full, free = MemoryLink(loop), MemoryLink(loop)
+    audience = Audience()
+    outlets = [full.subscribe(), full.subscribe(), free.subscribe()]
+    for outlet in outlets:
+        audience.add(outlet)
+    full.connection.pause()
+    assert audience.send(b"hello") == outlets[:2]
+    for event in full.connection.resume():
+        full.handle(event)
+    assert audience.send(b"again") == []
+    full.exchange()
+    assert full.response(outlets[0]).messages == [b"again"]
+
+
+ACTIONS = st.one_of(
+    st.tuples(st.just("send"), st.integers(0, 40)),
+    st.tuples(st.just("stream"), st.integers(1, 60)),
+    st.tuples(st.just("connection"), st.integers(1, 200)),
+    st.tuples(st.just("write"), st.integers(0, 40)),
+    st.tuples(st.just("settings"), st.integers(0, 100)),
+    st.tuples(st.sampled_from(["full", "free"]), st.just(0)),
+    st.tuples(st.just("leave"), st.just(0)),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(0, 100),
+    st.integers(0, 65_000),
+    st.lists(st.tuples(st.integers(0, 4), ACTIONS), max_size=40),
+)
+def test_no_window_is_ever_exceeded_and_what_was_taken_arrives_in_order(
+    initial: int, used: int, actions: list[tuple[int, tuple[str, int]]]
+) -> None:
+    loop = asyncio.new_event_loop()
+    try:
+        trial = Trial(loop, initial, used)
+        for number, (place, (action, size)) in enumerate(actions):
+            data, outlet = b"%02d" % number + bytes(size), trial.outlets[place]
+            if action == "send":
+                trial.send(data)
+            elif action == "write" and outlet.write(data):
+                trial.taken[outlet].append(data)
+            else:
+                trial.act(outlet, action, size)
+            trial.link.exchange()
+        trial.open_all()
+        for outlet in trial.members:
+            assert trial.link.response(outlet).messages == trial.taken[outlet]
+            assert outlet.waiting_since is None
+    finally:
+        loop.close()
+
+
+class Trial:
+    """An audience of five on one connection, and what of its messages they have taken.
+
+    `h2` raises as soon as a window is exceeded; the rest is compared at the end.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, initial: int, used: int) -> None:
+        self.link = MemoryLink(loop, initial)
+        _use_up(self.link, used)
+        self._audience = Audience()
+        self.outlets = [self.link.subscribe() for _ in range(5)]
+        self.taken: dict[StreamOutlet, list[bytes]] = {outlet: [] for outlet in self.outlets}
+        for outlet in self.outlets:
+            self._audience.add(outlet)
+
+    @property
+    def members(self) -> list[StreamOutlet]:
+        return [outlet for outlet in self.outlets if not outlet.done]
+
+    def send(self, data: bytes) -> None:
+        refused = self._audience.send(data)
+        assert set(refused) <= set(self.members)
+        for member in self.members:
+            if member not in refused:
+                self.taken[member].append(data)
+
+    def act(self, outlet: StreamOutlet, action: str, size: int) -> None:
+        """Something that changes what can be sent."""
+        client, connection = self.link.client, self.link.connection
+        match action:
+            case "connection":
+                client.increment_flow_control_window(size)
+            case "settings":
+                client.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: size})
+            case "full":
+                connection.pause()
+            case "free":
+                _resume(self.link)
+            case "stream" if not outlet.done:
+                client.increment_flow_control_window(size, outlet.stream.id)
+            case "leave" if not outlet.done:
+                client.reset_stream(outlet.stream.id, 8)
+
+    def open_all(self) -> None:
+        """Lets everything out that was taken."""
+        _resume(self.link)
+        self.link.client.increment_flow_control_window(1_000_000)
+        for outlet in self.members:
+            self.link.client.increment_flow_control_window(1_000_000, outlet.stream.id)
+        self.link.exchange()
+
+
+def _use_up(link: MemoryLink, size: int) -> None:
+    """Narrows the connection's window, by a stream with all the window that it wants."""
+    outlet = link.subscribe()
+    link.client.increment_flow_control_window(65_535, outlet.stream.id)
+    link.exchange()
+    link.connection.send_data(outlet.stream, bytes(size))
+    link.exchange()
+    outlet.end(StatusCode.OK)
+    link.exchange()
+
+
+def _resume(link: MemoryLink) -> None:
+    for event in link.connection.resume():
+        link.handle(event)
+
+
+async def test_a_stream_whose_client_reads_nothing_costs_the_others_nothing() -> None:
+    audience = Audience()
+    refused: list[StreamOutlet] = []
+
+    async def subscribe(_: bytes, context: Context) -> None:
+        audience.add(context.hand_over())
+
+    async with (
+        serving({"Subscribe": unary_stream(subscribe)}) as served,
+        raw_client(served.port, initial_window=100) as slow,
+        raw_client(served.port, initial_window=1_000_000) as quick,
+    ):
+        slow.call("Subscribe")
+        quick.open_window(1_000_000)
+        streams = [quick.call("Subscribe") for _ in range(3)]
+        await eventually(lambda: len(audience) == 4, "all are there")
+        for number in range(500):
+            lost = audience.send(b"%03d" % number + bytes(200))
+            for outlet in lost:
+                audience.discard(outlet)
+            refused += lost
+            await asyncio.sleep(0)
+        assert len(refused) == 1
+        for stream in streams:
+            await quick.until(
+                lambda stream=stream: len(quick.responses[stream].messages) == 500,  # type: ignore[misc]
+                "all messages",
+            )
+        refused[0].cut(StatusCode.RESOURCE_EXHAUSTED, "too slow")
+        response = await slow.ended(1)
+        assert response.status == "8"
+        assert response.data == (message(b"000" + bytes(200)))[:100]

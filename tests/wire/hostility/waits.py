@@ -1,0 +1,94 @@
+"""Attacks by patience: a peer that does not read, or does not send, what it is to."""
+
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from tests.support import raw_http2 as raw
+from tests.wire.hostility.attack import (
+    COUNT,
+    FLOOD,
+    HANG,
+    OPEN_STREAMS,
+    Attack,
+    Pieces,
+    flood,
+    silence,
+    stream_ids,
+)
+
+_LONGER_THAN_ANY_TIMEOUT: Final = 8.0
+_ASK: Final = raw.message((16_000).to_bytes(2))
+"""For messages of so many bytes, without end."""
+
+
+def _zero_window() -> Pieces:
+    """Answers that the client's windows never let through."""
+    yield raw.settings((raw.INITIAL_WINDOW_SIZE, 0))
+    for number in stream_ids(OPEN_STREAMS):
+        yield raw.headers(number, FLOOD) + raw.data(number, _ASK, end=True)
+    yield from silence(1.0)
+
+
+def _slow_window() -> Pieces:
+    """CVE-2019-9511: an answer that is let through octet by octet."""
+    yield raw.settings((raw.INITIAL_WINDOW_SIZE, 0))
+    yield raw.headers(1, FLOOD) + raw.data(1, _ASK, end=True)
+    yield from flood(lambda _: raw.window_update(1, 1))()
+
+
+def _never_reads() -> Pieces:
+    """CVE-2019-9517: windows wide open, and a socket that nobody reads."""
+    yield raw.settings((raw.INITIAL_WINDOW_SIZE, raw.LARGEST_WINDOW))
+    yield raw.window_update(0, raw.LARGEST_WINDOW - 65_535)
+    for number in stream_ids(OPEN_STREAMS):
+        yield raw.headers(number, FLOOD) + raw.data(number, _ASK, end=True)
+    yield from silence(_LONGER_THAN_ANY_TIMEOUT)
+
+
+def _half_a_preface() -> Pieces:
+    yield raw.PREFACE[:12]
+    yield from silence(_LONGER_THAN_ANY_TIMEOUT)
+
+
+def _no_settings() -> Pieces:
+    yield raw.PREFACE
+    yield from silence(_LONGER_THAN_ANY_TIMEOUT)
+
+
+def _slowloris() -> Pieces:
+    """Preface and SETTINGS, an octet at a time."""
+    for octet in raw.PREFACE + raw.settings():
+        time.sleep(0.2)
+        yield bytes((octet,))
+
+
+def _half_a_header_block() -> Pieces:
+    yield raw.frame(raw.HEADERS, 0, 1, HANG)
+    yield from silence(_LONGER_THAN_ANY_TIMEOUT)
+
+
+def _half_a_frame() -> Pieces:
+    yield raw.headers(1, COUNT) + raw.frame_head(raw.DATA, 0, 1, 1_000) + bytes(10)
+    yield from silence(_LONGER_THAN_ANY_TIMEOUT)
+
+
+def _another_protocol() -> Pieces:
+    yield b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+WAITS: Final[Mapping[str, Attack]] = MappingProxyType(
+    {
+        "zero_window": Attack(_zero_window),
+        "slow_window": Attack(_slow_window),
+        "never_reads": Attack(_never_reads, reads=False),
+        "never_sends": Attack(lambda: silence(_LONGER_THAN_ANY_TIMEOUT), greets=False),
+        "half_a_preface": Attack(_half_a_preface, greets=False),
+        "no_settings": Attack(_no_settings, greets=False),
+        "slowloris": Attack(_slowloris, greets=False),
+        "half_a_header_block": Attack(_half_a_header_block),
+        "half_a_frame": Attack(_half_a_frame),
+        "another_protocol": Attack(_another_protocol, greets=False),
+    }
+)
