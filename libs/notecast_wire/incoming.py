@@ -80,7 +80,7 @@ class Incoming(Outgoing):
             return
         if stream.state & PEER_ENDED:
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA behind END_STREAM")
-        if size > stream.receive_window:
+        if size > max(stream.receive_window, 0):  # an empty one always fits (RFC 9113, 6.9.1)
             raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "more than its window")
         stream.receive_window -= size
         ended = bool(flags & _END_STREAM)

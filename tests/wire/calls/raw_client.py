@@ -144,6 +144,10 @@ class RawClient:
 
     async def settled(self) -> None:
         """Returns once the server has dealt with all that was sent before, and been heard."""
+        await self.ended(self.begin(grpc_headers("Unknown"), None))
+
+    async def pinged(self) -> None:
+        """As `settled`, without a call; the answer may be late, since PINGs wait for each other."""
         before = self.pings
         self.h2.ping(b"settled?")
         self.flush()

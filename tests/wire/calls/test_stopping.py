@@ -170,7 +170,7 @@ async def test_without_grace_all_ends_at_once(grace: float | None) -> None:
         await first(waiting.begun)
         await eventually(lambda: outlets, "a stream is handed over")
         outlets[0].write(bytes(100))
-        await client.settled()
+        await client.pinged()
         await asyncio.wait_for(served.server.stop(grace), 10)
         for stream in streams:
             assert (await client.ended(stream)).status == "14"

@@ -184,7 +184,7 @@ async def test_a_client_that_gets_answers_may_ping() -> None:
         for number in range(10):
             response = await client.ended(client.call("Echo", b"%d" % number))
             assert response.messages == [b"%d" % number]
-            await client.settled()
+            await client.pinged()
         assert not client.goaways
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from notecast_wire.codes import ErrorCode
-from notecast_wire.connection import ConnectionLimits
+from notecast_wire.connection import PREFACE, ConnectionLimits
 from notecast_wire.events import DataReceived
 from tests.wire.core.raw_client import (
     ACK,
@@ -26,6 +26,16 @@ def test_a_stream_that_overruns_its_window_is_reset_and_one_that_fills_it_is_not
     client.send(Frame(DATA, 0, 1, bytes(16_384)), Frame(DATA, 0, 1, bytes(3_616)))
     assert not client.sent()
     assert client.reset_of(Frame(DATA, 0, 1, b"a")) == (1, ErrorCode.FLOW_CONTROL_ERROR)
+
+
+def test_an_empty_end_fits_where_our_settings_have_made_the_window_negative() -> None:
+    client = RawClient(ConnectionLimits(stream_window_bytes=10), greeted=False)
+    client.feed(PREFACE)
+    client.send(Frame(SETTINGS, 0, 0))
+    stream = client.begin(1)
+    client.send(Frame(DATA, 0, 1, bytes(100)), Frame(SETTINGS, ACK, 0))
+    assert stream.receive_window == 10 - 100
+    assert client.send(Frame(DATA, END_STREAM, 1)) == [DataReceived(stream, b"", 0, ended=True)]
 
 
 def test_padding_counts_against_the_window() -> None:

@@ -22,6 +22,8 @@ ATTACKS = {**FLOODS, **BOMBS, **WAITS}
 _STATUSES = (b":status", b"grpc-status")
 # So long after its last word, the server has said all that it has to say.
 _QUIET_SECONDS = 0.5
+# And so long after ours, to who can't hear it, it has closed the connection.
+_CLOSE_SECONDS = 5.0
 
 
 @dataclass
@@ -58,6 +60,8 @@ def attack(name: str, port: int) -> Reception:
         _send(chosen, connection, seen)
         while chosen.reads and (frames := connection.frames(_QUIET_SECONDS)):
             _note(frames, seen)
+        if not chosen.reads:
+            connection.frames(_CLOSE_SECONDS)
         seen.cut_off = connection.closed
     seen.seconds = time.monotonic() - began
     return seen

@@ -29,8 +29,7 @@ _UNNOTICED = ("large_messages_that_never_come", "zero_window")
 async def test_a_flood_is_cut_off(server: Victim, attack: str) -> None:
     reception = (await siege(server, attack)).reception
     assert reception.cut_off
-    assert not reception.completed
-    # The close may have come before the GOAWAY was read.
+    # Who goes on sending may be closed on before it has read that.
     assert reception.goaway in {None, raw.ENHANCE_YOUR_CALM}
 
 
@@ -58,7 +57,6 @@ async def test_what_every_client_may_do_costs_little(server: Victim, attack: str
 async def test_a_header_bomb_is_answered_a_few_times_and_then_cut_off(server: Victim) -> None:
     reception = (await siege(server, "header_bomb")).reception
     assert reception.cut_off
-    assert not reception.completed
     assert reception.goaway in {None, raw.ENHANCE_YOUR_CALM}
     assert reception.statuses.get(":status 431", 0) < 100
 
