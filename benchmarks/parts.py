@@ -4,14 +4,16 @@ import os
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from benchmarks.cases import GRPCIO, HUB, TUTORIAL, WIRE, WIRE_ENVOY
-from benchmarks.children import free_ports, listens
+from benchmarks.children import free_ports
 from notecast_local.child import Program
 from notecast_local.envoy import CONFIGURATION, render
 from notecast_local.ports import HOST, StackPorts
+from notecast_local.readiness import listens
 from notecast_local.stack import stages_of
 
 _SETTINGS = {
@@ -120,5 +122,5 @@ def _tutorial() -> Part:
 
 
 def _single(name: str, command: tuple[str, ...], port: int) -> Part:
-    program = Program(name, command, dict(os.environ), listens(port))
+    program = Program(name, command, dict(os.environ), partial(listens, HOST, port))
     return Part((program,), (Endpoint(name, (f"{HOST}:{port}",), {"server": (name,)}),))

@@ -82,23 +82,25 @@ func (c *crowd) joinUpTo(count int) error {
 	permits := make(chan struct{}, joinsAtOnce)
 	failed := make(chan error, 1)
 	timeout := time.After(joinTimeout)
-	for len(c.subscriptions) < count {
+	acquire := func() error {
 		select {
 		case permits <- struct{}{}:
+			return nil
 		case err := <-failed:
 			return err
 		case <-timeout:
 			return errors.New("the streams did not all join in time")
 		}
+	}
+	for len(c.subscriptions) < count {
+		if err := acquire(); err != nil {
+			return err
+		}
 		c.join(func() { <-permits }, failed)
 	}
 	for range joinsAtOnce {
-		select {
-		case permits <- struct{}{}:
-		case err := <-failed:
+		if err := acquire(); err != nil {
 			return err
-		case <-timeout:
-			return errors.New("the streams did not all join in time")
 		}
 	}
 	if !c.options.dialect.headersMeanJoined {

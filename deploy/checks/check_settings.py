@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from deploy.checks.facts import Facts, Program
 from deploy.checks.findings import Finding
 from deploy.checks.manifests import Manifests
-from notecast_runtime.settings import ENVIRONMENT_PREFIX
+from notecast_runtime.settings import ENVIRONMENT_PREFIX, variable_of
 
 _LIST = "settings-at-default.yaml"
 _NO_PREFIX = "nothing that is set here "
@@ -47,8 +47,8 @@ def _allowed(
         make(_env_prefix=_NO_PREFIX, **values)
     except ValidationError as error:
         for problem in error.errors():
-            name = str(problem["loc"][0]).upper()
-            yield Finding(where, f"{ENVIRONMENT_PREFIX}{name}={problem['input']}: {problem['msg']}")
+            variable = variable_of(str(problem["loc"][0]))
+            yield Finding(where, f"{variable}={problem['input']}: {problem['msg']}")
 
 
 def _complete(

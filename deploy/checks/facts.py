@@ -12,7 +12,7 @@ from chat_gateway.settings import GatewaySettings
 from history.service import SERVICE as HISTORY_SERVICE
 from history.settings import HistorySettings
 from notecast_runtime.health import LIVENESS, READINESS
-from notecast_runtime.settings import ENVIRONMENT_PREFIX, ServiceSettings
+from notecast_runtime.settings import ServiceSettings, variable_of
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "deploy" / "k8s"
@@ -34,12 +34,12 @@ class Program(NamedTuple):
     @property
     def variables(self) -> dict[str, str]:
         """The settings' fields by the names of their variables."""
-        return {f"{ENVIRONMENT_PREFIX}{name.upper()}": name for name in self.settings.model_fields}
+        return {variable_of(name): name for name in self.settings.model_fields}
 
     def value(self, field: str, environment: Mapping[str, str | None]) -> Any:  # noqa: ANN401 - any setting's
         """A setting's value: what the environment says, or the default."""
         default = self.settings.model_fields[field].default
-        said = environment.get(f"{ENVIRONMENT_PREFIX}{field.upper()}")
+        said = environment.get(variable_of(field))
         return default if said is None else type(default)(said)
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from deploy.checks.facts import ROOT
 from deploy.checks.manifests import Manifests
+from tools.go_programs import GoError, build
 
 OVERLAYS = ("local", "production")
 
@@ -18,8 +19,7 @@ _MODULE = Path(__file__).parent / "kustomize"
 _PACKAGE = "sigs.k8s.io/kustomize/kustomize/v5"
 _OLDEST_KUSTOMIZE = 5
 _ANSWER_SECONDS = 60
-# The first build downloads the modules and compiles them.
-_BUILD_SECONDS = 600
+_BUILD_SECONDS = 600.0
 
 
 class RenderError(Exception):
@@ -42,10 +42,10 @@ def find_renderer(tools: Path) -> Sequence[str]:
             "rendering needs kubectl (1.27 or newer, on the path), or Go to build kustomize with"
         )
     program = tools / "kustomize"
-    tools.mkdir(parents=True, exist_ok=True)
-    # Without a work tree's revision in it the program is the same from any checkout.
-    command = ["go", "build", "-buildvcs=false", "-mod=readonly", "-o", str(program), _PACKAGE]
-    _run(command, _MODULE, _BUILD_SECONDS)
+    try:
+        build(_PACKAGE, _MODULE, program, _BUILD_SECONDS)
+    except GoError as error:
+        raise RenderError(str(error)) from None
     return (str(program), "build")
 
 
@@ -97,7 +97,7 @@ def _kustomize_of_kubectl() -> int:
 
 def _run(command: Sequence[str], folder: Path, seconds: float) -> str:
     try:
-        done = subprocess.run(  # noqa: S603 - kubectl, go, and what we built
+        done = subprocess.run(  # noqa: S603 - kubectl, and what we built
             command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:

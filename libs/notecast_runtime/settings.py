@@ -32,7 +32,7 @@ class ServiceSettings(BaseSettings):
     listen_host: str = Field(default="0.0.0.0", min_length=1, description="the address to serve on")  # noqa: S104 - a service in a container
     listen_port: int = Field(default=50051, ge=0, le=65535, description="the port; 0: any free one")
     shutdown_grace_seconds: float = Field(
-        default=5.0, ge=0, le=300, description="how long calls in flight may take to finish"
+        default=6.0, ge=0, le=300, description="how long an orderly end may take, from the signal on"
     )
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="the least level logged"
@@ -65,6 +65,11 @@ _BOUNDS = {
 SettingsType = TypeVar("SettingsType", bound=ServiceSettings)
 
 
+def variable_of(field: str) -> str:
+    """The environment variable that sets a field of ServiceSettings or of a service's own."""
+    return f"{ENVIRONMENT_PREFIX}{field.upper()}"
+
+
 def load_settings(kind: type[SettingsType]) -> SettingsType:
     """Reads the settings from the environment.
 
@@ -79,8 +84,7 @@ def load_settings(kind: type[SettingsType]) -> SettingsType:
             name = str(problem["loc"][0])
             value = _CREDENTIALS.sub("***@", repr(problem["input"]))
             print(
-                f"{ENVIRONMENT_PREFIX}{name.upper()}={value} is not allowed: "
-                f"{describe_bounds(kind, name)}",
+                f"{variable_of(name)}={value} is not allowed: {describe_bounds(kind, name)}",
                 file=sys.stderr,
             )
         raise SystemExit(2) from None

@@ -1,14 +1,11 @@
 """Many streams that are sent the same messages: the fan-out."""
 
-from typing import Final
-
+from notecast_wire.frames import MAX_FRAME_BYTES
 from notecast_wire.messages import frame
 from notecast_wire.outlet import StreamOutlet
+from notecast_wire.output import PIECE_BYTES
 from notecast_wire.serving import Link
 from notecast_wire.stream import Stream
-
-_MAX_FRAME_BYTES: Final = 16_384  # what every peer takes (RFC 9113, 4.2)
-_PIECE_BYTES: Final = 32_768  # of frames joined at once; far larger blocks are slow to allocate
 
 
 class _Group:
@@ -73,7 +70,7 @@ class _Group:
         output, heads = connection.output, self.heads
         if not output:
             connection.on_output()
-        most = _PIECE_BYTES // len(between) + 1
+        most = PIECE_BYTES // len(between) + 1
         if len(heads) <= most:
             output += (length, between.join(heads), data)
             return
@@ -134,7 +131,7 @@ class Audience:
         length = size.to_bytes(3)
         between = data + length
         for group in self._groups.values():
-            if size <= _MAX_FRAME_BYTES and group.take(size):
+            if size <= MAX_FRAME_BYTES and group.take(size):
                 group.put(length, between, data)
             else:
                 outlets = [stream.call for stream in group.streams]

@@ -35,6 +35,10 @@ def error_code(number: int) -> ErrorCode:
     return _ERROR_CODES.get(number, ErrorCode.INTERNAL_ERROR)
 
 
+MAX_STREAM_ID: Final = 2**31 - 1
+"""Of 31 bits; the one above them is ignored (RFC 9113, 5.1.1 and 4.1)."""
+
+
 class FrameType:
     """The types of frames (RFC 9113, 6). Others are ignored."""
 

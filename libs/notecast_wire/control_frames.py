@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from notecast_wire.codes import ErrorCode, Flag, FrameType, SettingId, error_code
+from notecast_wire.codes import MAX_STREAM_ID, ErrorCode, Flag, FrameType, SettingId, error_code
 from notecast_wire.errors import ConnectionFault, StreamFault
 from notecast_wire.events import Event, PeerLeaving, PingReceived, Pong
 from notecast_wire.frames import SETTINGS_ACK, goaway_frame, ping_frame
@@ -170,7 +170,7 @@ class ControlFrames(HeaderFrames):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PRIORITY of no stream")
         if len(payload) != 5:
             self._fail_stream(stream_id, ErrorCode.FRAME_SIZE_ERROR, "PRIORITY is not of 5 bytes")
-        if int.from_bytes(payload[:4]) & MAX_WINDOW_BYTES == stream_id:  # RFC 7540, 5.3.1
+        if int.from_bytes(payload[:4]) & MAX_STREAM_ID == stream_id:  # RFC 7540, 5.3.1
             self._fail_stream(stream_id, ErrorCode.PROTOCOL_ERROR, "it depends on itself")
 
     def _fail_stream(self, stream_id: int, code: ErrorCode, reason: str) -> None:

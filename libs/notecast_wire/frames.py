@@ -9,7 +9,8 @@ from notecast_wire.errors import ConnectionFault
 
 HEAD_BYTES: Final = 9
 MAX_FRAME_BYTES: Final = 16_384
-"""The largest payload that we take: we never announce more (RFC 9113, 4.2)."""
+"""The largest payload that we take, as we never announce more, and that every peer takes (RFC 9113,
+4.2)."""
 
 _FIRST_HEAD = struct.Struct(">HBBBI")
 _HEAD = struct.Struct(">IBI")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from notecast_wire.codes import ErrorCode, Flag, FrameType
+from notecast_wire.codes import MAX_STREAM_ID, ErrorCode, Flag, FrameType
 from notecast_wire.errors import ConnectionFault, StreamFault
 from notecast_wire.events import Event, RequestBegun, RequestEnded
 from notecast_wire.frames import headers_frames, rst_stream_frame, unpadded
@@ -12,7 +12,6 @@ from notecast_wire.header_encoder import encode_headers
 from notecast_wire.incoming import Incoming
 from notecast_wire.limits import ConnectionLimits
 from notecast_wire.request_rules import check_request, check_trailers
-from notecast_wire.settings import MAX_WINDOW_BYTES
 from notecast_wire.stream import PEER_ENDED, Stream
 
 _END_STREAM: Final = Flag.END_STREAM
@@ -209,4 +208,4 @@ def _bare_fragment(flags: int, payload: bytes) -> tuple[bytes, int]:
         return payload, 0
     if len(payload) < _PRIORITY_BYTES:
         raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS that are cut off")
-    return payload[_PRIORITY_BYTES:], int.from_bytes(payload[:4]) & MAX_WINDOW_BYTES
+    return payload[_PRIORITY_BYTES:], int.from_bytes(payload[:4]) & MAX_STREAM_ID

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from notecast_wire.closed_streams import ClosedStreams
-from notecast_wire.codes import ErrorCode, Flag, error_code
+from notecast_wire.codes import MAX_STREAM_ID, ErrorCode, Flag, error_code
 from notecast_wire.errors import ConnectionFault, StreamFault
 from notecast_wire.events import DataReceived, Event, StreamEnded
 from notecast_wire.floods import Budget, Floods
@@ -52,7 +52,7 @@ class Incoming(Outgoing):
         self._receive_credit = 0
         self._received_bytes = 0
         self._initial_receive_window = DEFAULT_WINDOW_BYTES
-        self._last_taken = MAX_WINDOW_BYTES  # as GOAWAY has it: streams above are ignored
+        self._last_taken = MAX_STREAM_ID  # as GOAWAY has it: streams above are ignored
         self._unread_replies = 0
 
     def consumed(self, stream: Stream, size: int) -> None:

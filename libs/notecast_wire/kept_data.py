@@ -7,11 +7,10 @@ from notecast_wire.codes import Flag, FrameType
 from notecast_wire.events import Event, StreamWritable
 from notecast_wire.frames import MAX_FRAME_BYTES, head
 from notecast_wire.output import Output
-from notecast_wire.stream import END_KEPT, FORGOTTEN, WE_ENDED, Stream
+from notecast_wire.stream import END_KEPT, NOTHING_MORE, WE_ENDED, Stream
 
 _DATA: Final = FrameType.DATA
 _END_STREAM: Final = Flag.END_STREAM
-_NOTHING_MORE: Final = FORGOTTEN | WE_ENDED
 
 
 class KeptData(Output):
@@ -44,11 +43,11 @@ class KeptData(Output):
         The event comes while both windows and the socket are open, though not always as wide as
         hoped for. Streams of which something is kept need not ask.
         """
-        if not stream.state & _NOTHING_MORE:
+        if not stream.state & NOTHING_MORE:
             self._awaiting[stream.id] = stream
 
     def _send_or_keep(self, stream: Stream, data: bytes | memoryview, *, end_stream: bool) -> bool:
-        if stream.state & _NOTHING_MORE:
+        if stream.state & NOTHING_MORE:
             return stream.unsent is None
         unsent: deque[memoryview | bytes] = stream.unsent or deque()
         if data:

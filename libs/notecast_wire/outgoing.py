@@ -5,10 +5,9 @@ from typing import Final
 from notecast_wire.codes import Flag, FrameType
 from notecast_wire.frames import MAX_FRAME_BYTES
 from notecast_wire.kept_data import KeptData
-from notecast_wire.stream import ANSWERED, FORGOTTEN, PEER_ENDED, WE_ENDED, Stream
+from notecast_wire.stream import ANSWERED, NOTHING_MORE, PEER_ENDED, WE_ENDED, Stream
 
 _END_STREAM: Final = Flag.END_STREAM
-_NOTHING_MORE: Final = FORGOTTEN | WE_ENDED
 _HEADERS_START: Final = bytes((FrameType.HEADERS, Flag.END_HEADERS))
 _TRAILERS_START: Final = bytes((FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM))
 
@@ -30,7 +29,7 @@ class Outgoing(KeptData):
             end_stream: nothing follows; a request that is still coming in is then cut off with
                 RST_STREAM(NO_ERROR) (RFC 9113, 8.1).
         """
-        if stream.state & _NOTHING_MORE:
+        if stream.state & NOTHING_MORE:
             return
         stream.state |= ANSWERED
         self._send_block(stream, block, _END_STREAM if end_stream else 0)
@@ -54,7 +53,7 @@ class Outgoing(KeptData):
             and size <= stream.send_window
             and size <= self.send_window
             and size <= MAX_FRAME_BYTES
-            and not (end_stream or self.congested or stream.state & _NOTHING_MORE)
+            and not (end_stream or self.congested or stream.state & NOTHING_MORE)
         ):
             if size:
                 stream.send_window -= size
@@ -70,7 +69,7 @@ class Outgoing(KeptData):
             stream: an open one.
             block: as for `send_headers`; the request is cut off as there.
         """
-        if stream.state & _NOTHING_MORE:
+        if stream.state & NOTHING_MORE:
             return
         if stream.unsent is None:
             self._send_block(stream, block, _END_STREAM)

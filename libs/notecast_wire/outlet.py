@@ -10,13 +10,13 @@ from grpc import StatusCode
 from notecast_wire.messages import frame
 from notecast_wire.metadata import Metadata, encode_metadata
 from notecast_wire.serving import Link
+from notecast_wire.settings import DEFAULT_WINDOW_BYTES
 from notecast_wire.status import trailers
 from notecast_wire.stream import Stream
 
 if TYPE_CHECKING:
     from notecast_wire.audience import Audience
 
-_CONNECTION_WINDOW: Final = 65_535  # RFC 9113, 6.9.2: of every connection at first
 _PATIENCE_SECONDS: Final = 1.0
 
 
@@ -193,7 +193,7 @@ class StreamOutlet:
             return True
         if ours <= 0 or shared <= 0:
             return False
-        if ours * 2 > connection.initial_send_window and shared * 2 > _CONNECTION_WINDOW:
+        if ours * 2 > connection.initial_send_window and shared * 2 > DEFAULT_WINDOW_BYTES:
             return True
         return self._since is not None and time.monotonic() - self._since >= _PATIENCE_SECONDS
 

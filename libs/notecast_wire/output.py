@@ -11,6 +11,11 @@ from notecast_wire.header_encoder import EMPTY_TABLE
 from notecast_wire.settings import DEFAULT_TABLE_BYTES, DEFAULT_WINDOW_BYTES
 from notecast_wire.stream import FORGOTTEN, PEER_ENDED, WE_ENDED, Stream
 
+PIECE_BYTES: Final = 32_768
+"""What is joined, and written, at once where there is so much. Blocks of more than 128 KiB come
+fresh from the system each time, which may cost ten times what it takes to fill them (mallopt(3),
+M_MMAP_THRESHOLD)."""
+
 _JOINED_BYTES: Final = 4_096
 """Larger data goes out behind its head as it is; a copy costs more than a second piece."""
 

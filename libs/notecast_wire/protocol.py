@@ -6,7 +6,7 @@ from typing import Final, cast
 import structlog
 
 from notecast_wire.closing import cut, say_no_more
-from notecast_wire.codes import ErrorCode
+from notecast_wire.codes import MAX_STREAM_ID, ErrorCode
 from notecast_wire.connection import Connection
 from notecast_wire.credentials import negotiated_http2
 from notecast_wire.dispatch import Dispatcher
@@ -40,7 +40,6 @@ _READING_SECONDS: Final = 30.0
 
 _OVERHEAD_BYTES: Final = 64
 _FAR_SECONDS: Final = 86_400.0
-_LAST_STREAM: Final = 2**31 - 1
 
 
 class ServerProtocol(asyncio.Protocol):
@@ -142,7 +141,7 @@ class ServerProtocol(asyncio.Protocol):
         """
         if self._farewell is not None or self._closing:
             return
-        self.connection.goaway(ErrorCode.NO_ERROR, _LAST_STREAM)
+        self.connection.goaway(ErrorCode.NO_ERROR, MAX_STREAM_ID)
         self._farewell = self.connection.ping()
         self.serving.loop.call_later(_FAREWELL_SECONDS, self._say_last)
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from notecast_wire.codes import ErrorCode, SettingId
 from notecast_wire.errors import ConnectionFault
+from notecast_wire.frames import MAX_FRAME_BYTES
 from notecast_wire.limits import ConnectionLimits
 
 DEFAULT_WINDOW_BYTES: Final = 65_535
@@ -12,8 +13,7 @@ DEFAULT_WINDOW_BYTES: Final = 65_535
 MAX_WINDOW_BYTES: Final = 2**31 - 1
 DEFAULT_TABLE_BYTES: Final = 4_096
 _SETTING: Final = struct.Struct(">HI")
-_MIN_FRAME_BYTES: Final = 16_384
-_MAX_FRAME_BYTES: Final = 2**24 - 1
+_LARGEST_FRAME_BYTES: Final = 2**24 - 1
 
 
 def our_settings(limits: ConnectionLimits) -> dict[int, int]:
@@ -44,5 +44,7 @@ def _check(setting: int, value: int) -> None:
         raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "an initial window over 2^31-1")
     if setting == SettingId.ENABLE_PUSH and value > 1:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")
-    if setting == SettingId.MAX_FRAME_SIZE and not _MIN_FRAME_BYTES <= value <= _MAX_FRAME_BYTES:
+    if setting == SettingId.MAX_FRAME_SIZE and not (
+        MAX_FRAME_BYTES <= value <= _LARGEST_FRAME_BYTES
+    ):
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE out of range")

@@ -8,14 +8,12 @@ import structlog
 
 from notecast_wire.closing import cut
 from notecast_wire.connection import Connection
+from notecast_wire.output import PIECE_BYTES
 
 _log = structlog.get_logger(__name__)
 
 _TURN_BYTES: Final = 65_536
 """After so many bytes in one turn of the loop they are written, and others have a turn."""
-
-_PIECE_BYTES: Final = 32_768
-"""What is written at once, at least, where there is so much."""
 
 _SOCKET_BYTES: Final = 65_536
 _SOCKET_BYTES_PER_STREAM: Final = 2_048
@@ -94,11 +92,7 @@ class SocketWriter:
         self._squeezed_bytes = 0
 
     def _write(self) -> None:
-        """Writes in pieces that are neither small nor huge.
-
-        Blocks of more than 128 KiB come fresh from the system each time, which may cost ten
-        times what it takes to fill them (mallopt(3), M_MMAP_THRESHOLD).
-        """
+        """Writes in pieces that are neither small nor huge."""
         output = self.connection.output
         was_full = self.connection.congested  # it may become so while we write
         pieces: list[bytes] = []
@@ -106,7 +100,7 @@ class SocketWriter:
         for data in output:
             pieces.append(data)
             size += len(data)
-            if size >= _PIECE_BYTES:
+            if size >= PIECE_BYTES:
                 self.transport.write(b"".join(pieces))
                 pieces.clear()
                 written += size

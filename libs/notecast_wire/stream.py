@@ -9,12 +9,12 @@ WE_ENDED: Final = 2
 """END_STREAM from us is out, or is kept behind data."""
 ANSWERED: Final = 4
 """HEADERS from us are out: a reset is no rapid reset any more."""
-AWAITED: Final = 8
-"""The owner asked for StreamWritable."""
-FORGOTTEN: Final = 16
+FORGOTTEN: Final = 8
 """Reset, or ended on both sides: the connection does not know it any more."""
-END_KEPT: Final = 32
+END_KEPT: Final = 16
 """The last of the kept data carries END_STREAM."""
+NOTHING_MORE: Final = FORGOTTEN | WE_ENDED
+"""Either: nothing more is sent."""
 
 
 class Stream:

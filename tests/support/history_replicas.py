@@ -24,6 +24,7 @@ from notecast_runtime.keyspace import (
     partition_of,
     persisted_key,
 )
+from notecast_runtime.settings import variable_of
 from tests.support.outbox_writer import AcceptedNote, OutboxWriter
 from tests.support.ports import free_port
 from tests.support.valkey import ValkeyProcess
@@ -49,7 +50,7 @@ class HistoryReplica:
             "listen_port": self.port,
             "log_level": "warning",
         } | settings
-        self._environment = {f"NOTECAST_{name.upper()}": str(v) for name, v in chosen.items()}
+        self._environment = {variable_of(name): str(v) for name, v in chosen.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -1,5 +1,7 @@
 """How the supervisor learns that a child is ready. Each check has a deadline and never raises."""
 
+import asyncio
+
 import grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2
@@ -11,6 +13,18 @@ from notecast_runtime.health import READINESS
 _DEADLINE_SECONDS = 1.0
 # A proxy for the way out of this machine has no business on it.
 _OPTIONS = (("grpc.enable_http_proxy", 0),)
+
+
+async def listens(host: str, port: int) -> bool:
+    """Whether a server has begun to listen."""
+    try:
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+            await writer.wait_closed()
+    except OSError:  # TimeoutError is one
+        return False
+    return True
 
 
 async def answers_ping(host: str, port: int) -> bool:

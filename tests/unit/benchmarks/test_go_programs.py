@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.errors import UsageError
-from benchmarks.go_programs import go_version, parse_version
+from benchmarks.go_programs import go_version
+from tools.go_programs import parse_version
 
 
 @pytest.mark.parametrize(

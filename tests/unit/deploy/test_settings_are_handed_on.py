@@ -9,7 +9,7 @@ import yaml
 
 from chat_gateway.settings import GatewaySettings
 from history.settings import HistorySettings
-from notecast_runtime.settings import ServiceSettings
+from notecast_runtime.settings import ServiceSettings, variable_of
 
 ROOT = Path(__file__).parents[3]
 FIXED_INSIDE_A_CONTAINER = {"NOTECAST_LISTEN_HOST", "NOTECAST_LISTEN_PORT"}
@@ -18,7 +18,7 @@ SERVICES = [("chat-gateway", GatewaySettings), ("history", HistorySettings)]
 
 
 def variables(settings: type[ServiceSettings]) -> set[str]:
-    return {f"NOTECAST_{name.upper()}" for name in settings.model_fields}
+    return {variable_of(name) for name in settings.model_fields}
 
 
 @pytest.mark.parametrize(("service", "settings"), SERVICES)
