@@ -26,6 +26,12 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
 )
 
+_WIRE_OPTIONS = (
+    *_OPTIONS,
+    # A busy server takes requests together: a turn for each would cost it twice as much.
+    ("notecast_wire.gathering_ms", 6),
+)
+
 
 TransportName = Literal["wire", "grpcio"]
 """A server of our own, or that of grpcio; they have the same interface."""
@@ -41,8 +47,12 @@ def create_server(
         services: full names of the services to come, for reflection.
         transport: which server.
     """
-    make = notecast_wire.server if transport == "wire" else aio.server
-    server = make(interceptors=(ErrorInterceptor(),), options=_OPTIONS)
+    interceptors = (ErrorInterceptor(),)
+    server: aio.Server
+    if transport == "wire":
+        server = notecast_wire.server(interceptors=interceptors, options=_WIRE_OPTIONS)
+    else:
+        server = aio.server(interceptors=interceptors, options=_OPTIONS)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
     health_service = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
     add_reflection(server, (*services, health_service))

@@ -101,7 +101,7 @@ class ServerProtocol(asyncio.Protocol):
         now = self._time()
         self._upkeep.hear(now)
         self._reader.took(len(data), now)
-        self._handle(self.connection.receive(data))
+        self.serving.gathering.put(self._take, data, len(self.serving.running))
 
     def pause_writing(self) -> None:
         """The socket takes no more for now."""
@@ -157,6 +157,15 @@ class ServerProtocol(asyncio.Protocol):
         self._close(_LINGER_SECONDS)
 
     # What comes
+
+    def _take(self, data: bytes) -> None:
+        if self._closing:
+            return
+        try:
+            self._handle(self.connection.receive(data))
+        except Exception:  # a fault of ours: what state the connection is in, nobody knows
+            cut(self.transport)
+            raise
 
     def _handle(self, events: list[Event]) -> None:
         for event in events:

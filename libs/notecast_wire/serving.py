@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from notecast_wire.connection import Connection
 from notecast_wire.deadlines import Deadlines
+from notecast_wire.gathering import Gathering
 from notecast_wire.options import ServerOptions
 
 
@@ -19,6 +20,7 @@ class Serving:
 
     Attributes:
         deadlines: of its calls.
+        gathering: when what comes is taken.
         open_calls: how many have no status yet, handed over ones included.
         running: the calls whose handlers have not returned.
         stopping: no more connections are taken.
@@ -31,6 +33,7 @@ class Serving:
         self.options = options
         self.gzip = gzip
         self.deadlines = Deadlines(loop)
+        self.gathering = Gathering(loop, options.gathering)
         self.open_calls = 0
         self.running: set[Any] = set()
         self.stopping = False

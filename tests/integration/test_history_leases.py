@@ -152,7 +152,7 @@ async def test_the_partitions_of_a_replica_that_is_gone_are_taken_over_within_it
         await eventually(lambda: held_by(store, heir.pid) == ALL, "it has all")
 
 
-async def test_one_replica_persists_within_milliseconds(
+async def test_one_replica_persists_within_tens_of_milliseconds(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
     waits = []
@@ -164,4 +164,4 @@ async def test_one_replica_persists_within_milliseconds(
             while len(logged(store, ROOM)) < number:  # noqa: ASYNC110 - no interval to measure with
                 await asyncio.sleep(0)
             waits.append(time.perf_counter() - begin)
-    assert sorted(waits)[100] < 0.02, "the median; 1 to 3 ms on an idle machine"
+    assert sorted(waits)[100] < 0.1, "the median; 20 ms on an idle machine: it gathers"

@@ -36,6 +36,7 @@ from chat_gateway.streams import Streams
 from chat_gateway.tutorial_service import TutorialService
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.errors import ShuttingDownError
+from notecast_runtime.garbage import spare_the_long_lived
 from notecast_runtime.health import Health
 from notecast_runtime.logs import configure_logs
 from notecast_runtime.redis_client import Redis, connect
@@ -188,6 +189,7 @@ async def _end(parts: list[asyncio.Task[None]]) -> None:
 async def _serve(settings: GatewaySettings) -> None:
     stop = stop_on_signals()
     async with running(settings):
+        spare_the_long_lived()
         await stop.wait()
 
 

@@ -6,14 +6,14 @@ _LEAST_WAIT_ROUNDS = 1.0
 So delivery has half of the event loop at most, and sends and health checks have the rest.
 """
 
-_GATHERING_ROUNDS = 9.0
+_GATHERING_ROUNDS = 10.0
 """While nothing else needs the time, rounds are left a tenth of it.
 
 What is gathered meanwhile goes out in one write, and costs little more than a single note.
 """
 
 _GATHERING_SECONDS = 0.010
-"""Nor is longer gathered than this, if rounds are short."""
+"""Nor lies more than this between the beginnings of two rounds that are short."""
 
 _LONGEST_WAIT_SECONDS = 0.050
 """No note waits for longer than this for its round to begin, however long rounds are."""
@@ -28,7 +28,7 @@ def wait_after(round_seconds: float) -> float:
     Returns:
         Seconds, from 0 to 0.05: as a rule at most 0.01.
     """
-    gathering = min(round_seconds * _GATHERING_ROUNDS, _GATHERING_SECONDS)
+    gathering = min(round_seconds * _GATHERING_ROUNDS, _GATHERING_SECONDS) - round_seconds
     return min(max(gathering, round_seconds * _LEAST_WAIT_ROUNDS), _LONGEST_WAIT_SECONDS)
 
 

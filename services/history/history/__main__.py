@@ -21,6 +21,7 @@ from history.settings import HistorySettings
 from history.supervision import supervised
 from notecast.v1 import history_pb2_grpc
 from notecast_runtime.epoch_guard import EpochGuard
+from notecast_runtime.garbage import spare_the_long_lived
 from notecast_runtime.health import Health
 from notecast_runtime.logs import configure_logs
 from notecast_runtime.redis_client import Redis, connect
@@ -119,6 +120,7 @@ async def _finish(task: asyncio.Task[None], seconds: float) -> None:
 async def _serve(settings: HistorySettings) -> None:
     stop = stop_on_signals()
     async with running(settings):
+        spare_the_long_lived()
         await stop.wait()
 
 

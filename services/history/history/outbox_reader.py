@@ -49,6 +49,9 @@ class Reading(NamedTuple):
     failed: dict[int, Exception]
     """Partitions that can't be read, as where the outbox's key holds something else."""
 
+    cut: bool
+    """Whether a batch is as long as one may be, so that there may be more behind it."""
+
 
 def decode_batch(
     partition: int, epoch: bytes, raw: Sequence[tuple[bytes, Mapping[bytes, bytes]]]
@@ -119,7 +122,7 @@ class OutboxReader:
         except ResponseError:  # of whichever partition, without saying which
             return await self._read_apart(places)
         found = {partitions[key]: raw for key, raw in answer if raw}
-        return Reading([decode_batch(n, places[n].epoch, raw) for n, raw in found.items()], {})
+        return self._reading(places, found, {})
 
     async def _read_apart(self, places: Mapping[int, Place]) -> Reading:
         """Reads each partition for itself, without a wait."""
@@ -127,11 +130,19 @@ class OutboxReader:
             for number, place in places.items():
                 pipeline.xread({outbox_key(number): place.position}, count=self._batch_notes)
             answers: list[Any] = await pipeline.execute(raise_on_error=False)
-        reading = Reading([], {})
-        for (number, place), answer in zip(places.items(), answers, strict=True):
+        failed: dict[int, Exception] = {}
+        found: dict[int, Any] = {}
+        for number, answer in zip(places, answers, strict=True):
             if isinstance(answer, Exception):
-                reading.failed[number] = answer
+                failed[number] = answer
             elif answer:
-                [(_, raw)] = answer
-                reading.batches.append(decode_batch(number, place.epoch, raw))
-        return reading
+                [(_, found[number])] = answer
+        return self._reading(places, found, failed)
+
+    def _reading(
+        self, places: Mapping[int, Place], found: Mapping[int, Any], failed: dict[int, Exception]
+    ) -> Reading:
+        batches = [decode_batch(n, places[n].epoch, raw) for n, raw in found.items()]
+        return Reading(
+            batches, failed, any(len(raw) >= self._batch_notes for raw in found.values())
+        )

@@ -73,26 +73,41 @@ local function last_sequence(key)
   end
 end
 
-local last = {}
-for i = 6, #KEYS do
-  last[i] = last_sequence(KEYS[i])
+-- A sequence that was never given out would, once in the stream, hide all that come.
+local heads = {}
+local function given_out(stream, room, sequence)
+  if not heads[stream] then
+    heads[stream] = tonumber(redis.call('HGET', KEYS[4], room)) or 0
+  end
+  return sequence <= heads[stream]
 end
 
--- A sequence that was never given out would, once in the stream, hide all that come.
-local function given_out(room, sequence)
-  return sequence <= (tonumber(redis.call('HGET', KEYS[4], room)) or 0)
+local NO_STREAM = "its room's key holds no stream"
+
+-- That the stream has it already is what XADD says itself: asking first would cost each
+-- note twice as much.
+local function add(stream, sequence, epoch, outbox_id, note)
+  local added = redis.pcall('XADD', KEYS[stream], 'MAXLEN', '=', ARGV[3], sequence .. '-0',
+    'e', epoch, 'o', outbox_id, 'n', note)
+  if type(added) ~= 'table' or not added.err then
+    return
+  elseif string.find(added.err, 'WRONGTYPE', 1, true) then
+    reject(outbox_id, NO_STREAM)
+  elseif not string.find(added.err, 'equal or smaller', 1, true) then
+    error(added.err)
+  end
 end
 
 local function persist(stream, room, sequence, epoch, outbox_id, note)
-  if not last[stream] then
-    reject(outbox_id, "its room's key holds no stream")
-  elseif tonumber(sequence) > last[stream] then
-    if given_out(room, tonumber(sequence)) then
-      redis.call('XADD', KEYS[stream], sequence .. '-0', 'e', epoch, 'o', outbox_id, 'n', note)
-      last[stream] = tonumber(sequence)
-    else
-      reject(outbox_id, 's is beyond what its room has given out')
-    end
+  if given_out(stream, room, tonumber(sequence)) then
+    add(stream, sequence, epoch, outbox_id, note)
+    return
+  end
+  local last = last_sequence(KEYS[stream])
+  if not last then
+    reject(outbox_id, NO_STREAM)
+  elseif tonumber(sequence) > last then
+    reject(outbox_id, 's is beyond what its room has given out')
   end
 end
 
@@ -102,12 +117,6 @@ for i = FIRST_REJECTION, first_note - 1, REJECTION_ARGUMENTS do
 end
 for i = first_note, #ARGV, NOTE_ARGUMENTS do
   persist(tonumber(ARGV[i]), unpack(ARGV, i + 1, i + NOTE_ARGUMENTS - 1))
-end
-
-for i = 6, #KEYS do
-  if last[i] then
-    redis.call('XTRIM', KEYS[i], 'MAXLEN', '=', ARGV[3])
-  end
 end
 
 if behind_position(ARGV[2]) then

@@ -24,6 +24,13 @@ REDIS = "redis"
 PERSISTING = "persisting"
 """The condition of readiness that no partition fails to be persisted."""
 
+_GATHERING_SECONDS = 0.02
+"""After a batch, so much time passes before the next is read, while what is accepted gathers.
+
+A reading and its script calls cost as much as some ten notes. Nobody waits for it: what is not
+persisted yet is replayed from the outbox.
+"""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -108,6 +115,8 @@ class PersistWorker:
         if reading.batches:
             await self._persist(reading.batches)
         await self._health.report(PERSISTING, holds=not self._rests)
+        if reading.batches and not reading.cut:
+            await self._pause(_GATHERING_SECONDS)
 
     def _awake(self) -> tuple[dict[int, Place], float]:
         """The partitions to read now, and the seconds until there is something else to do."""

@@ -1,0 +1,73 @@
+"""When what came from clients is taken: at once, or with what comes a little later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+_MOST_BYTES: Final = 262_144
+"""No more than this waits."""
+
+_COMPANY: Final = 2
+"""So many calls under way make a server busy. A client that waits for each answer before it asks
+again is alone with one, and never made to wait."""
+
+Take = Callable[[bytes], None]
+
+
+class Gathering:
+    """Lets a busy server take many requests in one go, as network cards do with packets.
+
+    To wake up for one request costs as much again as to serve it: the caches are others' by then,
+    and each wake-up leads to writes, and wakes those who read them. So while several calls are
+    under way, what comes waits for as long as `seconds` have passed since the last time. An idle
+    server takes all at once.
+
+    Args:
+        loop: whose clock it is.
+        seconds: how long to gather; 0: never.
+    """
+
+    __slots__ = ("_bytes", "_due", "_held", "_loop", "_seconds", "_took_at")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._held: list[tuple[Take, bytes]] = []
+        self._bytes = 0
+        self._took_at = loop.time()
+        self._due: asyncio.TimerHandle | None = None
+
+    def put(self, take: Take, data: bytes, calls: int) -> None:
+        """Hands data to `take`: now or later, in order, and once.
+
+        Args:
+            take: takes what has come; it must bear to be called when its connection has closed.
+            data: from the socket.
+            calls: how many are under way.
+        """
+        if not self._held and (calls < _COMPANY or not self._seconds):
+            take(data)
+            return
+        self._held.append((take, data))
+        self._bytes += len(data)
+        if self._bytes > _MOST_BYTES:
+            self.release()
+        elif self._due is None:
+            due = max(self._took_at + self._seconds, self._loop.time())
+            self._due = self._loop.call_at(due, self.release)
+
+    def release(self) -> None:
+        """Has all taken that waits."""
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        self._took_at = self._loop.time()
+        held, self._held, self._bytes = self._held, [], 0
+        for take, data in held:
+            try:
+                take(data)
+            except Exception as error:  # of one connection: the others' data go on
+                context = {"message": "what came could not be taken", "exception": error}
+                self._loop.call_exception_handler(context)
