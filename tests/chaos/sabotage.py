@@ -50,6 +50,9 @@ class _NoRooms:
     def open_rooms(self) -> dict[str, Any]:
         return {}
 
+    def holds(self, room: object) -> bool:  # noqa: ARG002
+        return False
+
 
 def _without_head_check() -> None:
     """Nobody asks Redis whether a room has grown unheard."""

@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterable, Iterator
 
 import structlog
 
-from chat_gateway.heads import Heads
+from chat_gateway.heads import ROOMS_PER_CALL, Head, Heads
 from chat_gateway.hub import Hub
 from chat_gateway.live_feed import LiveFeed
+from chat_gateway.room import Room
 from notecast_runtime.errors import RedisUnavailableError
 from notecast_runtime.health import Health
+from notecast_runtime.keyspace import partition_of
 from notecast_runtime.tasks import going_on
 
 REDIS = "redis"
@@ -23,6 +26,12 @@ _ANSWER_SECONDS = 0.5
 _RETRY_SECONDS = 0.05
 _GRACE_SECONDS = 0.2
 """How long a live note may take behind the answer that counts it."""
+
+_ROOMS_PER_PART = 1_000
+"""So many are compared in a turn of the loop: some 2 ms. Then others have theirs."""
+
+_Part = list[tuple[int, list[Room]]]
+"""Rooms by the partition that they lie in."""
 
 _log = structlog.get_logger(__name__)
 
@@ -71,12 +80,44 @@ class HeadCheck:
         return True
 
     async def _check(self) -> None:
-        rooms = self._hub.open_rooms()
         async with asyncio.timeout(_ANSWER_SECONDS):
             await self._heads.ping()
-            heads = await self._heads.read(rooms)
-        if any(head.sequence > rooms[name].log.newest for name, head in heads.items()):
+        rooms = self._hub.open_rooms()
+        behind: list[tuple[Room, Head]] = []
+        for part in _parts(rooms.values()):
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                behind += await self._behind(part)
+        if behind:
             await asyncio.sleep(_GRACE_SECONDS)
-        for name, room in self._hub.open_rooms().items():
-            if name in heads and room is rooms[name]:
-                room.hear_head(heads[name])
+        for room, head in behind:
+            if self._hub.holds(room):
+                room.hear_head(head)
+
+    async def _behind(self, part: _Part) -> list[tuple[Room, Head]]:
+        """The rooms that have not heard all that Redis holds."""
+        calls = [(partition, [room.name for room in rooms]) for partition, rooms in part]
+        standings = await self._heads.standings(calls)
+        return [
+            (room, Head(epoch, sequence, outbox_id))
+            for (_, rooms), (epoch, outbox_id, sequences) in zip(part, standings, strict=True)
+            for room, sequence in zip(rooms, sequences, strict=True)
+            if not room.agrees(epoch, sequence, outbox_id)
+        ]
+
+
+def _parts(rooms: Iterable[Room]) -> Iterator[_Part]:
+    """The rooms by partition, in parts that are small enough to be dealt with in one go."""
+    by_partition: dict[int, list[Room]] = {}
+    for room in rooms:
+        by_partition.setdefault(partition_of(room.name), []).append(room)
+    part: _Part = []
+    size = 0
+    for partition, theirs in by_partition.items():
+        for start in range(0, len(theirs), ROOMS_PER_CALL):
+            part.append((partition, theirs[start : start + ROOMS_PER_CALL]))
+            size += len(part[-1][1])
+            if size >= _ROOMS_PER_PART:
+                yield part
+                part, size = [], 0
+    if part:
+        yield part

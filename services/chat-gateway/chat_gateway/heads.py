@@ -23,7 +23,7 @@ _SCRIPT = resources.files(__package__).joinpath("heads.lua").read_text()
 
 _ENDS_SCRIPT = resources.files(__package__).joinpath("epoch_ends.lua").read_text()
 
-_ROOMS_PER_CALL = 1_000
+ROOMS_PER_CALL = 1_000
 """Lua's `unpack` takes some 8,000 values."""
 
 
@@ -36,6 +36,17 @@ class Head(NamedTuple):
 
     outbox_id: OutboxId = OutboxId(0, 0)
     """An id that every note accepted from then on comes behind in the outbox."""
+
+
+class Standing(NamedTuple):
+    """Where rooms of one partition stand, in one moment."""
+
+    epoch: int
+    outbox_id: OutboxId
+    """As of Head."""
+
+    sequences: Sequence[int]
+    """Of each room's newest note, in the order in which they were asked for; 0: there is none."""
 
 
 class Past(NamedTuple):
@@ -82,8 +93,28 @@ class Heads:
             RedisUnavailableError: Redis did not answer in time.
         """
         calls = list(_calls(rooms))
+        return {
+            room: Head(epoch, sequence, outbox_id)
+            for (_, names), (epoch, outbox_id, sequences) in zip(
+                calls, await self.standings(calls), strict=True
+            )
+            for room, sequence in zip(names, sequences, strict=True)
+        }
+
+    async def standings(self, calls: Sequence[tuple[int, Sequence[str]]]) -> list[Standing]:
+        """Where many rooms stand.
+
+        Args:
+            calls: partitions, each with rooms that lie in it: at least one, at most 1,000.
+
+        Returns:
+            A standing for each call.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer in time.
+        """
         if not calls:
-            return {}
+            return []
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for partition, names in calls:
@@ -92,11 +123,10 @@ class Heads:
                 answers = await pipeline.execute()
         except (*REDIS_AWAY, RedisError) as error:
             raise RedisUnavailableError(f"Redis does not say where rooms stand: {error}") from error
-        return {
-            room: Head(epoch, sequence, OutboxId.parse(outbox_id))
-            for (_, names), (epoch, outbox_id, *sequences) in zip(calls, answers, strict=True)
-            for room, sequence in zip(names, sequences, strict=True)
-        }
+        return [
+            Standing(epoch, OutboxId.parse(outbox_id), sequences)
+            for epoch, outbox_id, *sequences in answers
+        ]
 
     async def past(self, room: str) -> Past:
         """Where the room stands and stood, in one moment.
@@ -124,5 +154,5 @@ def _calls(rooms: Iterable[str]) -> Iterable[tuple[int, list[str]]]:
         by_partition.setdefault(partition_of(room), []).append(room)
     for partition, names in by_partition.items():
         remaining = iter(names)
-        while part := list(islice(remaining, _ROOMS_PER_CALL)):
+        while part := list(islice(remaining, ROOMS_PER_CALL)):
             yield partition, part

@@ -94,6 +94,11 @@ class Hub:
         """The rooms that are open, by name."""
         return {name: entry.room for name, entry in self._entries.items() if entry.room.is_open}
 
+    def holds(self, room: Room) -> bool:
+        """Whether the room is still open, and has not been closed and opened anew."""
+        entry = self._entries.get(room.name)
+        return entry is not None and entry.room is room and room.is_open
+
     def close(self, error: NotecastError) -> None:
         """Ends every stream with the error, and lets nobody join any more."""
         self._closed_by = error

@@ -151,6 +151,15 @@ class Room:
             self._keep_early(announcement)
             self._enter_later_epoch()
 
+    def agrees(self, epoch: int, sequence: int, outbox_id: OutboxId) -> bool:
+        """Whether the log has all that a head of these three says; cheap where it has."""
+        log = self._log
+        if log is None or not log.has_all(epoch, sequence):
+            return False
+        if outbox_id > self.outbox_id and sequence == log.newest:
+            self.outbox_id = outbox_id
+        return True
+
     def hear_head(self, head: Head) -> None:
         """Learns from Redis where the log stands: a note that was not heard shows itself."""
         if head.epoch == self.log.epoch:

@@ -93,6 +93,11 @@ class RoomLog:
             self._heard = max(self._heard, sequence)
             self._park(sequence, frame)
 
+    def has_all(self, epoch: int, sequence: int) -> bool:
+        """Whether it is whole, as far as this sequence of this epoch at least."""
+        newest = self._ring.newest
+        return sequence <= newest == self._heard and epoch == self.epoch
+
     def hear_head(self, sequence: int) -> None:
         """Learns that the log reaches to this sequence, from Redis."""
         self._heard = max(self._heard, sequence)
