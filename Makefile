@@ -5,8 +5,10 @@ SHELL := bash
 
 PYTHON ?= python3
 BIN := .venv/bin
-ENVOY_CONFIGURATION := deploy/envoy/envoy.yaml
-ADDRESS := localhost:$${NOTECAST_PORT:-8080}
+# NOTECAST_PORT may name an address before the port.
+port = $(lastword $(subst :, ,$(or $(1),$(2))))
+ADDRESS := localhost:$(call port,$(NOTECAST_PORT),8080)
+TUTORIAL_ADDRESS := localhost:$(call port,$(NOTECAST_TUTORIAL_PORT),11912)
 # No header and no annotations: they would name a package host, or a path of this machine.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
@@ -25,9 +27,10 @@ run: .venv/.local ## the whole system as local processes, until Ctrl-C
 	@$(BIN)/python -m notecast_local
 
 up: ## the whole system in containers
-	@docker compose up --build --detach --wait
+	@NOTECAST_REVISION=$${NOTECAST_REVISION:-$$(git rev-parse HEAD 2>/dev/null || echo unknown)} \
+		docker compose up --build --detach --wait
 	@echo
-	@echo "Notecast runs on $(ADDRESS); the tutorial's client finds it on localhost:$${NOTECAST_TUTORIAL_PORT:-11912}."
+	@echo "Notecast runs on $(ADDRESS); the tutorial's client finds it on $(TUTORIAL_ADDRESS)."
 	@echo "  list      grpcurl -plaintext $(ADDRESS) list"
 	@echo "  read      grpcurl -plaintext -d '{\"subscriptions\":[{\"room\":\"lobby\",\"from_start\":true}]}' $(ADDRESS) notecast.v1.ChatService/Subscribe"
 	@echo "  send      grpcurl -plaintext -d '{\"room\":\"lobby\",\"author\":\"ada\",\"text\":\"hello\"}' $(ADDRESS) notecast.v1.ChatService/SendNote"
@@ -50,11 +53,16 @@ lint: .venv/.development ## every static check
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/python tools/generate_stubs.py --check
+	$(BIN)/python tools/generate_tables.py --check
 	$(BIN)/hadolint $(DOCKERFILES)
-	$(BIN)/envoy --mode validate --config-path $(ENVOY_CONFIGURATION) --log-level warning
+	$(BIN)/python tools/check_envoy.py
+	$(BIN)/python tools/check_compose.py
 
 proto: .venv/.development ## write the stubs of the contracts into proto/gen
 	@$(BIN)/python tools/generate_stubs.py
+
+docs: .venv/.development ## write the tables of the documents: settings from the code, figures from the benchmark
+	@$(BIN)/python tools/generate_tables.py
 
 bench: .venv/.development ## servers compared under load, in 10 minutes (QUICK=1: in 90 s; CASES= BENCH_PEERS=)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) --cases '$(CASES)' --peers '$(BENCH_PEERS)'
@@ -80,4 +88,4 @@ clean: ## remove the environment and all caches; the notes in .run stay
 	@rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run up down test test-slow lint proto bench chaos fuzz k8s-check k8s-e2e lock clean
+.PHONY: help run up down test test-slow lint proto docs bench chaos fuzz k8s-check k8s-e2e lock clean

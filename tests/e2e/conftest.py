@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from notecast_runtime.server import TransportName
+from tests.support.containers import Containers, require_engine, running_containers
 from tests.support.local_stack import LocalStack
 from tests.support.tutorial_client import generate_stubs
 
@@ -23,6 +24,14 @@ def stack(
     """A local stack that the tests of a module share; each uses rooms of its own."""
     folder = tmp_path_factory.mktemp("stack")
     with LocalStack(folder, NOTECAST_TRANSPORT=str(request.param)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def containers() -> Iterator[Containers]:
+    """The stack in containers, which the tests of a module share."""
+    require_engine()
+    with running_containers() as running:
         yield running
 
 

@@ -2,109 +2,23 @@
 
 import asyncio
 import itertools
-import os
-import re
-import shutil
-import subprocess
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
 import pytest
 from grpc import aio
-from testcontainers.compose import DockerCompose
 
 from notecast.v1.chat_pb2 import SendNoteRequest
 from notecast.v1.chat_pb2_grpc import ChatServiceStub
-from tests.support.ports import free_port
+from tests.support.containers import Containers
 from tests.support.reading_client import ReadingClient
 from tests.support.sending import send_all
 from tests.support.tutorial_client import TutorialClient
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[2]
-
 # The first run builds the images.
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
-
-_COMPOSE_SECONDS = 180
-
-
-def engine_fault() -> str | None:
-    """Why there is no engine to run containers, or None where there is one."""
-    if shutil.which("docker") is None:
-        return "there is no docker command"
-    for command in (["docker", "info"], ["docker", "compose", "version"]):
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-        if answer.returncode:
-            return f"`{' '.join(command)}` fails: {answer.stderr.strip()}"
-    return None
-
-
-class Containers:
-    """The running stack, and what an operator does with it."""
-
-    def __init__(self, compose: DockerCompose, port: int, tutorial_port: int) -> None:
-        self._compose = compose
-        self.target = f"127.0.0.1:{port}"
-        self.tutorial_port = tutorial_port
-
-    def scale(self, gateways: int) -> None:
-        """Runs that many gateways, and returns when all are healthy."""
-        self.compose("up", "--detach", "--wait", "--scale", f"chat-gateway={gateways}")
-
-    def gateways(self) -> list[str]:
-        """The ids of the running gateway containers."""
-        return self.compose("ps", "--quiet", "chat-gateway").split()
-
-    def kill(self, container: str) -> None:
-        """SIGKILL."""
-        subprocess.run(["docker", "kill", "--signal", "KILL", container], check=True, timeout=30)
-
-    def ready_gateways(self) -> int:
-        """How many gateways Envoy gives calls to."""
-        return self._of_each_gateway("health_flags").count("healthy")
-
-    def open_streams(self) -> list[int]:
-        """How many calls each gateway has open, as Envoy counts them."""
-        return [int(count) for count in self._of_each_gateway("rq_active")]
-
-    def _of_each_gateway(self, name: str) -> list[str]:
-        return re.findall(rf"^chat-gateway::[\d.:]+::{name}::(.*)$", self._stats(), re.MULTILINE)
-
-    def _stats(self) -> str:
-        request = r"GET /clusters HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        talk = f"exec 3<>/dev/tcp/127.0.0.1/9901; printf '{request}' >&3; cat <&3"
-        return self.compose("exec", "--no-TTY", "envoy", "bash", "-c", talk)
-
-    def compose(self, *arguments: str) -> str:
-        """Runs `docker compose` with these arguments; returns its output."""
-        command = [*self._compose.docker_compose_command(), *arguments]
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=_COMPOSE_SECONDS, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-
-@pytest.fixture(scope="module")
-def containers() -> Iterator[Containers]:
-    """The stack with a name and ports of its own; nothing of it is left afterwards."""
-    fault = engine_fault()
-    if fault and os.environ.get("NOTECAST_REQUIRE_CONTAINERS") == "1":
-        pytest.fail(f"container tests must run here, and {fault}")
-    if fault:
-        pytest.skip(f"no container engine: {fault}")
-    with pytest.MonkeyPatch.context() as environment:
-        ports = free_port(), free_port()
-        environment.setenv("COMPOSE_PROJECT_NAME", f"notecast-test-{os.getpid()}")
-        environment.setenv("NOTECAST_PORT", str(ports[0]))
-        environment.setenv("NOTECAST_TUTORIAL_PORT", str(ports[1]))
-        with DockerCompose(
-            ROOT, compose_file_name="compose.yaml", build=True, wait=True
-        ) as compose:
-            yield Containers(compose, *ports)
 
 
 async def test_chat_goes_through_containers(containers: Containers) -> None:

@@ -1,42 +1,18 @@
-"""The programs of the local stack without their supervisor, so that one may be missing."""
+"""A gateway dies behind Envoy."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from notecast_local.child import Child
-from notecast_local.envoy import CONFIGURATION, render
-from notecast_local.folder import data_folder
-from notecast_local.ports import StackPorts, choose_ports
+from notecast_local.ports import choose_ports
 from notecast_local.settings import LocalSettings
-from notecast_local.stack import stages_of
+from tests.support.local_programs import LocalPrograms
 from tests.support.ports import free_port
 from tests.support.reading_client import ReadingClient
 from tests.support.sending import send_all
-from tests.support.waiting import eventually
-
-
-@asynccontextmanager
-async def running(folder: Path, ports: StackPorts) -> AsyncIterator[dict[str, Child]]:
-    """All programs, ready, by name."""
-    children: dict[str, Child] = {}
-    with data_folder(folder):
-        (folder / "envoy.yaml").write_text(render(CONFIGURATION.read_text(), ports))
-        try:
-            for stage in stages_of(ports, folder, os.environ):
-                for program in stage:
-                    children[program.name] = await Child.start(program, folder / "log")
-                for program in stage:
-                    await eventually(program.is_ready, f"{program.name} is ready", 30)
-            yield children
-        finally:
-            for child in children.values():
-                child.kill()
-                await child.exited
 
 
 @pytest.mark.usefixtures("transport")
@@ -46,11 +22,14 @@ async def test_a_killed_gateway_costs_its_clients_only_a_reconnect(tmp_path: Pat
     ports = choose_ports(settings)
     target = f"127.0.0.1:{ports.clients}"
     readers = [ReadingClient(target, "room") for _ in range(12)]
-    async with running(tmp_path, ports) as children, AsyncExitStack() as open_readers:
+    async with (
+        LocalPrograms.running(tmp_path, ports) as programs,
+        AsyncExitStack() as open_readers,
+    ):
         for reader in readers:
             await open_readers.enter_async_context(reader)
         before = await send_all([target], "room", texts("before", 200))
-        children["chat-gateway-1"].kill()
+        programs.children["chat-gateway-1"].kill()
         during = await send_all([target], "room", texts("during", 200))
         after = await send_all([target], "room", texts("after", 200))
         acknowledged = before | during | after

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from rich.console import Console
 
+from tests.chaos.breaks import Breaks
 from tests.chaos.cast import draw_cast
 from tests.chaos.crowd import Crowd, rooms_of
 from tests.chaos.faults import EVERYONE, Kind
@@ -15,7 +16,6 @@ from tests.chaos.folder import RunFolder
 from tests.chaos.plan import Plan
 from tests.chaos.records import Injected, Journal, read_records
 from tests.e2e.kubernetes import images
-from tests.e2e.kubernetes.breaks import Breaks
 from tests.e2e.kubernetes.chatting import chat
 from tests.e2e.kubernetes.cluster import Cluster
 from tests.e2e.kubernetes.disturbances import (

@@ -7,6 +7,7 @@ import pytest
 import rich.console
 from pydantic import ValidationError
 
+from tests.chaos.breaks import Breaks
 from tests.chaos.checker import check
 from tests.chaos.faults import EVERYONE, Kind
 from tests.chaos.findings import Breach
@@ -24,7 +25,6 @@ from tests.chaos.records import (
     Sent,
 )
 from tests.chaos.stories import reader_story, writer_story
-from tests.e2e.kubernetes.breaks import Breaks
 from tests.e2e.kubernetes.disturbances import KINDS, REDIS_RESTARTED, ROLLED
 from tests.e2e.kubernetes.settings import RunSettings
 from tests.e2e.kubernetes.steps import Steps

@@ -1,0 +1,158 @@
+"""500 streams and 200 notes a second through Envoy while gateways are restarted, or added."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from redis import asyncio as aioredis
+
+from notecast_local.child import Child
+from notecast_local.ports import HOST, StackPorts, choose_ports
+from notecast_local.settings import LocalSettings
+from notecast_runtime.keyspace import epoch_key, heads_key, partition_of
+from tests.chaos.chat import Chat
+from tests.chaos.faults import Kind, Site
+from tests.chaos.folder import RunFolder
+from tests.chaos.plan import Plan
+from tests.chaos.records import Place
+from tests.support.local_programs import LocalPrograms
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+_PLAN = Plan(
+    seconds=10,
+    kinds=(),
+    busy_rooms=25,
+    quiet_rooms=0,
+    readers=500,
+    hops=0,
+    busy_notes=200,
+    quiet_notes=0,
+)
+_GRACE_SECONDS = 20
+_LIFETIME_SECONDS = 20
+_ENVIRONMENT = {
+    "NOTECAST_SHUTDOWN_GRACE_SECONDS": f"{_GRACE_SECONDS}",
+    "NOTECAST_DRAIN_NOTICE_SECONDS": "3",
+    "NOTECAST_DRAIN_SPREAD_SECONDS": "3",
+    "NOTECAST_STREAM_LIFETIME_SECONDS": f"{_LIFETIME_SECONDS}",
+}
+_KINDS = {
+    name: Kind(name, Site.GATEWAY, silence_seconds=5.0)
+    for name in ("restarted", "added", "removed")
+}
+_QUIET_NOTES = 200
+"""A second's."""
+
+
+class _System(NamedTuple):
+    programs: LocalPrograms
+    chat: Chat
+    ports: StackPorts
+
+    async def settled(self) -> None:
+        """Returns when Envoy sends calls to every gateway that runs."""
+
+        async def sees_all() -> bool:
+            upstreams = await self.programs.upstreams()
+            running = {name for name, child in self._gateways() if not child.exited.done()}
+            return running == {name for name, upstream in upstreams.items() if upstream.healthy}
+
+        await eventually(sees_all, "Envoy sees who is there", 30)
+
+    async def even(self, gateways: Collection[str], seconds: float) -> None:
+        """Returns when each gateway's streams are within 20 % of their mean."""
+        counts: Mapping[str, int] = {}
+
+        async def are_even() -> bool:
+            nonlocal counts
+            upstreams = await self.programs.upstreams()
+            counts = {name: upstreams[name].streams for name in gateways}
+            mean = sum(counts.values()) / len(counts)
+            return all(abs(count - mean) <= 0.2 * mean for count in counts.values())
+
+        try:
+            await eventually(are_even, "streams are spread evenly", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {counts}") from None
+
+    async def stop(self, name: str) -> float:
+        """Ends a gateway in an orderly way; returns the seconds that it took."""
+        child = self.programs.children[name]
+        begin = time.monotonic()
+        child.terminate()
+        async with asyncio.timeout(_GRACE_SECONDS):
+            assert await child.exited == 0
+        return time.monotonic() - begin
+
+    async def restart(self, name: str) -> None:
+        """Ends a gateway well within its grace, and starts it again."""
+        assert await self.stop(name) < 10
+        await self.programs.start(name)
+        await self.settled()
+
+    async def heads(self, rooms: Sequence[str]) -> Mapping[str, Place]:
+        """Where the rooms' logs end, by Redis itself."""
+        async with aioredis.Redis(host=HOST, port=self.ports.valkey) as redis:
+            return {room: await _head(redis, room) for room in rooms}
+
+    def _gateways(self) -> list[tuple[str, Child]]:
+        children = self.programs.children
+        return [(name, children[name]) for name in self.programs.gateways if name in children]
+
+
+async def _head(redis: aioredis.Redis, room: str) -> Place:
+    partition = partition_of(room)
+    epoch = await redis.get(epoch_key(partition))
+    head = await redis.hget(heads_key(partition), room)
+    return Place(int(epoch or 0), int(head or 0))
+
+
+@asynccontextmanager
+async def system(folder: Path, gateways: int, without: Collection[str]) -> AsyncIterator[_System]:
+    settings = LocalSettings(port=free_port(), tutorial_port=free_port(), gateways=gateways)
+    ports = choose_ports(settings)
+    async with LocalPrograms.running(folder / "stack", ports, without, **_ENVIRONMENT) as programs:
+        files = RunFolder(folder / "run")
+        async with Chat.running(_PLAN, files, ports.clients, _KINDS) as chat:
+            yield _System(programs, chat, ports)
+
+
+async def test_every_gateway_is_restarted_in_turn_and_no_client_notices_more_than_a_resumed_stream(
+    tmp_path: Path,
+) -> None:
+    async with system(tmp_path, gateways=3, without=()) as it:
+        for name in it.programs.gateways:
+            await it.chat.disturb("restarted", it.restart(name), _QUIET_NOTES)
+        await it.even(it.programs.gateways, 2 * _LIFETIME_SECONDS)
+        findings = await it.chat.finish(it.heads)
+    assert findings.breaches == {}
+    breaks = it.chat.breaks()
+    assert breaks.streams == {}
+    assert breaks.sends == {}
+
+
+async def test_gateways_that_are_added_get_their_share_within_the_lifetime_of_streams(
+    tmp_path: Path,
+) -> None:
+    """Pitfall 17."""
+    late = ("chat-gateway-3", "chat-gateway-4")
+    async with system(tmp_path, gateways=4, without=late) as it:
+        await asyncio.gather(*(it.programs.start(name) for name in late))
+        await it.chat.disturb("added", it.settled(), _QUIET_NOTES)
+        # The longest life is 20 % longer, and Envoy's own counts come late.
+        await it.even(it.programs.gateways, 1.5 * _LIFETIME_SECONDS)
+        for name in late:
+            await it.chat.disturb("removed", it.stop(name), _QUIET_NOTES)
+        await it.even([name for name in it.programs.gateways if name not in late], 10)
+        findings = await it.chat.finish(it.heads)
+    assert findings.breaches == {}
+    breaks = it.chat.breaks()
+    assert breaks.streams == {}
+    assert breaks.sends == {}

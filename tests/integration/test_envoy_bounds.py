@@ -1,0 +1,237 @@
+"""What Envoy says when there is too much, who may look into it, and what it writes down."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc import aio
+
+from tests.support.gateway_process import started_gateway
+from tests.support.services import Gateway, Reader, running_gateway, texts
+from tests.support.shipped_envoy import Change, Configuration, ShippedEnvoy, ask, shipped_envoy
+from tests.support.valkey import ValkeyProcess
+from tests.support.waiting import eventually
+
+
+@asynccontextmanager
+async def envoy(
+    valkey: ValkeyProcess, folder: Path, change: Change | None = None
+) -> AsyncIterator[ShippedEnvoy]:
+    """Envoy before one gateway."""
+    async with (
+        running_gateway(valkey.url) as gateway,
+        shipped_envoy([gateway.target], folder, change) as running,
+    ):
+        yield running
+
+
+@asynccontextmanager
+async def client_of(running: ShippedEnvoy) -> AsyncIterator[Gateway]:
+    """A client's hands, on a connection of its own."""
+    options = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0))
+    async with aio.insecure_channel(running.target, options=options) as channel:
+        yield Gateway(running.target, channel)
+
+
+async def refusal(client: Gateway) -> grpc.StatusCode:
+    """The code with which a send is refused."""
+    with pytest.raises(aio.AioRpcError) as refused:
+        await client.send("room", "too much")
+    return refused.value.code()
+
+
+async def test_a_connection_too_many_is_refused_as_unavailable_and_the_others_go_on(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    def two(configuration: Configuration) -> None:
+        (_, monitor) = configuration["overload_manager"]["resource_monitors"]
+        monitor["typed_config"]["max_active_downstream_connections"] = 2
+
+    async with (
+        envoy(valkey, tmp_path, two) as running,
+        client_of(running) as first,
+        first.read("room") as reader,
+    ):
+        _, second = await asyncio.open_connection("127.0.0.1", running.port)
+        async with client_of(running) as third:
+            assert await refusal(third) == grpc.StatusCode.UNAVAILABLE
+        await first.send("room", "still here")
+        assert texts(await reader.notes(1)) == ["still here"]
+        # Whoever looks after it gets in all the same.
+        assert (await ask(running.admin_port, "GET", "/ready")).status == 200
+        second.close()
+
+        async def is_served() -> bool:
+            async with client_of(running) as another:
+                try:
+                    await another.send("room", "room for me")
+                except aio.AioRpcError:
+                    return False
+                return True
+
+        await eventually(is_served, "there is room again", 20)
+
+
+async def test_a_call_too_many_is_refused_as_unavailable_and_the_others_go_on(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    def three(configuration: Configuration) -> None:
+        (cluster,) = configuration["static_resources"]["clusters"]
+        (bounds,) = cluster["circuit_breakers"]["thresholds"]
+        bounds["max_requests"] = 3
+
+    async with envoy(valkey, tmp_path, three) as running, client_of(running) as client:
+        async with client.read("room") as reader, client.read("room"):
+            await client.send("room", "hello")
+            async with client.read("room"):
+                assert await refusal(client) == grpc.StatusCode.UNAVAILABLE
+            assert texts(await reader.notes(1)) == ["hello"]
+        await client.send("room", "room for me")
+
+
+async def test_short_of_memory_new_calls_are_refused_as_unavailable_and_streams_go_on(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    pressure = tmp_path / "pressure"
+    monitor = "envoy.resource_monitors.injected_resource"
+
+    def set_pressure(value: float) -> None:
+        # Envoy heeds files that are moved into their place.
+        pressure.with_suffix(".new").write_text(str(value))
+        pressure.with_suffix(".new").rename(pressure)
+
+    def told_by_a_file(configuration: Configuration) -> None:
+        manager = configuration["overload_manager"]
+        heap = manager["resource_monitors"][0]
+        kind = "envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig"
+        replaced = heap["name"]
+        heap["name"] = monitor
+        heap["typed_config"] = {"@type": f"type.googleapis.com/{kind}", "filename": str(pressure)}
+        for action in manager["actions"]:
+            for trigger in action["triggers"]:
+                assert trigger["name"] == replaced
+                trigger["name"] = monitor
+
+    set_pressure(0)
+    async with envoy(valkey, tmp_path, told_by_a_file) as running:
+        (gateway,) = await running.gateways()
+        async with (
+            client_of(running) as client,
+            aio.insecure_channel(gateway) as direct,
+            client.read("room") as reader,
+        ):
+            await client.send("room", "before")
+            set_pressure(0.96)
+
+            async def is_short() -> bool:
+                name = "overload.envoy.overload_actions.stop_accepting_requests.active"
+                return await running.stat(name) == 1
+
+            await eventually(is_short, "Envoy knows that it is short of memory")
+            assert await refusal(client) == grpc.StatusCode.UNAVAILABLE
+            await Gateway(gateway, direct).send("room", "meanwhile")
+            assert await _heard(reader) == ["before", "meanwhile"]
+            set_pressure(0)
+
+            async def is_fine() -> bool:
+                return not await is_short()
+
+            await eventually(is_fine, "Envoy knows that there is memory again")
+            async with client_of(running) as another:
+                await another.send("room", "after")
+            assert await _heard(reader, 1) == ["after"]
+
+
+async def _heard(reader: Reader, count: int = 2) -> list[str]:
+    return texts(await reader.notes(count))
+
+
+async def test_its_admin_address_is_on_the_loopback_alone(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    async with envoy(valkey, tmp_path) as running:
+        listening = await asyncio.to_thread(_listening)
+        assert [host for host, port in listening if port == running.admin_port] == ["127.0.0.1"]
+
+
+def _listening() -> set[tuple[str, int]]:
+    """Everything on this machine that takes TCP connections."""
+    return {
+        _address(line)
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+        if line.split()[3] == "0A"  # LISTEN
+    }
+
+
+def _address(line: str) -> tuple[str, int]:
+    """Of a line of /proc/net/tcp: words of 4 bytes, in the order of the machine."""
+    host, port = line.split()[1].split(":")
+    words = [bytes.fromhex(host[at : at + 8])[::-1] for at in range(0, len(host), 8)]
+    family = socket.AF_INET if len(words) == 1 else socket.AF_INET6
+    return socket.inet_ntop(family, b"".join(words)), int(port, 16)
+
+
+async def test_a_call_that_fails_is_one_line_of_json_without_the_notes_text(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    async with envoy(valkey, tmp_path) as running, client_of(running) as client:
+        await client.send("room", "a private word")
+        with pytest.raises(aio.AioRpcError):
+            await client.send("", "a private word")
+        await ask(running.port, "GET", "/strange?token=private")
+        await eventually(lambda: len(running.logged_calls) == 2, "both are logged")
+        failed, strange = running.logged_calls
+        (gateway,) = await running.gateways()
+    assert failed["method"] == "/notecast.v1.ChatService/SendNote"
+    assert failed["grpc_status"] == "INVALID_ARGUMENT"
+    assert failed["gateway"] == gateway
+    assert failed["attempts"] == 1
+    assert failed["duration_ms"] >= 0
+    assert strange["method"] == "/strange"
+    assert strange["http_status"] == 405
+    assert "private" not in (tmp_path / "envoy.log").read_text()
+
+
+async def test_a_stream_that_loses_its_gateway_is_logged_and_one_that_its_client_leaves_is_not(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    async with (
+        started_gateway(valkey.url) as (process, gateway),
+        shipped_envoy([gateway.target], tmp_path) as running,
+        client_of(running) as client,
+        client.read("room") as lost,
+    ):
+        async with client.read("room"):
+            pass
+        await eventually(lambda: _open(running, 1), "Envoy knows that the client has left")
+        process.kill()
+        assert await lost.kinds(1) == ["caught_up"]
+        with pytest.raises(aio.AioRpcError):
+            await lost.event()
+        await eventually(lambda: running.logged_calls, "the loss is logged")
+        (line,) = running.logged_calls
+        assert line["method"] == "/notecast.v1.ChatService/Subscribe"
+        assert line["gateway"] == gateway.target
+
+
+async def _open(running: ShippedEnvoy, count: int) -> bool:
+    (gateway,) = (await running.gateways()).values()
+    return gateway.open_calls == count
+
+
+async def test_every_call_is_logged_when_an_operator_asks_for_it(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    async with envoy(valkey, tmp_path) as running, client_of(running) as client:
+        await client.send("room", "unseen")
+        await ask(running.admin_port, "POST", "/runtime_modify?access_log.well=10000")
+        await client.send("room", "seen")
+        await eventually(lambda: running.logged_calls, "it is logged")
+        (line,) = running.logged_calls
+        assert line["grpc_status"] == "OK"
+        assert line["protocol"] == "HTTP/2"
