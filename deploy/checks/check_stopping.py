@@ -40,10 +40,5 @@ def pre_stop_seconds(container: Object) -> float:
 
 
 def stop_seconds(program: Program, environment: Mapping[str, str | None]) -> float:
-    """How long a program may take to end: the drain, and the grace of calls. Seconds."""
-    phases = [
-        name
-        for name in program.settings.model_fields
-        if name == "shutdown_grace_seconds" or re.fullmatch(r"drain_\w*seconds", name)
-    ]
-    return sum(float(program.value(name, environment)) for name in phases)
+    """How long a program may take to end, its drain and the grace of calls included. Seconds."""
+    return float(program.value("shutdown_grace_seconds", environment))

@@ -1,11 +1,13 @@
 """The first thing said on every new connection: is this still the Redis that we know?
 
+And are its data such as we can read (`layout`)?
+
 A Redis that was restarted, or promoted, may lack its newest writes, and is only ever
 reached through new connections. redis-py makes those inside of commands, so the question
 belongs to the connection's own connect hook: nothing is accepted or persisted before it.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib import resources
 from typing import Any
@@ -15,6 +17,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from notecast_runtime.keyspace import (
+    LAYOUT_KEY,
+    LAYOUT_VERSION,
     PARTITIONS,
     epoch_end_prefix,
     epoch_key,
@@ -22,12 +26,7 @@ from notecast_runtime.keyspace import (
     heads_key,
     run_key,
 )
-
-Ask = Callable[[Sequence[Sequence[str | bytes | int]]], Awaitable[Sequence[Any]]]
-"""Sends commands together, and returns their answers in order, as bytes.
-
-A refusal is an exception in the place of its answer. Raises where the connection was lost.
-"""
+from notecast_runtime.layout import Ask, LayoutCheck
 
 _SCRIPT = resources.files(__package__).joinpath("guard.lua").read_text()
 
@@ -45,8 +44,15 @@ class EpochGuard:
 
     It keeps nothing between connections: which run has been seen to is remembered with the
     data. What a process remembers would be wrong where a server is demoted and promoted
-    again, under the same run id, with data that another one has written meanwhile.
+    again, under the same run id, with data that another one has written meanwhile. Only that
+    data of another layout were met it keeps (`layout`), as the process then ends.
+
+    Args:
+        known_layout: the version of the layout that the data must have.
     """
+
+    def __init__(self, known_layout: int = LAYOUT_VERSION) -> None:
+        self.layout = LayoutCheck(known_layout)
 
     async def on_connect(self, connection: Any) -> None:  # noqa: ANN401 - redis-py's, untyped
         """For redis-py's `redis_connect_func`; what it raises fails the connection."""
@@ -56,6 +62,8 @@ class EpochGuard:
     async def check(self, ask: Ask) -> None:
         """Has a new epoch begun wherever the run that answers is not the one that wrote last.
 
+        Nothing is written to data of another layout.
+
         A partition that is corrupt is logged and left as it is: the others go on, and it is
         seen to again on each new connection.
 
@@ -63,11 +71,15 @@ class EpochGuard:
             ask: speaks to Redis.
 
         Raises:
+            LayoutError: the data are of another layout.
             RedisConnectionError: Redis can't do it now; nothing else may be asked of it.
         """
-        server, runs = await _answers(
-            ask, [("INFO", "server"), ("MGET", *map(run_key, range(PARTITIONS)))]
-        )
+        runs_wanted = ("MGET", *map(run_key, range(PARTITIONS)))
+        server, runs, layout = await ask([("INFO", "server"), runs_wanted, ("GET", LAYOUT_KEY)])
+        for answer in (server, runs):
+            if isinstance(answer, Exception):
+                raise RedisConnectionError(f"the epoch can't be checked: {answer}")
+        await self.layout.check(ask, layout, in_use=any(runs))
         run_id = _run_id(server)
         unseen = [p for p, run in enumerate(runs) if run != run_id.encode()]
         if not unseen:
@@ -90,14 +102,6 @@ def _begin(partition: int, run_id: str) -> Sequence[str | int]:
 def _run_id(server: bytes) -> str:
     lines = server.decode().splitlines()
     return next(line.partition(":")[2] for line in lines if line.startswith("run_id:"))
-
-
-async def _answers(ask: Ask, commands: Sequence[Sequence[str]]) -> Sequence[Any]:
-    answers = await ask(commands)
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise RedisConnectionError(f"the epoch can't be checked: {answer}")
-    return answers
 
 
 async def _ask(connection: Any, commands: Sequence[Sequence[Any]]) -> Sequence[Any]:  # noqa: ANN401 - redis-py's, untyped

@@ -11,6 +11,12 @@ from zlib import crc32
 PARTITIONS = 64
 """Fixed for good: another number would put every room elsewhere."""
 
+LAYOUT_VERSION = 1
+"""Of all that this module says. A change that a release of before would misread takes the next."""
+
+LAYOUT_KEY = "nc:layout"
+"""A string: the version of the layout of all the data. One for the whole system."""
+
 _ROOMS_REMEMBERED = 16_384
 
 

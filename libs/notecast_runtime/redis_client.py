@@ -1,5 +1,7 @@
 """Connections to Redis: every one with deadlines, none that repeats a command by itself."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -14,7 +16,7 @@ from notecast_runtime.epoch_guard import EpochGuard
 REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
 """What is raised when Redis can't be reached or does not answer in time."""
 
-__all__ = ["REDIS_AWAY", "Redis", "RedisError", "connect"]
+__all__ = ["REDIS_AWAY", "Redis", "RedisError", "connect", "with_known_layout"]
 
 
 def connect(url: str, guard: EpochGuard, timeout_seconds: float, max_connections: int = 8) -> Redis:
@@ -46,6 +48,27 @@ def connect(url: str, guard: EpochGuard, timeout_seconds: float, max_connections
     kind = pool.connection_class
     pool.connection_class = type(kind.__name__, (_LossIsTold, kind), {})
     return Redis.from_pool(pool)
+
+
+@asynccontextmanager
+async def with_known_layout(redis: Redis, guard: EpochGuard) -> AsyncIterator[None]:
+    """Runs what is inside for as long as no data of another layout are met.
+
+    A Redis that is away at first is waited for by whoever is inside.
+
+    Args:
+        redis: asked once, before anything inside begins.
+        guard: of all connections of this process.
+
+    Raises:
+        LayoutError: data of another layout were met, now or later.
+    """
+    with suppress(*REDIS_AWAY, RedisError):
+        await redis.ping()
+    if guard.layout.refusal is not None:
+        raise guard.layout.refusal
+    async with guard.layout.enforced():
+        yield
 
 
 class _LossIsTold:

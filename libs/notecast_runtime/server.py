@@ -1,8 +1,11 @@
 """A gRPC server's life: made, started, served until a signal, stopped within its grace."""
 
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Literal
 
 import structlog
@@ -32,6 +35,9 @@ _WIRE_OPTIONS = (
     ("notecast_wire.gathering_ms", 6),
 )
 
+
+_SIGNALLED = 128
+"""What shells add to a signal's number to tell that it ended a program."""
 
 TransportName = Literal["wire", "grpcio"]
 """A server of our own, or that of grpcio; they have the same interface."""
@@ -74,9 +80,29 @@ def listen(server: aio.Server, host: str, port: int) -> int:
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set, from now on."""
+    """An event that the first SIGTERM or SIGINT sets, from now on.
+
+    The second one ends the process at once, with 128 and its number as the exit code. That is
+    said here rather than left to the system: in a container the service may be process 1,
+    for which the kernel drops signals that have no handler (pid_namespaces(7)).
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def heed(number: signal.Signals) -> None:
+        if stop.is_set():
+            _log.warning("ended_at_once", signal=number.name)
+            _flush()
+            os._exit(_SIGNALLED + number)
+        stop.set()  # first: a log that nobody reads any more must not keep the process
+        _log.info("asked_to_end", signal=number.name)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, heed, number)
     return stop
+
+
+def _flush() -> None:
+    for output in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            output.flush()

@@ -2,6 +2,8 @@
 
 import re
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar, get_args
 from urllib.parse import urlsplit
 
@@ -32,7 +34,10 @@ class ServiceSettings(BaseSettings):
     listen_host: str = Field(default="0.0.0.0", min_length=1, description="the address to serve on")  # noqa: S104 - a service in a container
     listen_port: int = Field(default=50051, ge=0, le=65535, description="the port; 0: any free one")
     shutdown_grace_seconds: float = Field(
-        default=6.0, ge=0, le=300, description="how long an orderly end may take, from the signal on"
+        default=6.0,
+        ge=0,
+        le=300,
+        description="how long an orderly end may take, from the signal on",
     )
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="the least level logged"
@@ -70,15 +75,25 @@ def variable_of(field: str) -> str:
     return f"{ENVIRONMENT_PREFIX}{field.upper()}"
 
 
-def load_settings(kind: type[SettingsType]) -> SettingsType:
-    """Reads the settings from the environment.
+SECRETS = Path("/run/secrets")
+"""Where container engines put secrets."""
+
+
+def load_settings(kind: type[SettingsType], secrets: Path = SECRETS) -> SettingsType:
+    """Reads the settings from the environment, and else from secrets.
+
+    Args:
+        kind: of which service.
+        secrets: a folder, which need not be there. A file `notecast_redis_url` in it holds
+            what NOTECAST_REDIS_URL would, for what the environment should not show.
 
     Raises:
         SystemExit: a value is not allowed. Each such variable was named on stderr with its
             value and what is allowed; the exit code is 2.
     """
+    make: Callable[..., SettingsType] = kind  # its fields are all that checkers see
     try:
-        return kind()
+        return make(_secrets_dir=secrets if secrets.is_dir() else None)
     except ValidationError as error:
         for problem in error.errors():
             name = str(problem["loc"][0])
@@ -92,6 +107,12 @@ def load_settings(kind: type[SettingsType]) -> SettingsType:
 
 def describe_bounds(kind: type[BaseSettings], name: str) -> str:
     """What a setting takes, in words: its type, its bounds, and what it is for."""
+    description = kind.model_fields[name].description
+    return f"it takes {describe_values(kind, name)} ({description})"
+
+
+def describe_values(kind: type[BaseSettings], name: str) -> str:
+    """The values that a setting may have, in words: its type and its bounds."""
     field = kind.model_fields[name]
     types = [
         part for part in get_args(field.annotation) or (field.annotation,) if part is not type(None)
@@ -103,4 +124,4 @@ def describe_bounds(kind: type[BaseSettings], name: str) -> str:
             value = getattr(constraint, attribute, None)
             if value is not None:
                 text += f", {phrase} {value}"
-    return f"it takes {text} ({field.description})"
+    return text

@@ -81,6 +81,10 @@ class Ending(NamedTuple):
     trailing_metadata: tuple[tuple[str, str | bytes], ...] = ()
 
 
+OK = Ending(grpc.StatusCode.OK, "")
+"""How a call ends that did what it was asked for."""
+
+
 def ending_of(error: NotecastError) -> Ending:
     """The error's status, its details in the trailing metadata."""
     status = status_of(error)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -119,3 +120,31 @@ async def test_what_the_gateway_refuses_names_the_field(valkey: ValkeyProcess) -
         with pytest.raises(RequestRefusedError) as caught:
             await client.send("", "ann", "x" * 20_000)
     assert {violation.field for violation in caught.value.violations} == {"room", "text"}
+
+
+async def test_a_person_is_told_nothing_of_streams_that_are_sent_elsewhere(
+    valkey: ValkeyProcess,
+) -> None:
+    async with (
+        running_history(valkey.url) as history,
+        running_gateway(valkey.url, history, stream_lifetime_seconds=0.2) as gateway,
+    ):
+        tail = await start("tail", "lobby", "--from-start", "--json", server=gateway.target)
+        assert tail.stdout is not None
+        for number in range(4):
+            await gateway.send("lobby", f"n{number}")
+            assert json.loads(await tail.stdout.readline())["text"] == f"n{number}"
+            opened = times_subscribed(valkey)
+            await eventually(lambda: times_subscribed(valkey) > opened, "it resumes")  # noqa: B023
+        tail.terminate()
+        assert await finish(tail) == (143, "", "")
+
+
+def times_subscribed(valkey: ValkeyProcess) -> int:
+    """How often a room was opened by now; the one reader's stream opens it each time anew."""
+    with valkey.client() as redis:
+        commands: Any = redis.info("commandstats")
+    return sum(
+        int(commands.get(f"cmdstat_{name}", {}).get("calls", 0))
+        for name in ("subscribe", "ssubscribe")
+    )

@@ -91,6 +91,11 @@ class HistoryReplica:
         """Lets it go on after `pause`."""
         os.kill(self.pid, signal.SIGCONT)
 
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal to it."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def _end(self, number: signal.Signals) -> int:
         assert self._process is not None
         self._process.send_signal(number)

@@ -26,6 +26,7 @@ from notecast.v1.chat_pb2 import SubscribeResponse
 from notecast.v1.event_pb2 import Event
 from notecast.v1.history_pb2 import LoggedNote
 from notecast_runtime.outbox import OutboxEntry, OutboxId
+from notecast_runtime.status import Ending
 
 EPOCH = 1_700_000_000_000
 
@@ -112,14 +113,14 @@ class Window:
         self.room = 1_000_000
         """How many messages it has yet to take."""
         self.taken: list[bytes] = []
-        self.status: grpc.StatusCode | None = None
+        self.ending: Ending | None = None
         self.waiting_since: float | None = None
         self._writable: Callable[[], None] = lambda: None
         self._done: Callable[[], None] = lambda: None
 
     def write(self, message: bytes) -> bool:
         """As Outlet.write."""
-        if self.room < 1 or self.status is not None:
+        if self.room < 1 or self.ending is not None:
             return False
         self.room -= 1
         self.taken.append(message)
@@ -133,14 +134,16 @@ class Window:
         """As Outlet.on_done."""
         self._done = callback
 
+    @property
+    def status(self) -> grpc.StatusCode | None:
+        """What the stream has ended with."""
+        return self.ending and self.ending.code
+
     def end(
-        self,
-        code: grpc.StatusCode,
-        details: str,  # noqa: ARG002
-        trailing_metadata: TrailingMetadata = (),  # noqa: ARG002
+        self, code: grpc.StatusCode, details: str, trailing_metadata: TrailingMetadata = ()
     ) -> None:
         """As Outlet.end."""
-        self.status = code
+        self.ending = self.ending or Ending(code, details, trailing_metadata)
 
     def close(self) -> None:
         """Its client does not read any more."""

@@ -48,6 +48,8 @@ async def running_gateway(
         "listen_port": 0,
         "history_target": history_target,
         "shutdown_grace_seconds": 1,
+        "drain_notice_seconds": 0,
+        "drain_spread_seconds": 0,
     } | settings
     async with chat_gateway.__main__.running(GatewaySettings.model_validate(chosen)) as port:
         target = f"127.0.0.1:{port}"

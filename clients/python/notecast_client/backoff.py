@@ -28,6 +28,19 @@ class Backoff:
         self._seconds = min(self._seconds * 2, _LONGEST_SECONDS)
         return delay + min(advice or 0.0, _LONGEST_ADVICE_SECONDS)
 
+    def planned_delay(self, asked: float, lived_seconds: float) -> float:
+        """The wait behind a stream that its server has sent elsewhere, in seconds.
+
+        It is what was asked for, and the next one is no longer for it; unless the stream
+        lived less than a second, as one after the other would where every server is about to end.
+
+        Args:
+            asked: by the server, in seconds; more than a minute counts as a minute.
+            lived_seconds: how long the stream lived.
+        """
+        asked = min(asked, _LONGEST_ADVICE_SECONDS)
+        return asked if lived_seconds > _LIVED_SECONDS else max(asked, self.next_delay())
+
     def stream_ended(self, lived_seconds: float) -> None:
         """Begins anew if the stream lived longer than a second.
 

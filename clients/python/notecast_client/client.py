@@ -157,8 +157,9 @@ class Client:
             rooms: a name begins now; a RoomSubscription where it says.
             patience: after how many seconds without any event to give up; None: never, once the
                 first event came. Silence counts: it is for those who only wait to catch up.
-            on_lost: told of each stream that ended: why (None: the server ended it in an
-                orderly way), and in how many seconds the next attempt follows.
+            on_lost: told of each stream that ended, unless its server had asked to go on elsewhere:
+                why (None: the server ended it in an orderly way), and in how many seconds the
+                next attempt follows.
         """
         await self.connect()
         starts = [

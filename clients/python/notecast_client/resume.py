@@ -43,6 +43,15 @@ class RoomProgress:
         """The server has delivered everything up to this place, which may hold no note."""
         self._passed = self._reached = max(self._passed, place)
 
+    def stands_at(self, place: Place) -> None:
+        """The server says how far it has delivered, as far as it was asked for.
+
+        From before the first note there is nothing to resume for who reads from the start: to ask
+        so again is the same, and leaves nothing to be told of what retention has removed.
+        """
+        if place.sequence or not self._start.from_start:
+            self.caught_up(place)
+
     def forget(self) -> event_pb2.Discontinuity | None:
         """The server doesn't know the cursor asked for: its log is not the one that we read.
 
@@ -87,9 +96,13 @@ class Progress:
     def admit(self, event: event_pb2.Event) -> bool:
         """Whether to hand an event out, which then counts as handed out.
 
-        Notes that were passed, rooms that were not asked for and kinds that are not known are not.
+        Notes that were passed, rooms that were not asked for and kinds that are not known are not,
+        nor `Reconnect`, from which the places are taken.
         """
         kind = event.WhichOneof("kind")
+        if kind == "reconnect":
+            self._take_places(event.reconnect.places)
+            return False
         if kind is None:
             return False
         room = self._by_name.get(getattr(event, kind).room)
@@ -100,6 +113,12 @@ class Progress:
         if kind == "caught_up":
             room.caught_up(place_of(event.caught_up.cursor))
         return True
+
+    def _take_places(self, places: Iterable[event_pb2.RoomPlace]) -> None:
+        for told in places:
+            room = self._by_name.get(told.room)
+            if room is not None:
+                room.stands_at(place_of(told.cursor))
 
     def forget(self, fields: Iterable[str]) -> list[event_pb2.Event]:
         """Gives up the cursors that the server refused; see RoomProgress.forget.

@@ -41,8 +41,9 @@ class Subscription:
         open_stream: begins a call of ChatService.Subscribe.
         progress: what to subscribe to, and how far it was read.
         patience: when to give up.
-        on_lost: told of each stream that ended: why (None: the server ended it in an orderly
-            way), and in how many seconds the next attempt follows.
+        on_lost: told of each stream that ended, unless its server had asked to go on elsewhere: why
+            (None: the server ended it in an orderly way), and in how many seconds the next
+            attempt follows.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Subscription:
         self._time = asyncio.get_running_loop().time
         self._last_event_at = self._time()
         self._stream_has_spoken = False
+        self._reconnect_after: float | None = None
 
     async def events(self) -> AsyncGenerator[event_pb2.Event]:
         """The events, until the caller closes the generator.
@@ -90,17 +92,24 @@ class Subscription:
                 lost = error  # a proxy resets the streams of a server that died with such codes
             except ServerUnavailableError as error:
                 lost = error
-            self._backoff.stream_ended(self._time() - began)
-            await self._wait_after(lost)
+            lived_seconds = self._time() - began
+            self._backoff.stream_ended(lived_seconds)
+            if self._reconnect_after is None:
+                await self._wait_after(lost)
+            else:
+                await self._wait_as_asked(self._reconnect_after, lived_seconds)
 
     async def _one_stream(self) -> AsyncGenerator[event_pb2.Event]:
         self._stream_has_spoken = False
+        self._reconnect_after = None
         call = self._open_stream(self._progress.request())
         try:
-            while response := await self._read(call):
+            while self._reconnect_after is None and (response := await self._read(call)):
                 for event in response.events:
                     if self._progress.admit(event):
                         yield event
+                    elif event.HasField("reconnect"):
+                        self._reconnect_after = event.reconnect.after_ms / 1000
         finally:
             call.cancel()
 
@@ -124,7 +133,16 @@ class Subscription:
         """Waits for the next attempt, or gives up where patience would run out meanwhile."""
         advice = lost.retry_after_seconds if isinstance(lost, ServerUnavailableError) else None
         delay = self._backoff.next_delay(advice)
-        if self._limit is not None and self._time() + delay > self._last_event_at + self._limit:
-            raise lost or ServerUnavailableError("the server keeps ending the stream")
+        self._check_patience(delay, lost)
         self._on_lost(lost, delay)
         await asyncio.sleep(delay)
+
+    async def _wait_as_asked(self, seconds: float, lived_seconds: float) -> None:
+        """Waits as `Reconnect` says: nothing was lost, so nobody is told."""
+        delay = self._backoff.planned_delay(seconds, lived_seconds)
+        self._check_patience(delay, None)
+        await asyncio.sleep(delay)
+
+    def _check_patience(self, delay: float, lost: ClientError | None) -> None:
+        if self._limit is not None and self._time() + delay > self._last_event_at + self._limit:
+            raise lost or ServerUnavailableError("the server keeps ending the stream")

@@ -13,8 +13,12 @@ from notecast_local.ports import HOST, StackPorts
 from notecast_local.readiness import answers_ping, serves
 
 _ENVOY_WORKERS = 2
-# Streams do not end by themselves; who stops everything at once need not wait for them.
-_SHUTDOWN_GRACE_SECONDS = "1"
+# Who stops everything stops Envoy first: nobody is left to notice, or to go on elsewhere.
+_AT_THE_END = {
+    "NOTECAST_SHUTDOWN_GRACE_SECONDS": "1",
+    "NOTECAST_DRAIN_NOTICE_SECONDS": "0",
+    "NOTECAST_DRAIN_SPREAD_SECONDS": "0",
+}
 
 
 def stages_of(
@@ -42,7 +46,7 @@ def stages_of(
 
 def _service_environment(ports: StackPorts, environment: Mapping[str, str]) -> dict[str, str]:
     return {
-        "NOTECAST_SHUTDOWN_GRACE_SECONDS": _SHUTDOWN_GRACE_SECONDS,
+        **_AT_THE_END,
         **environment,
         "NOTECAST_REDIS_URL": f"redis://{HOST}:{ports.valkey}/0",
         "NOTECAST_HISTORY_TARGET": f"{HOST}:{ports.history}",

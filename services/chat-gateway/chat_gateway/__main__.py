@@ -10,6 +10,7 @@ import structlog
 import uvloop
 
 from chat_gateway.accept import Acceptor
+from chat_gateway.drain import Drain
 from chat_gateway.fan_out import FanOut
 from chat_gateway.feed_probe import FeedProbe
 from chat_gateway.gap_reader import GapReader
@@ -35,11 +36,11 @@ from chat_gateway.shared_heads import SharedHeads
 from chat_gateway.streams import Streams
 from chat_gateway.tutorial_service import TutorialService
 from notecast_runtime.epoch_guard import EpochGuard
-from notecast_runtime.errors import ShuttingDownError
 from notecast_runtime.garbage import spare_the_long_lived
 from notecast_runtime.health import Health
+from notecast_runtime.layout import exit_on_another_layout
 from notecast_runtime.logs import configure_logs
-from notecast_runtime.redis_client import Redis, connect
+from notecast_runtime.redis_client import Redis, connect, with_known_layout
 from notecast_runtime.redis_connector import RedisConnector
 from notecast_runtime.redis_pipeline import RedisPipeline
 from notecast_runtime.server import TransportName, create_server, listen, stop_on_signals
@@ -58,6 +59,7 @@ _log = structlog.get_logger(__name__)
 class _Redis(NamedTuple):
     """The ways of one gateway to Redis."""
 
+    guard: EpochGuard
     connector: RedisConnector
     pipeline: RedisPipeline
     serving: Redis
@@ -69,7 +71,7 @@ class _Redis(NamedTuple):
         url, timeout, guard = settings.redis_url, settings.redis_timeout_seconds, EpochGuard()
         connector = RedisConnector(url, guard, timeout)
         serving, watching = connect(url, guard, timeout), connect(url, guard, timeout, 2)
-        return cls(connector, RedisPipeline(connector), serving, watching)
+        return cls(guard, connector, RedisPipeline(connector), serving, watching)
 
     async def close(self) -> None:
         await self.serving.aclose()
@@ -80,13 +82,14 @@ class _Redis(NamedTuple):
 async def running(settings: GatewaySettings) -> AsyncIterator[int]:
     """A gateway, from its start to its end; gives the port that it listens on.
 
-    It serves at once, and is ready when Redis is. On leaving it ends every stream, lets
-    calls in flight finish within the grace, and closes what it opened. A part that fails
-    for good ends the task that entered.
+    It serves at once, and is ready when Redis is. On leaving it drains, within the grace, and
+    closes what it opened. A part that fails for good ends the task that entered, and leaving
+    with an exception drains nothing: streams and calls are told to end.
     """
     async with AsyncExitStack() as stack:
         redis = _Redis.connect(settings)
         stack.push_async_callback(redis.close)
+        await stack.enter_async_context(with_known_layout(redis.serving, redis.guard))
         history = GrpcHistory(settings.history_target)
         stack.push_async_callback(history.close)
         health = Health(SERVICES, CONDITIONS)
@@ -99,7 +102,11 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         make_room = partial(Room, shared=room_parts)
         hub = Hub(make_room, feed, shared_heads, settings.max_open_rooms)
         joiner = Joiner(hub, shared_heads, heads)
-        streams = Streams(settings.max_streams, settings.slow_reader_seconds)
+        streams = Streams(
+            settings.max_streams,
+            settings.slow_reader_seconds,
+            lifetime_seconds=settings.stream_lifetime_seconds,
+        )
         acceptor = Acceptor(redis.pipeline, settings.idempotency_window_seconds)
         relay = Relay(hub, joiner, streams, transport, settings.redis_timeout_seconds)
         probe = FeedProbe(redis.watching, feed)
@@ -107,6 +114,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
 
         server = create_server(health, SERVICES, settings.transport)
         add_services(server, *_services(settings, acceptor, relay, history, heads))
+        drain = Drain(health, server, streams, hub, settings.drain_times())
         port = listen(server, settings.listen_host, settings.listen_port)
         parts = [
             redis.pipeline.run(),
@@ -121,11 +129,10 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
             _log.info("serving", port=port, transport=settings.transport)
             try:
                 yield port
+                await drain.run()
             finally:
-                _log.info("stopping")
-                await health.stop()
-                hub.close(ShuttingDownError("this gateway is about to end; another one serves"))
-                await server.stop(settings.shutdown_grace_seconds)
+                await drain.cut_short()
+                _log.info("stopped")
 
 
 def _room_parts(
@@ -197,7 +204,8 @@ def main() -> None:
     """Runs a gateway until SIGTERM or SIGINT; a wrong setting ends it at once."""
     settings = load_settings(GatewaySettings)
     configure_logs("chat-gateway", settings.log_level)
-    uvloop.run(_serve(settings))
+    with exit_on_another_layout():
+        uvloop.run(_serve(settings))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,10 @@ class HasReaders(Protocol):
 
     name: str
 
+    @property
+    def live_readers(self) -> int:
+        """How many streams a delivery writes to, as a rule."""
+
     def deliver(self) -> None:
         """Gives every reader what is new."""
 
@@ -59,16 +63,18 @@ class FanOut:
     def _round(self) -> None:
         began_at = self._clock()
         rooms, self._rooms = self._rooms, {}
+        streams = 0
         try:
             for room in rooms:
+                streams += room.live_readers
                 _deliver(room)
         finally:
             # Connections write in the next turn, uvloop at its end: behind that it is over.
             loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._end_round, began_at)
+            loop.call_soon(loop.call_soon, self._end_round, began_at, streams)
 
-    def _end_round(self, began_at: float) -> None:
-        self._pace.round_ended(began_at, self._clock())
+    def _end_round(self, began_at: float, streams: int) -> None:
+        self._pace.round_ended(began_at, self._clock(), streams)
         if self._rooms:
             self._begin_soon()
         else:

@@ -5,10 +5,12 @@ append). A frame is one `events` field, tag and all; so any run of frames, joine
 valid `SubscribeResponse`, and goes to every stream without being parsed again.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 
-from notecast.v1.event_pb2 import CaughtUp, Discontinuity, Event
+from notecast.v1.event_pb2 import CaughtUp, Discontinuity, Event, Reconnect, RoomPlace
 from notecast.v1.note_pb2 import Cursor
+from notecast_runtime.errors import Place
 
 _EVENTS_TAG = b"\x0a"  # SubscribeResponse.events = 1, length-delimited
 _NOTE_TAG = b"\x0a"  # Event.note = 1, length-delimited
@@ -50,6 +52,21 @@ def discontinuity_frame(
         Event(
             discontinuity=Discontinuity(
                 room=room, reason=reason, after=after, resumes_at=resumes_at
+            )
+        )
+    )
+
+
+def reconnect_frame(after_ms: int, places: Iterable[Place]) -> bytes:
+    """Says that the stream is about to end, and is to be resumed from the places."""
+    return _event_frame(
+        Event(
+            reconnect=Reconnect(
+                after_ms=after_ms,
+                places=[
+                    RoomPlace(room=room, cursor=Cursor(epoch=epoch, sequence=sequence))
+                    for room, epoch, sequence in places
+                ],
             )
         )
     )

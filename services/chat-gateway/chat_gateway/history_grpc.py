@@ -15,9 +15,26 @@ from notecast_runtime.errors import HistoryUnavailableError
 
 _REPLAY_SECONDS = 10.0
 
-_OPTIONS = (
+_SERVICE_CONFIG = {
     # Every replica that the name stands for takes its share.
-    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+    "loadBalancingConfig": [{"round_robin": {}}],
+    # All that a replica is asked for is reading: when one dies, another is asked (gRPC's A6).
+    "methodConfig": [
+        {
+            "name": [{"service": "notecast.v1.HistoryService"}],
+            "retryPolicy": {
+                "maxAttempts": 3,
+                "initialBackoff": "0.05s",
+                "maxBackoff": "0.2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+}
+
+_OPTIONS = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     # A replica that comes back is found again within a second.

@@ -129,7 +129,7 @@ class GrpcioTransport:
         return GrpcioAudience()
 
     async def carry(self, context: Context, flow: Callable[[Outlet], None]) -> None:
-        """As Transport.carry; returns when the client has left, and aborts the call else."""
+        """As Transport.carry; returns when the stream is over, and aborts the call on an error."""
         outlet = GrpcioOutlet()
         try:
             flow(outlet)
@@ -137,6 +137,8 @@ class GrpcioTransport:
             code, details, trailing_metadata = await outlet.run(context.write)
             # Behind what the client does not read the status waits too. The stream is over
             # then only, or a client could hold on to more of them than there may be.
+            if code is grpc.StatusCode.OK:
+                return  # which says it; to abort with OK would be an error of ours
             with suppress(aio.InternalError):  # the client has left instead
                 await context.abort(code, details, trailing_metadata)
         finally:

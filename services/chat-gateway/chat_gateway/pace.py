@@ -13,22 +13,31 @@ What is gathered meanwhile goes out in one write, and costs little more than a s
 """
 
 _GATHERING_SECONDS = 0.010
-"""Nor lies more than this between the beginnings of two rounds that are short."""
+"""Nor lies more than this between the beginnings of two rounds, if they are short."""
+
+_GATHERING_SECONDS_A_STREAM = 0.000_032
+_GATHERING_SECONDS_OF_MANY = 0.016
+"""But no less than that for each stream written to, up to this for all. A message of several notes
+costs those who carry it on and those who read it little more than one of one, and it is their time
+that a round to many streams takes: a proxy's is a multiple of ours."""
 
 _LONGEST_WAIT_SECONDS = 0.050
 """No note waits for longer than this for its round to begin, however long rounds are."""
 
 
-def wait_after(round_seconds: float) -> float:
+def wait_after(round_seconds: float, streams: int) -> float:
     """How long to wait behind a round.
 
     Args:
         round_seconds: how long it took, with the writes that it caused.
+        streams: how many were written to, each counted once for each of its rooms.
 
     Returns:
         Seconds, from 0 to 0.05: as a rule at most 0.01.
     """
-    gathering = min(round_seconds * _GATHERING_ROUNDS, _GATHERING_SECONDS) - round_seconds
+    of_streams = min(streams * _GATHERING_SECONDS_A_STREAM, _GATHERING_SECONDS_OF_MANY)
+    of_rounds = min(round_seconds * _GATHERING_ROUNDS, _GATHERING_SECONDS)
+    gathering = max(of_streams, of_rounds) - round_seconds
     return min(max(gathering, round_seconds * _LEAST_WAIT_ROUNDS), _LONGEST_WAIT_SECONDS)
 
 
@@ -41,9 +50,9 @@ class Pace:
     def __init__(self) -> None:
         self._earliest = float("-inf")
 
-    def round_ended(self, began_at: float, ended_at: float) -> None:
-        """Learns of a round, in seconds of the clock."""
-        self._earliest = ended_at + wait_after(ended_at - began_at)
+    def round_ended(self, began_at: float, ended_at: float, streams: int) -> None:
+        """Learns of a round, in seconds of the clock, that wrote to so many streams."""
+        self._earliest = ended_at + wait_after(ended_at - began_at, streams)
 
     def wait(self, now: float) -> float:
         """Seconds from now until the next round may begin; 0 where it may at once."""

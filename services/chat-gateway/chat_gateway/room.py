@@ -121,6 +121,11 @@ class Room:
         """Where the readers at the live tail are."""
         return Place(self.name, self.log.epoch, self.readers.tail.sequence)
 
+    @property
+    def live_readers(self) -> int:
+        """How many read at the live tail."""
+        return len(self.readers.tail)
+
     def open(self, head: Head) -> None:
         """Begins the log at a head that was read after the channel was confirmed."""
         limits = self._shared.limits

@@ -2,6 +2,7 @@
 
 from pydantic import Field, field_validator
 
+from chat_gateway.drain_times import DrainTimes
 from chat_gateway.validation import MAX_NAME_BYTES, RequestLimits, room_fault
 from notecast_runtime.server import TransportName
 from notecast_runtime.settings import ServiceSettings
@@ -16,7 +17,7 @@ class GatewaySettings(ServiceSettings):
     history_target: str = Field(
         default="127.0.0.1:50052",
         min_length=1,
-        description="gRPC target of the history service, as in dns:///history:50052",
+        description="gRPC target of the history service; dns:///history:50052 for all its replicas",
     )
     tutorial_room: str = Field(
         default="lobby",
@@ -49,19 +50,44 @@ class GatewaySettings(ServiceSettings):
         default=268_435_456,
         ge=65_536,
         le=68_719_476_736,
-        description="bound on the notes kept in memory for all open rooms together, in bytes",
+        description="bound on the notes kept in memory for all open rooms together, in bytes;"
+        " those that were quiet for longest give theirs up",
     )
     max_open_rooms: int = Field(
         default=10_000, ge=1, le=1_000_000, description="bound on the rooms that have readers here"
     )
     max_streams: int = Field(
-        default=10_000, ge=1, le=1_000_000, description="bound on the streams that are open here"
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="bound on the streams open here; sends and health checks do not count",
     )
     slow_reader_seconds: float = Field(
         default=60,
         ge=0.1,
         le=3_600,
-        description="how long a stream may have notes to send of which its client reads none",
+        description="how long a stream may have notes to send of which its client reads none,"
+        " before it is ended",
+    )
+
+    stream_lifetime_seconds: float = Field(
+        default=1_800,
+        ge=0,
+        le=604_800,
+        description="after how long, by 20 % more or less, a stream is sent to where there is"
+        " room, so that new gateways get their share; 0: never",
+    )
+    drain_notice_seconds: float = Field(
+        default=2,
+        ge=0,
+        le=120,
+        description="at the end: how long all is served while load balancers find out",
+    )
+    drain_spread_seconds: float = Field(
+        default=3,
+        ge=0,
+        le=240,
+        description="at the end, then: over how long streams are sent elsewhere",
     )
 
     @field_validator("tutorial_room")
@@ -70,6 +96,12 @@ class GatewaySettings(ServiceSettings):
         if fault := room_fault(value):
             raise ValueError(fault)
         return value
+
+    def drain_times(self) -> DrainTimes:
+        """When the end does what."""
+        return DrainTimes.within(
+            self.shutdown_grace_seconds, self.drain_notice_seconds, self.drain_spread_seconds
+        )
 
     def request_limits(self) -> RequestLimits:
         """The bounds on requests."""

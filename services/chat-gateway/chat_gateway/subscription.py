@@ -5,15 +5,17 @@ from collections.abc import Sequence
 
 from chat_gateway.cursors import Start
 from chat_gateway.encodings import Encoding
+from chat_gateway.frames import reconnect_frame
 from chat_gateway.hub import Hub
 from chat_gateway.joining import Joined
 from chat_gateway.outlet import Outlet
+from chat_gateway.ring import Run
 from chat_gateway.room import Room
 from chat_gateway.room_cursor import RoomCursor
 from chat_gateway.streams import Streams
 from notecast.v1.event_pb2 import Discontinuity
 from notecast_runtime.errors import NotecastError, Place, SlowReaderError
-from notecast_runtime.status import ending_of
+from notecast_runtime.status import OK, Ending, ending_of
 
 
 class Subscription:
@@ -21,7 +23,8 @@ class Subscription:
 
     In each room it is either at the live tail, which it shares with others, or it has a cursor
     of its own. A gateway may have many thousands that are idle, so one of those is small: no
-    task, no queue, no cursor. Implements `room_readers.RoomReader` and `room_cursor.Stream`.
+    task, no queue, no cursor. Implements `room_readers.RoomReader`, `room_cursor.Stream` and
+    `streams.Stream`.
 
     Args:
         hub: where rooms are left.
@@ -31,7 +34,8 @@ class Subscription:
 
     __slots__ = (
         "_cursors",
-        "_error",
+        "_ending",
+        "_farewell",
         "_hub",
         "_outlet",
         "_page_permit",
@@ -52,7 +56,8 @@ class Subscription:
         self._cursors: tuple[RoomCursor, ...] = ()
         self._turn = 0
         self._page_permit: asyncio.Semaphore | None = None
-        self._error: NotecastError | None = None
+        self._farewell: bytes | None = None
+        self._ending: Ending | None = None
 
     def begin(self, joined: Sequence[Joined]) -> None:
         """Takes its place in rooms that were just joined; nothing is sent before `flow`."""
@@ -63,7 +68,7 @@ class Subscription:
         """Begins to deliver, until the outlet is done."""
         self._outlet = outlet
         outlet.on_done(self.finish)
-        if self._error is None:
+        if self._ending is None:
             self._deliver()
         else:
             self._say_end()  # it was ended in the meantime
@@ -84,7 +89,7 @@ class Subscription:
     @property
     def waiting_since(self) -> float | None:
         """As Outlet.waiting_since; None once the stream was ended."""
-        ended = self._outlet is None or self._error is not None
+        ended = self._outlet is None or self._ending is not None
         return None if ended else self.outlet.waiting_since
 
     def write(self, message: bytes) -> bool:
@@ -118,12 +123,18 @@ class Subscription:
         of that keeps the status waiting, and until then the stream has its place, or a client
         could hold on to more of them than there may be.
         """
-        if self._error is not None:
-            return
-        self._error = error
-        self._leave()
-        if not self.is_blocked:
-            self._say_end()
+        self._end(ending_of(error))
+
+    def send_away(self, after_seconds: float) -> bool:
+        """As Stream.send_away: `Reconnect` with its places behind what was written, then OK."""
+        if self._outlet is None:
+            return False
+        frame = reconnect_frame(round(after_seconds * 1000), self._places())
+        (farewell,) = self.encode(Run(frame, 0))
+        if farewell.body and self._ending is None:
+            self._farewell = farewell.body
+            self._end(OK)
+        return True
 
     def cut(self, waited_seconds: float, limit_seconds: float) -> None:
         """Ends the stream: its client has read nothing for too long."""
@@ -152,14 +163,27 @@ class Subscription:
 
     def _resume(self) -> None:
         self.is_blocked = False
-        if self._error is None:
+        if self._ending is None:
             self._deliver()
         else:
             self._say_end()
 
+    def _end(self, ending: Ending) -> None:
+        if self._ending is not None:
+            return
+        self._ending = ending
+        self._leave()
+        if not self.is_blocked:
+            self._say_end()
+
     def _say_end(self) -> None:
-        if self._outlet is not None and self._error is not None:
-            self._outlet.end(*ending_of(self._error))
+        if self._outlet is None or self._ending is None:
+            return
+        if self._farewell is not None:
+            if not self.write(self._farewell):
+                return  # it is said once there is room
+            self._farewell = None
+        self._outlet.end(*self._ending)
 
     def _deliver(self) -> None:
         # The cursor served first goes last the next time: a busy room starves no other.

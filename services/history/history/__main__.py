@@ -23,8 +23,9 @@ from notecast.v1 import history_pb2_grpc
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.garbage import spare_the_long_lived
 from notecast_runtime.health import Health
+from notecast_runtime.layout import exit_on_another_layout
 from notecast_runtime.logs import configure_logs
-from notecast_runtime.redis_client import Redis, connect
+from notecast_runtime.redis_client import Redis, connect, with_known_layout
 from notecast_runtime.server import create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings
 
@@ -45,6 +46,7 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
     async with AsyncExitStack() as stack:
         guard = EpochGuard()
         reading = await _connected(stack, settings, guard, _READING_CONNECTIONS)
+        await stack.enter_async_context(with_known_layout(reading, guard))
         writing = await _connected(stack, settings, guard, _WRITING_CONNECTIONS)
         conditions = [REDIS, PERSISTING, *([RETENTION] if settings.retention_seconds else [])]
         health = Health([SERVICE], conditions)
@@ -52,7 +54,8 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
         log, tail = RoomLog(reading), OutboxTail(reading)
         servicer = HistoryServicer(Replayer(log, tail), Pager(log, tail))
 
-        server = create_server(health, [SERVICE])
+        # The server of grpcio cancels, or forgets, calls that cross the beginning of its end.
+        server = create_server(health, [SERVICE], "wire")
         history_pb2_grpc.add_HistoryServiceServicer_to_server(servicer, server)
         port = listen(server, settings.listen_host, settings.listen_port)
         await health.start()
@@ -128,7 +131,8 @@ def main() -> None:
     """The command `history`."""
     settings = load_settings(HistorySettings)
     configure_logs("history", settings.log_level)
-    uvloop.run(_serve(settings))
+    with exit_on_another_layout():
+        uvloop.run(_serve(settings))
 
 
 if __name__ == "__main__":

@@ -24,12 +24,16 @@ REDIS = "redis"
 PERSISTING = "persisting"
 """The condition of readiness that no partition fails to be persisted."""
 
-_GATHERING_SECONDS = 0.02
-"""After a batch, so much time passes before the next is read, while what is accepted gathers.
+_GATHERING_SECONDS = 0.05
+"""After a reading, so much time passes before the next, while what is accepted gathers.
 
-A reading and its script calls cost as much as some ten notes. Nobody waits for it: what is not
-persisted yet is replayed from the outbox.
+A reading costs as much as persisting some thirty notes. Nobody waits for it: what is not persisted
+yet is replayed from the outbox.
 """
+
+_MANY_NOTES = 100
+_GATHERING_SECONDS_OF_MANY = 0.02
+"""After a reading of many, so that none keeps Redis busy for long, which others wait for."""
 
 _log = structlog.get_logger(__name__)
 
@@ -116,7 +120,10 @@ class PersistWorker:
             await self._persist(reading.batches)
         await self._health.report(PERSISTING, holds=not self._rests)
         if reading.batches and not reading.cut:
-            await self._pause(_GATHERING_SECONDS)
+            notes = sum(len(batch.entries) for batch in reading.batches)
+            await self._pause(
+                _GATHERING_SECONDS if notes < _MANY_NOTES else _GATHERING_SECONDS_OF_MANY
+            )
 
     def _awake(self) -> tuple[dict[int, Place], float]:
         """The partitions to read now, and the seconds until there is something else to do."""

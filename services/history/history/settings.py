@@ -10,7 +10,10 @@ class HistorySettings(ServiceSettings):
 
     listen_port: int = Field(default=50052, ge=0, le=65535, description="the port; 0: any free one")
     retention_notes: int = Field(
-        default=10_000, ge=1, le=10_000_000, description="how many notes a room keeps at most"
+        default=10_000,
+        ge=1,
+        le=10_000_000,
+        description="how many notes a room keeps at most; it is trimmed with its next note",
     )
     retention_seconds: float = Field(
         default=0, ge=0, le=3_155_760_000, description="how old a note may grow; 0: any age"
@@ -25,7 +28,8 @@ class HistorySettings(ServiceSettings):
         default=60,
         ge=0,
         le=86_400,
-        description="how long a note stays in the outbox once it and what came later is persisted",
+        description="how long a note stays in the outbox once it and what came later is persisted;"
+        " gateways repair from it",
     )
     persist_batch: int = Field(
         default=32, ge=1, le=1024, description="the most notes of one partition to persist at once"

@@ -22,3 +22,16 @@ def test_only_a_stream_that_lived_begins_the_waits_anew() -> None:
     assert backoff.next_delay() > 0.05
     backoff.stream_ended(1.1)
     assert backoff.next_delay() <= 0.05
+
+
+def test_a_planned_wait_is_what_was_asked_for_and_makes_the_next_no_longer() -> None:
+    backoff = Backoff()
+    assert [backoff.planned_delay(0.2, lived_seconds=30) for _ in range(10)] == [0.2] * 10
+    assert backoff.next_delay() <= 0.05
+
+
+def test_servers_that_send_away_at_once_are_not_asked_at_full_speed() -> None:
+    backoff = Backoff()
+    delays = [backoff.planned_delay(0, lived_seconds=0.1) for _ in range(10)]
+    assert delays[-1] > 1
+    assert backoff.planned_delay(1_000_000, lived_seconds=30) == 60

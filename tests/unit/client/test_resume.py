@@ -187,3 +187,36 @@ def test_notes_come_once_in_order_and_none_is_missed_however_streams_are_cut(
     assert handed_out == sorted(set(handed_out))
     assert set(handed_out) >= set(server.log)
     assert set(handed_out) <= set(server.log) | server.removed
+
+
+def sent_away(*places: tuple[str, int, int]) -> event_pb2.Event:
+    told = [
+        event_pb2.RoomPlace(room=room, cursor=note_pb2.Cursor(epoch=epoch, sequence=sequence))
+        for room, epoch, sequence in places
+    ]
+    return event_pb2.Event(reconnect=event_pb2.Reconnect(places=told))
+
+
+def test_a_room_of_which_nothing_came_resumes_where_the_server_says_it_stands() -> None:
+    progress = live("a", "b")
+    assert not progress.admit(sent_away(("a", 7, 0), ("b", 7, 12), ("another", 7, 1)))
+    assert (after(progress, 0), after(progress, 1)) == (Place(7, 0), Place(7, 12))
+    assert not progress.admit(note(7, 12, "b"))
+    assert progress.admit(note(7, 13, "b"))
+
+
+def test_being_sent_away_never_moves_a_room_backwards() -> None:
+    progress = live("r")
+    progress.admit(note(7, 5))
+    progress.admit(sent_away(("r", 7, 4)))
+    assert after(progress) == Place(7, 5)
+
+
+def test_who_reads_from_the_start_and_is_sent_away_before_the_first_note_asks_for_the_same() -> (
+    None
+):
+    progress = Progress([chat_pb2.RoomSubscription(room="r", from_start=True)])
+    progress.admit(sent_away(("r", 7, 0)))
+    assert progress.request().subscriptions[0].from_start
+    progress.admit(sent_away(("r", 7, 2)))
+    assert after(progress) == Place(7, 2)

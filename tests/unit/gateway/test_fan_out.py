@@ -20,6 +20,8 @@ class Recorded:
         self._log = log
         self._act = act
 
+    live_readers = 1
+
     def deliver(self) -> None:
         self._act()
         self._log.append(self.name)

@@ -24,10 +24,17 @@ class Client:
     def __init__(self) -> None:
         self.waiting_since: float | None = None
         self.cuts: list[float] = []
+        self.flows = True
+        self.sent_away: list[float] = []
 
     def cut(self, waited_seconds: float, limit_seconds: float) -> None:
         assert limit_seconds == LIMIT_SECONDS
         self.cuts.append(waited_seconds)
+
+    def send_away(self, after_seconds: float) -> bool:
+        if self.flows:
+            self.sent_away.append(after_seconds)
+        return self.flows
 
 
 @pytest.fixture
@@ -99,3 +106,72 @@ def test_there_are_as_many_places_as_allowed_and_each_is_given_again() -> None:
     streams.add(third)
     with pytest.raises(TooManyStreamsError):
         streams.add(first)
+
+
+LIFETIME_SECONDS = 1_800.0
+
+
+def test_a_stream_is_sent_away_when_its_lifetime_is_over_by_a_fifth_more_or_less(
+    clock: Clock,
+) -> None:
+    streams = Streams(1_000, LIMIT_SECONDS, clock, LIFETIME_SECONDS)
+    clients = [Client() for _ in range(1_000)]
+    for client in clients:
+        streams.add(client)
+    begun, lives = clock.seconds, []
+    for _ in range(2_200):
+        before = sum(len(client.sent_away) for client in clients)
+        clock.seconds += 1
+        streams.sweep()
+        sent_away = sum(len(client.sent_away) for client in clients) - before
+        lives += [clock.seconds - begun] * sent_away
+        assert sent_away < 50  # not all at once
+    assert len(lives) == 1_000
+    assert 0.8 * LIFETIME_SECONDS <= lives[0] < 0.9 * LIFETIME_SECONDS
+    assert 1.1 * LIFETIME_SECONDS < lives[-1] <= 1.2 * LIFETIME_SECONDS
+    assert all(len(client.sent_away) == 1 for client in clients)
+
+
+def test_without_a_lifetime_no_stream_is_sent_away(
+    clock: Clock, streams: Streams, client: Client
+) -> None:
+    clock.seconds += 1_000 * LIFETIME_SECONDS
+    streams.sweep()
+    assert not client.sent_away
+
+
+def test_streams_are_sent_away_once_each_and_come_back_at_different_moments() -> None:
+    streams = Streams(1_000, LIMIT_SECONDS)
+    clients = [Client() for _ in range(100)]
+    for client in clients:
+        streams.add(client)
+    streams.send_away(30)
+    assert [len(client.sent_away) for client in clients] == [1] * 30 + [0] * 70
+    assert streams.staying == 70
+    streams.send_away(1_000)
+    assert streams.staying == 0
+    assert all(len(client.sent_away) == 1 for client in clients)
+    moments = {after for client in clients for after in client.sent_away}
+    assert len(moments) == 100
+    assert 0 <= min(moments) < max(moments) <= 0.5
+
+
+def test_a_stream_that_does_not_flow_yet_is_sent_away_when_it_does(
+    streams: Streams, client: Client
+) -> None:
+    client.flows = False
+    streams.send_away(1)
+    assert streams.staying == 1
+    client.flows = True
+    streams.send_away(1)
+    assert len(client.sent_away) == 1
+    assert streams.staying == 0
+
+
+def test_a_stream_that_was_sent_away_keeps_its_place_until_it_is_over(
+    streams: Streams, client: Client
+) -> None:
+    streams.send_away(1)
+    assert (len(streams), streams.staying) == (1, 0)
+    streams.discard(client)
+    assert (len(streams), streams.staying) == (0, 0)

@@ -17,7 +17,8 @@ from chat_gateway.tutorial_service import as_notes
 from notecast.v1.chat_pb2 import SubscribeResponse
 from notecast.v1.history_pb2 import LoggedNote
 from notecast.v1.note_pb2 import Note
-from notecast_runtime.errors import ShuttingDownError, SlowReaderError
+from notecast_runtime.errors import Place, ShuttingDownError, SlowReaderError
+from notecast_runtime.status import OK, ending_of
 from tests.support.room_parts import EPOCH, ScriptedHistory, Window, open_room, subscribed
 from tutorial import chat_pb2 as tutorial_pb2
 
@@ -262,8 +263,9 @@ def test_the_places_that_a_slow_reader_is_told_are_behind_what_it_was_sent_in_ea
     hear(blue, 2)
     blue.deliver()
     stream.cut(61, 60)
-    assert isinstance(stream._error, SlowReaderError)
-    assert stream._error.places == (("red", EPOCH, 5), ("blue", EPOCH, 7))
+    window.open()
+    places = [Place("red", EPOCH, 5), Place("blue", EPOCH, 7)]
+    assert window.ending == ending_of(SlowReaderError(places, 61, 60))
 
 
 def test_a_stream_that_was_ended_before_it_flows_is_told_so_at_once() -> None:
@@ -287,3 +289,86 @@ def test_who_takes_a_part_of_what_a_run_became_goes_on_behind_that_part() -> Non
     notes = [tutorial_pb2.Note.FromString(message).message for message in window.taken]
     assert notes == ["1", "2", "3", "4", "5"]
     assert len(room.readers.tail) == 1
+
+
+def places_told(window: Window) -> list[tuple[str, int]]:
+    """The places in the last event, which sends the client away."""
+    reconnect = window.events()[-1].reconnect
+    assert all(place.cursor.epoch == EPOCH for place in reconnect.places)
+    return [(place.room, place.cursor.sequence) for place in reconnect.places]
+
+
+def test_who_is_sent_away_is_told_its_place_in_each_room_and_ends_with_ok() -> None:
+    red, blue = open_room(Head(EPOCH, 0)), open_room(Head(EPOCH, 5))
+    red.name, blue.name = "red", "blue"
+    window = Window()
+    stream = subscribed(window, red, blue, start=Start(6, resumes=False))
+    hear(blue, 2)
+    blue.deliver()
+    assert stream.send_away(0.25)
+    assert places_told(window) == [("red", 5), ("blue", 7)]
+    assert window.ending == OK
+    for room in (red, blue):
+        assert (len(room.readers.tail), len(room.readers.behind)) == (0, 0)
+
+
+def test_who_is_sent_away_is_told_when_to_come_back() -> None:
+    window = Window()
+    stream = subscribed(window, open_room(Head(EPOCH, 0)), start=Start(1, resumes=False))
+    stream.send_away(0.25)
+    assert window.events()[-1].reconnect.after_ms == 250
+
+
+def test_who_is_sent_away_amid_what_it_is_behind_resumes_behind_what_it_was_sent() -> None:
+    room, window = open_room(Head(EPOCH, 0), limits=LIMITS), Window()
+    stream = subscribed(window, room, start=Start(1, resumes=False))
+    window.close()
+    hear(room, 4)
+    room.deliver()
+    stream.send_away(0)
+    window.open()
+    assert places_told(window) == [("lobby", 0)]
+    assert window.ending == OK
+
+
+async def test_who_is_sent_away_before_its_replay_has_come_is_told_where_that_begins() -> None:
+    room, window = open_room(Head(EPOCH, 9)), Window()
+    stream = subscribed(window, room, start=Start(4, resumes=False))
+    assert stream.send_away(0)
+    assert places_told(window) == [("lobby", 3)]
+
+
+def test_a_client_that_does_not_read_is_sent_away_when_it_does_and_sent_nothing_else() -> None:
+    room, window = open_room(Head(EPOCH, 0)), Window()
+    stream = subscribed(window, room, start=Start(1, resumes=False))
+    window.close()
+    hear(room, 1)
+    room.deliver()
+    stream.send_away(0)
+    hear(room, 1)
+    room.deliver()
+    assert window.ending is None
+    window.open(0)
+    assert window.ending is None
+    window.events()
+    window.open(1)
+    assert [event.WhichOneof("kind") for event in window.events()] == ["reconnect"]
+    assert window.ending == OK
+
+
+def test_a_stream_that_does_not_flow_yet_can_not_be_sent_away() -> None:
+    room, window = open_room(Head(EPOCH, 0)), Window()
+    stream = subscribed(window, room, start=Start(1, resumes=False), flows=False)
+    assert not stream.send_away(0)
+    stream.flow(window)
+    assert window.ending is None
+
+
+def test_a_client_of_the_tutorial_knows_of_no_other_place_and_stays() -> None:
+    room, window = open_room(Head(EPOCH, 0)), Window()
+    stream = subscribed(window, room, start=Start(1, resumes=False), encode=as_notes)
+    assert stream.send_away(0)
+    assert window.ending is None
+    hear(room, 1)
+    room.deliver()
+    assert [tutorial_pb2.Note.FromString(m).message for m in window.taken] == ["1"]

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from pydantic import Field
 
@@ -76,3 +78,23 @@ def test_what_a_setting_takes_is_said_in_words() -> None:
         describe_bounds(Example, "count")
         == "it takes a whole number, at least 1, at most 9 (how many)"
     )
+
+
+def test_a_secret_stands_in_for_a_variable_that_is_not_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notecast_redis_url").write_text("redis://:secret@redis:6379/0\n")
+    assert load_settings(Example, tmp_path).redis_url == "redis://:secret@redis:6379/0"
+    monkeypatch.setenv("NOTECAST_REDIS_URL", "redis://elsewhere:6379/0")
+    assert load_settings(Example, tmp_path).redis_url == "redis://elsewhere:6379/0"
+
+
+def test_a_wrong_secret_is_named_without_its_password(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notecast_redis_url").write_text("http://:secret@redis:6379/0")
+    with pytest.raises(SystemExit):
+        load_settings(Example, tmp_path)
+    said = capsys.readouterr().err
+    assert "NOTECAST_REDIS_URL" in said
+    assert "secret" not in said

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from notecast.v1 import note_pb2 as notecast_dot_v1_dot_note__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17notecast/v1/event.proto\x12\x0bnotecast.v1\x1a\x16notecast/v1/note.proto\"\x93\x01\n\x05\x45vent\x12!\n\x04note\x18\x01 \x01(\x0b\x32\x11.notecast.v1.NoteH\x00\x12*\n\tcaught_up\x18\x02 \x01(\x0b\x32\x15.notecast.v1.CaughtUpH\x00\x12\x33\n\rdiscontinuity\x18\x03 \x01(\x0b\x32\x1a.notecast.v1.DiscontinuityH\x00\x42\x06\n\x04kind\"=\n\x08\x43\x61ughtUp\x12\x0c\n\x04room\x18\x01 \x01(\t\x12#\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x13.notecast.v1.Cursor\"\xe7\x01\n\rDiscontinuity\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x31\n\x06reason\x18\x02 \x01(\x0e\x32!.notecast.v1.Discontinuity.Reason\x12\"\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x13.notecast.v1.Cursor\x12\'\n\nresumes_at\x18\x04 \x01(\x0b\x32\x13.notecast.v1.Cursor\"H\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x14\n\x10REASON_RETENTION\x10\x01\x12\x10\n\x0cREASON_EPOCH\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17notecast/v1/event.proto\x12\x0bnotecast.v1\x1a\x16notecast/v1/note.proto\"\xc0\x01\n\x05\x45vent\x12!\n\x04note\x18\x01 \x01(\x0b\x32\x11.notecast.v1.NoteH\x00\x12*\n\tcaught_up\x18\x02 \x01(\x0b\x32\x15.notecast.v1.CaughtUpH\x00\x12\x33\n\rdiscontinuity\x18\x03 \x01(\x0b\x32\x1a.notecast.v1.DiscontinuityH\x00\x12+\n\treconnect\x18\x04 \x01(\x0b\x32\x16.notecast.v1.ReconnectH\x00\x42\x06\n\x04kind\"=\n\x08\x43\x61ughtUp\x12\x0c\n\x04room\x18\x01 \x01(\t\x12#\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x13.notecast.v1.Cursor\"\xe7\x01\n\rDiscontinuity\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x31\n\x06reason\x18\x02 \x01(\x0e\x32!.notecast.v1.Discontinuity.Reason\x12\"\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x13.notecast.v1.Cursor\x12\'\n\nresumes_at\x18\x04 \x01(\x0b\x32\x13.notecast.v1.Cursor\"H\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x14\n\x10REASON_RETENTION\x10\x01\x12\x10\n\x0cREASON_EPOCH\x10\x02\"E\n\tReconnect\x12\x10\n\x08\x61\x66ter_ms\x18\x01 \x01(\r\x12&\n\x06places\x18\x02 \x03(\x0b\x32\x16.notecast.v1.RoomPlace\">\n\tRoomPlace\x12\x0c\n\x04room\x18\x01 \x01(\t\x12#\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x13.notecast.v1.Cursorb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,11 +33,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'notecast.v1.event_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENT']._serialized_start=65
-  _globals['_EVENT']._serialized_end=212
-  _globals['_CAUGHTUP']._serialized_start=214
-  _globals['_CAUGHTUP']._serialized_end=275
-  _globals['_DISCONTINUITY']._serialized_start=278
-  _globals['_DISCONTINUITY']._serialized_end=509
-  _globals['_DISCONTINUITY_REASON']._serialized_start=437
-  _globals['_DISCONTINUITY_REASON']._serialized_end=509
+  _globals['_EVENT']._serialized_end=257
+  _globals['_CAUGHTUP']._serialized_start=259
+  _globals['_CAUGHTUP']._serialized_end=320
+  _globals['_DISCONTINUITY']._serialized_start=323
+  _globals['_DISCONTINUITY']._serialized_end=554
+  _globals['_DISCONTINUITY_REASON']._serialized_start=482
+  _globals['_DISCONTINUITY_REASON']._serialized_end=554
+  _globals['_RECONNECT']._serialized_start=556
+  _globals['_RECONNECT']._serialized_end=625
+  _globals['_ROOMPLACE']._serialized_start=627
+  _globals['_ROOMPLACE']._serialized_end=689
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from notecast.v1 import note_pb2 as _note_pb2
 import builtins as _builtins
@@ -29,6 +31,7 @@ class Event(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     CAUGHT_UP_FIELD_NUMBER: _builtins.int
     DISCONTINUITY_FIELD_NUMBER: _builtins.int
+    RECONNECT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def note(self) -> _note_pb2.Note:
         """A note of one of the subscribed rooms."""
@@ -41,18 +44,23 @@ class Event(_message.Message):
     def discontinuity(self) -> Global___Discontinuity:
         """A room's log does not go on where the subscriber left off."""
 
+    @_builtins.property
+    def reconnect(self) -> Global___Reconnect:
+        """The stream is about to end, and is to go on elsewhere."""
+
     def __init__(
         self,
         *,
         note: _note_pb2.Note | None = ...,
         caught_up: Global___CaughtUp | None = ...,
         discontinuity: Global___Discontinuity | None = ...,
+        reconnect: Global___Reconnect | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "discontinuity", b"discontinuity", "kind", b"kind", "note", b"note"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "discontinuity", b"discontinuity", "kind", b"kind", "note", b"note", "reconnect", b"reconnect"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "discontinuity", b"discontinuity", "kind", b"kind", "note", b"note"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "discontinuity", b"discontinuity", "kind", b"kind", "note", b"note", "reconnect", b"reconnect"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["note", "caught_up", "discontinuity"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["note", "caught_up", "discontinuity", "reconnect"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -154,3 +162,66 @@ class Discontinuity(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Discontinuity: _TypeAlias = Discontinuity  # noqa: Y015
+
+@_typing.final
+class Reconnect(_message.Message):
+    """The last event of a stream, which then ends with OK: the server is about to end,
+    or wants its streams shared out anew. Nothing has failed; the client subscribes
+    again, wherever that leads.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_MS_FIELD_NUMBER: _builtins.int
+    PLACES_FIELD_NUMBER: _builtins.int
+    after_ms: _builtins.int
+    """How long to wait before that, in milliseconds. 0 to 60,000; it differs from
+    stream to stream, so that not all come back in one moment.
+    """
+    @_builtins.property
+    def places(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoomPlace]:
+        """Where the subscriber now stands, once for each room of the stream: `after` to
+        resume from. It is also there for rooms that no event has come of yet.
+        """
+
+    def __init__(
+        self,
+        *,
+        after_ms: _builtins.int = ...,
+        places: _abc.Iterable[Global___RoomPlace] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_ms", b"after_ms", "places", b"places"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reconnect: _TypeAlias = Reconnect  # noqa: Y015
+
+@_typing.final
+class RoomPlace(_message.Message):
+    """How far a subscriber has one room."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    room: _builtins.str
+    """The room."""
+    @_builtins.property
+    def cursor(self) -> _note_pb2.Cursor:
+        """All up to here was delivered, as far as it was asked for."""
+
+    def __init__(
+        self,
+        *,
+        room: _builtins.str = ...,
+        cursor: _note_pb2.Cursor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "room", b"room"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RoomPlace: _TypeAlias = RoomPlace  # noqa: Y015
