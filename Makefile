@@ -14,6 +14,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 # What starts a cluster where KUBECONFIG names none; tests/e2e/kubernetes/settings.py says how it is called.
 CLUSTER_TOOL ?= $(wildcard ../shared/k8s/ensure-cluster)
+# Most tests wait for something, so that two processes are done in little more than half the time.
+TEST_PROCESSES ?= 2
 DOCKERFILES := services/chat-gateway/Dockerfile services/history/Dockerfile
 
 help: ## this list
@@ -41,7 +43,7 @@ down: ## stop the containers; the notes stay in their volume
 	@docker compose down
 
 test: .venv/.development ## the tests, in a few minutes
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadgroup
 
 test-slow: .venv/.development ## the tests that take minutes each
 	@$(BIN)/python -m pytest -m slow

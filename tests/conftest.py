@@ -11,6 +11,21 @@ from notecast_runtime.server import TransportName
 from tests.support.valkey import ValkeyProcess
 
 
+_ONE_AFTER_THE_OTHER = "containers"
+"""Tests with this marker share one engine, and its names."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Has a file's tests run in one process, for they share fixtures; containers in one of all.
+
+    Where several processes share the tests (`-n`), the long ones begin.
+    """
+    for item in items:
+        shared = item.get_closest_marker(_ONE_AFTER_THE_OTHER)
+        group = _ONE_AFTER_THE_OTHER if shared else item.location[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def heeded_signals() -> Iterator[None]:
     """Has children heed SIGINT, which whoever runs the tests in the background ignores.

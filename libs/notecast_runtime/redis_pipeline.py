@@ -15,6 +15,7 @@ from notecast_runtime.errors import OverloadedError, RedisUnavailableError
 from notecast_runtime.redis_client import REDIS_AWAY, RedisError
 from notecast_runtime.redis_connection import RedisConnection
 from notecast_runtime.redis_connector import RedisConnector
+from notecast_wire.deadlines import Deadlines
 
 _MAX_WAITING = 10_000
 _GATHERING_SECONDS = 0.002
@@ -25,6 +26,22 @@ _WRITE_BYTES = 262_144
 """Of one write; the command with which it gets there is included."""
 
 _log = structlog.get_logger(__name__)
+
+
+class _Command:
+    """A command that waits to be sent, or for its answer."""
+
+    __slots__ = ("answer", "due_tick", "packed")
+
+    def __init__(self, packed: bytes, answer: asyncio.Future[Any]) -> None:
+        self.packed = packed
+        self.answer = answer
+        self.due_tick = 0
+
+    def expire(self) -> None:
+        """As Expiring."""
+        if not self.answer.done():
+            self.answer.set_result(TimeoutError("not in time"))
 
 
 class RedisPipeline:
@@ -40,7 +57,8 @@ class RedisPipeline:
 
     def __init__(self, connector: RedisConnector) -> None:
         self._connector = connector
-        self._waiting: deque[tuple[bytes, asyncio.Future[Any]]] = deque()
+        self._waiting: deque[_Command] = deque()
+        self._deadlines = Deadlines(asyncio.get_running_loop())
         self._connection: RedisConnection | None = None
         self._left: list[RedisConnection] = []
         self._send_due: asyncio.Handle | None = None
@@ -53,8 +71,8 @@ class RedisPipeline:
 
         Args:
             packed: its bytes (`redis_connection.pack`).
-            deadline: until when to wait, by the loop's clock. A command whose turn has not
-                come by then is not sent.
+            deadline: until when to wait, by the loop's clock; and up to 10 ms more. A command
+                whose turn has not come by then is not sent.
 
         Returns:
             The answer; a `hiredis.ReplyError` where Redis refuses.
@@ -67,14 +85,14 @@ class RedisPipeline:
         if len(self._waiting) >= _MAX_WAITING:
             raise OverloadedError(f"{_MAX_WAITING} commands wait to be sent to Redis")
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
-        self._waiting.append((packed, answer))
+        command = _Command(packed, loop.create_future())
+        self._waiting.append(command)
         self._send_soon(loop)
-        timer = loop.call_at(deadline, _give_up, answer)
+        self._deadlines.add(command, deadline)
         try:
-            found = await answer
+            found = await command.answer
         finally:
-            timer.cancel()
+            self._deadlines.discard(command)
         if isinstance(found, Exception) and not isinstance(found, ReplyError):
             raise RedisUnavailableError(f"Redis did not answer: {found}") from found
         return found
@@ -146,11 +164,11 @@ class RedisPipeline:
         batch: list[bytes] = []
         answers: list[asyncio.Future[Any]] = []
         while self._waiting and len(batch) < free and size < _WRITE_BYTES:
-            packed, answer = self._waiting.popleft()
-            if not answer.done():  # else its caller has given up
-                batch.append(packed)
-                answers.append(answer)
-                size += len(packed)
+            command = self._waiting.popleft()
+            if not command.answer.done():  # else its caller has given up
+                batch.append(command.packed)
+                answers.append(command.answer)
+                size += len(command.packed)
         if batch:
             self._connection.send(b"".join(batch), answers)
         if self._waiting and self._connection.free:
@@ -159,7 +177,7 @@ class RedisPipeline:
     def _refuse(self, error: Exception) -> None:
         """Tells all who wait: there is no way to Redis."""
         while self._waiting:
-            _, answer = self._waiting.popleft()
+            answer = self._waiting.popleft().answer
             if not answer.done():
                 answer.set_result(error)
 
@@ -176,8 +194,3 @@ class RedisPipeline:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._backoff.next_delay()):
                     await self._wanted.wait()
-
-
-def _give_up(answer: asyncio.Future[Any]) -> None:
-    if not answer.done():
-        answer.set_result(TimeoutError("not in time"))

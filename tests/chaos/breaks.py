@@ -1,7 +1,7 @@
 """What clients mended themselves: streams that broke, and sends that they repeated. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import rich.box
 from rich.table import Table
@@ -30,6 +30,11 @@ class Breaks:
                 self.streams[self._kind_at(record.time)] += 1
             elif isinstance(record, Retried):
                 self.sends[self._kind_at(record.time)] += 1
+
+    def among(self, disturbances: Collection[str]) -> dict[str, int]:
+        """Streams that broke and sends that were repeated in these disturbances, if any."""
+        broken = self.streams + self.sends
+        return {name: broken[name] for name in sorted(disturbances) if broken[name]}
 
     def table(self) -> Table:
         """For people."""

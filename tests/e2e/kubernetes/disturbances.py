@@ -25,6 +25,17 @@ DELETED: Mapping[str, Kind] = {
 LOST = _kind("chat-gateway-pod-lost")
 REDIS_RESTARTED = _kind("redis-restarted", blocks=True)
 
+ORDERLY = frozenset(
+    kind.name
+    for kind in (
+        *(SCALED_UP, SCALED_DOWN),
+        *(ROLLED[name] for name in ("history", "chat-gateway")),
+        *(DELETED[name] for name in ("history", "chat-gateway")),
+    )
+)
+"""What no client may notice: its stream is told to go on elsewhere, and no send fails. An Envoy
+that ends takes the connections of its clients with it."""
+
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (

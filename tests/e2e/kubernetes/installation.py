@@ -1,10 +1,11 @@
 """The overlay `local` in a namespace of its own, and what an operator does with it."""
 
+import asyncio
 import os
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,17 @@ DEPLOYMENTS = ("history", "chat-gateway", "envoy")
 """In the order in which a release rolls them: a gateway may need what history has learned."""
 
 _OVERLAY = ROOT / "deploy" / "k8s" / "overlays" / "local"
+_LOOK_SECONDS = 1.0
 _ROLL_SECONDS = 240
 _DELETE_SECONDS = 180
 _CLUSTERS = r"GET /clusters HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 _ASK_ENVOY = f"exec 3<>/dev/tcp/127.0.0.1/9901; printf '{_CLUSTERS}' >&3; cat <&3"
+
+_SETTINGS = {"NOTECAST_STREAM_LIFETIME_SECONDS": "20"}
+"""What the overlay's gateways are told beside: streams go on to new replicas while one looks on."""
+
+_EVEN_SHARE = 0.2
+"""How far from the mean a gateway's streams may be where they are spread evenly."""
 
 _ACTIVE = re.compile(r"^chat-gateway::([\d.:]+)::rq_active::(\d+)$", re.MULTILINE)
 
@@ -52,6 +60,12 @@ class Installation:
             "kind": "Kustomization",
             "namespace": NAMESPACE,
             "resources": [_relative(_OVERLAY, self._folder)],
+            "patches": [
+                {
+                    "target": {"kind": "Deployment", "name": "chat-gateway"},
+                    "patch": yaml.safe_dump(_told(_SETTINGS)),
+                }
+            ],
         }
         (self._folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
         await self._cluster.kubectl("apply", "--kustomize", str(self._folder))
@@ -140,6 +154,19 @@ class Installation:
                     counts[gateway] += int(active)
         return sorted(counts.values())
 
+    async def even(self, seconds: float) -> list[int]:
+        """Returns when streams are spread evenly over the gateways; how many each has.
+
+        Raises:
+            AssertionError: they are not within so many seconds; says how they are.
+        """
+        deadline = time.monotonic() + seconds
+        while not is_even(counts := await self.streams()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"streams are not even within {seconds:g} s: {counts}")
+            await asyncio.sleep(_LOOK_SECONDS)
+        return counts
+
     async def heads(self, rooms: Sequence[str]) -> dict[str, Place]:
         """Where the rooms' logs end, by Redis itself."""
         asked = "".join(
@@ -175,6 +202,18 @@ def _name(pod: Any) -> str:  # noqa: ANN401 - JSON
 def is_ending(pod: Any) -> bool:  # noqa: ANN401 - JSON
     """Whether a pod was told to end."""
     return "deletionTimestamp" in pod["metadata"]
+
+
+def is_even(counts: Sequence[int]) -> bool:
+    """Whether every count is within 20 % of their mean."""
+    mean = sum(counts) / len(counts)
+    return all(abs(count - mean) <= _EVEN_SHARE * mean for count in counts)
+
+
+def _told(settings: Mapping[str, str]) -> list[Any]:
+    """A JSON patch that gives the first container these variables."""
+    variables = [{"name": name, "value": value} for name, value in settings.items()]
+    return [{"op": "add", "path": "/spec/template/spec/containers/0/env", "value": variables}]
 
 
 def _relative(path: Path, start: Path) -> str:

@@ -38,6 +38,9 @@ _QUIET_SECONDS = 5.0
 """Between disturbances: long enough to see that all is well again."""
 
 _SETTLE_SECONDS = 60.0
+_EVEN_SECONDS = 60.0
+"""A few lifetimes of streams, as the installation has them."""
+
 _BEGIN_SECONDS = 60.0
 
 
@@ -120,9 +123,11 @@ class Run:
             await self.steps.take(name, self._disturbed(it, journal, kind, doing))
 
         await disturb(SCALED_UP, "scale gateways 2 -> 4", it.scale("chat-gateway", 4))
+        await self.steps.take("wait until the streams are even", self._even(it))
         await disturb(SCALED_DOWN, "scale gateways 4 -> 2", it.scale("chat-gateway", 2))
         for name in DEPLOYMENTS:
             await disturb(ROLLED[name], f"roll {name}", it.roll(f"deployment/{name}"))
+        await self.steps.take("wait until the streams are even", self._even(it))
         for name in DEPLOYMENTS:
             await disturb(DELETED[name], f"delete a pod of {name}", it.delete_pod(name))
         lose = it.delete_pod("chat-gateway", at_once=True)
@@ -156,6 +161,9 @@ class Run:
         findings = await asyncio.to_thread(self._folder.check, KINDS)
         self._folder.write_report(findings)
         return findings
+
+    async def _even(self, installation: Installation) -> str:
+        return f"streams on the gateways: {await installation.even(_EVEN_SECONDS)}"
 
     async def _spread(self, installation: Installation) -> str:
         return f"streams on the gateways: {await installation.streams()}"

@@ -25,7 +25,8 @@ from tests.chaos.records import (
     Sent,
 )
 from tests.chaos.stories import reader_story, writer_story
-from tests.e2e.kubernetes.disturbances import KINDS, REDIS_RESTARTED, ROLLED
+from tests.e2e.kubernetes.disturbances import KINDS, ORDERLY, REDIS_RESTARTED, ROLLED
+from tests.e2e.kubernetes.installation import is_even
 from tests.e2e.kubernetes.settings import RunSettings
 from tests.e2e.kubernetes.steps import Steps
 
@@ -131,3 +132,21 @@ def test_what_clients_mended_is_put_down_to_what_was_disturbed_last() -> None:
     breaks = Breaks(disturbances, records)
     assert breaks.streams == {"none": 1, "envoy-rolled": 1}
     assert breaks.sends == {"redis-restarted": 2}
+    assert breaks.among({"envoy-rolled", "redis-restarted"}) == {
+        "envoy-rolled": 1,
+        "redis-restarted": 2,
+    }
+    assert breaks.among(ORDERLY) == {}
+
+
+def test_no_client_may_notice_that_gateways_come_and_go() -> None:
+    assert {"chat-gateway-rolled", "gateways-scaled-up", "gateways-scaled-down"} < ORDERLY
+    assert KINDS.keys() > ORDERLY
+
+
+@pytest.mark.parametrize(
+    ("counts", "even"),
+    [([50, 50], True), ([40, 60], True), ([39, 61], False), ([0, 25, 75], False)],
+)
+def test_streams_are_even_within_a_fifth_of_their_mean(counts: list[int], even: bool) -> None:  # noqa: FBT001
+    assert is_even(counts) is even
