@@ -10,7 +10,6 @@ import pytest
 from notecast_runtime.server import TransportName
 from tests.support.valkey import ValkeyProcess
 
-
 _ONE_AFTER_THE_OTHER = "containers"
 """Tests with this marker share one engine, and its names."""
 

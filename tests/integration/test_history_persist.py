@@ -49,6 +49,24 @@ def outbox_times(store: redis.Redis) -> list[int]:
     return [int(entry_id.split(b"-")[0]) for entry_id, _ in entries]
 
 
+async def test_notes_that_come_one_after_the_other_are_persisted_together(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    async with persisting(client):
+        writer.accept(ROOM, "the first")
+        await eventually(lambda: logged(store, ROOM), "it has begun")
+        store.config_resetstat()
+        begin = time.monotonic()
+        for i in range(100):
+            writer.accept(ROOM, f"note {i}")
+            await asyncio.sleep(0.005)  # the pace of whoever sends
+        await eventually(lambda: len(logged(store, ROOM)) == 101, "all are persisted")
+        elapsed = time.monotonic() - begin
+        statistics: Any = store.info("commandstats")
+        batches = statistics["cmdstat_evalsha"]["calls"]
+    assert batches <= 3 + elapsed / 0.03
+
+
 async def test_every_note_reaches_the_stream_of_its_room_in_order(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
