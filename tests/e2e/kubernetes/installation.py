@@ -60,12 +60,7 @@ class Installation:
             "kind": "Kustomization",
             "namespace": NAMESPACE,
             "resources": [_relative(_OVERLAY, self._folder)],
-            "patches": [
-                {
-                    "target": {"kind": "Deployment", "name": "chat-gateway"},
-                    "patch": yaml.safe_dump(_told(_SETTINGS)),
-                }
-            ],
+            "patches": [{"patch": yaml.safe_dump(_told("chat-gateway", _SETTINGS))}],
         }
         (self._folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
         await self._cluster.kubectl("apply", "--kustomize", str(self._folder))
@@ -210,10 +205,15 @@ def is_even(counts: Sequence[int]) -> bool:
     return all(abs(count - mean) <= _EVEN_SHARE * mean for count in counts)
 
 
-def _told(settings: Mapping[str, str]) -> list[Any]:
-    """A JSON patch that gives the first container these variables."""
+def _told(part: str, settings: Mapping[str, str]) -> dict[str, Any]:
+    """A patch that gives the container of a Deployment these variables beside its own."""
     variables = [{"name": name, "value": value} for name, value in settings.items()]
-    return [{"op": "add", "path": "/spec/template/spec/containers/0/env", "value": variables}]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": part},
+        "spec": {"template": {"spec": {"containers": [{"name": part, "env": variables}]}}},
+    }
 
 
 def _relative(path: Path, start: Path) -> str:

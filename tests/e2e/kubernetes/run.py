@@ -82,7 +82,7 @@ class Run:
                 undo.push_async_callback(lambda: take("end the cluster", cluster.end()))
             await take("load the images", cluster.load(images.IMAGES))
             installation = Installation(cluster, self._folder.root / "overlay")
-            if not self._settings.cluster_keep and not cluster.is_ours:
+            if not self._settings.cluster_keep:  # a cluster that ends may leave its pods running
                 undo.push_async_callback(lambda: take("remove it", installation.remove()))
             undo.push_async_callback(installation.keep_logs, self._folder.logs)
             await take("install the overlay `local`", installation.apply())
