@@ -21,15 +21,15 @@ class Gathering:
 
     To wake up for one request costs as much again as to serve it: the caches are others' by then,
     and each wake-up leads to writes, and wakes those who read them. So while several calls are
-    under way, what comes waits for as long as `seconds` have passed since the last time. An idle
-    server takes all at once.
+    under way, or were a moment ago, what comes waits until `seconds` have passed since the last
+    time. An idle server takes all at once.
 
     Args:
         loop: whose clock it is.
         seconds: how long to gather; 0: never.
     """
 
-    __slots__ = ("_bytes", "_due", "_held", "_loop", "_seconds", "_took_at")
+    __slots__ = ("_bytes", "_due", "_held", "_loop", "_seconds", "_together", "_took_at")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self._loop = loop
@@ -37,6 +37,7 @@ class Gathering:
         self._held: list[tuple[Take, bytes]] = []
         self._bytes = 0
         self._took_at = loop.time()
+        self._together = False
         self._due: asyncio.TimerHandle | None = None
 
     def put(self, take: Take, data: bytes, calls: int) -> None:
@@ -47,7 +48,7 @@ class Gathering:
             data: from the socket.
             calls: how many are under way.
         """
-        if not self._held and (calls < _COMPANY or not self._seconds):
+        if not self._held and not self._is_busy(calls):
             take(data)
             return
         self._held.append((take, data))
@@ -58,6 +59,13 @@ class Gathering:
             due = max(self._took_at + self._seconds, self._loop.time())
             self._due = self._loop.call_at(due, self.release)
 
+    def _is_busy(self, calls: int) -> bool:
+        if not self._seconds:
+            return False
+        return calls >= _COMPANY or (
+            self._together and self._loop.time() < self._took_at + self._seconds
+        )
+
     def release(self) -> None:
         """Has all taken that waits."""
         if self._due is not None:
@@ -65,6 +73,7 @@ class Gathering:
             self._due = None
         self._took_at = self._loop.time()
         held, self._held, self._bytes = self._held, [], 0
+        self._together = len(held) >= _COMPANY
         for take, data in held:
             try:
                 take(data)

@@ -51,6 +51,20 @@ async def test_a_busy_server_takes_what_comes_together_and_in_order(
     assert asyncio.get_running_loop().time() - before < 5, "bounded, if a machine is slow"
 
 
+async def test_a_server_that_has_gathered_goes_on_for_as_long_as_much_comes(
+    taken: list[tuple[str, bytes]],
+) -> None:
+    held = await gathering(3_600)
+    held.put(taking(taken, "a"), b"1", calls=2)
+    held.put(taking(taken, "b"), b"2", calls=2)
+    held.release()
+    held.put(taking(taken, "c"), b"3", calls=0)  # all were answered, and one comes soon
+    assert [name for name, _ in taken] == ["a", "b"]
+    held.release()
+    held.put(taking(taken, "d"), b"4", calls=0)  # it had been alone
+    assert [name for name, _ in taken] == ["a", "b", "c", "d"]
+
+
 async def test_what_waits_is_bounded(taken: list[tuple[str, bytes]]) -> None:
     held = await gathering(3_600)
     for number in range(5):
