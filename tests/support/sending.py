@@ -10,7 +10,7 @@ from notecast.v1.chat_pb2 import SendNoteRequest
 from notecast.v1.chat_pb2_grpc import ChatServiceStub
 
 _DEADLINE_SECONDS = 5.0
-_AT_ONCE = 16
+AT_ONCE = 16
 
 
 async def send_all(targets: Sequence[str], room: str, texts: Sequence[str]) -> dict[str, int]:
@@ -40,7 +40,7 @@ async def send_all(targets: Sequence[str], room: str, texts: Sequence[str]) -> d
                 acknowledged[text] = answer.cursor.sequence
 
     try:
-        await asyncio.gather(*(send() for _ in range(_AT_ONCE)))
+        await asyncio.gather(*(send() for _ in range(AT_ONCE)))
     finally:
         for channel in channels:
             await channel.close()
