@@ -10,18 +10,18 @@ import pytest
 from notecast_runtime.server import TransportName
 from tests.support.valkey import ValkeyProcess
 
-_ONE_AFTER_THE_OTHER = "containers"
-"""Tests with this marker share one engine, and its names."""
+_ONE_AFTER_THE_OTHER = ("tests/e2e/", "tests/unit/local/")
+"""The tests here share what a machine has once: the engine, and the gateways' own ports."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Has a file's tests run in one process, for they share fixtures; containers in one of all.
+    """Has a file's tests run in one process, for they share fixtures; whole systems in one of all.
 
-    Where several processes share the tests (`-n`), the long ones begin.
+    That is for where several processes share the tests (`-n`).
     """
     for item in items:
-        shared = item.get_closest_marker(_ONE_AFTER_THE_OTHER)
-        group = _ONE_AFTER_THE_OTHER if shared else item.location[0]
+        file = item.location[0]
+        group = "systems" if file.startswith(_ONE_AFTER_THE_OTHER) else file
         item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -13,7 +13,7 @@ from tests.chaos.faults import EVERYONE, Kind
 from tests.chaos.findings import Findings
 from tests.chaos.folder import RunFolder
 from tests.chaos.plan import Plan
-from tests.chaos.records import Injected, Journal, Place, read_records
+from tests.chaos.records import Injected, Journal, Place
 from tests.support.waiting import eventually
 
 _BEGIN_SECONDS = 60.0
@@ -64,6 +64,7 @@ class Chat:
             yield chat
         finally:
             await crowd.stop()
+            chat._journal.close()
 
     async def disturb(self, kind: str, doing: Awaitable[object], notes: int) -> None:
         """Does something to the system; returns when so many notes more were acknowledged."""
@@ -85,6 +86,4 @@ class Chat:
 
     def breaks(self) -> Breaks:
         """What the clients had to mend."""
-        disturbances = [r for r in read_records(self._folder.faults) if isinstance(r, Injected)]
-        files = (*self._folder.readers.glob("*.jsonl"), *self._folder.writers.glob("*.jsonl"))
-        return Breaks(disturbances, (record for file in files for record in read_records(file)))
+        return self._folder.breaks()

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.chaos.breaks import Breaks
 from tests.chaos.checker import check
 from tests.chaos.faults import KINDS, Kind
 from tests.chaos.findings import Findings
@@ -57,6 +58,12 @@ class RunFolder:
         """
         faults = [f for f in read_records(self.faults) if isinstance(f, Injected)]
         return check(faults, self._writer_stories(), self._reader_stories(), kinds)
+
+    def breaks(self) -> Breaks:
+        """What the clients had to mend themselves, by the files of the run."""
+        disturbances = [f for f in read_records(self.faults) if isinstance(f, Injected)]
+        files = (*self.readers.glob("*.jsonl"), *self.writers.glob("*.jsonl"))
+        return Breaks(disturbances, (record for file in files for record in read_records(file)))
 
     def write_report(self, findings: Findings) -> None:
         """Writes the report's file."""

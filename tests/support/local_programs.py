@@ -1,31 +1,21 @@
 """The programs of the local stack without their supervisor: each may be missing, and come back."""
 
 import asyncio
-import json
 import os
-import urllib.request
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Self
 
 from notecast_local.child import Child, Program
 from notecast_local.envoy import CONFIGURATION, render
 from notecast_local.folder import data_folder
 from notecast_local.ports import HOST, StackPorts
 from notecast_local.stack import stages_of
+from tests.support.shipped_envoy import GatewaySeen, gateways_seen
 from tests.support.waiting import eventually
 
 _READY_SECONDS = 30.0
-_ANSWER_SECONDS = 5.0
-
-
-class Upstream(NamedTuple):
-    """A gateway, as Envoy sees it."""
-
-    healthy: bool
-    streams: int
-    """Calls that are open there, health checks not among them."""
 
 
 class LocalPrograms:
@@ -77,20 +67,8 @@ class LocalPrograms:
         self.children[name] = await Child.start(program, self._folder / "log")
         await eventually(program.is_ready, f"{name} is ready", _READY_SECONDS)
 
-    async def upstreams(self) -> dict[str, Upstream]:
+    async def upstreams(self) -> dict[str, GatewaySeen]:
         """The gateways by name, as Envoy sees them now."""
-        told = await asyncio.to_thread(self._ask_envoy)
-        names = dict(zip(self._ports.gateways, self.gateways, strict=True))
-        (cluster,) = told["cluster_statuses"]
-        return {
-            names[host["address"]["socket_address"]["port_value"]]: Upstream(
-                host["health_status"] == {"eds_health_status": "HEALTHY"},
-                int(next(s.get("value", 0) for s in host["stats"] if s["name"] == "rq_active")),
-            )
-            for host in cluster["host_statuses"]
-        }
-
-    def _ask_envoy(self) -> Any:  # noqa: ANN401 - JSON
-        url = f"http://{HOST}:{self._ports.envoy_admin}/clusters?format=json"
-        with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:
-            return json.load(answer)
+        seen = await gateways_seen(self._ports.envoy_admin)
+        names = zip(self.gateways, self._ports.gateways, strict=True)
+        return {name: seen[f"{HOST}:{port}"] for name, port in names}

@@ -61,6 +61,17 @@ class GatewaySeen(NamedTuple):
     open_calls: int
 
 
+async def gateways_seen(admin_port: int) -> dict[str, GatewaySeen]:
+    """What an Envoy knows of each gateway, by address.
+
+    Args:
+        admin_port: Envoy's own.
+    """
+    told = json.loads((await ask(admin_port, "GET", "/clusters?format=json")).body)
+    (cluster,) = told["cluster_statuses"]
+    return dict(_seen(host) for host in cluster["host_statuses"])
+
+
 class ShippedEnvoy:
     """A running one.
 
@@ -88,9 +99,7 @@ class ShippedEnvoy:
 
     async def gateways(self) -> dict[str, GatewaySeen]:
         """What it knows of each gateway, by address."""
-        told = json.loads((await ask(self.admin_port, "GET", "/clusters?format=json")).body)
-        (cluster,) = told["cluster_statuses"]
-        return dict(_seen(host) for host in cluster["host_statuses"])
+        return await gateways_seen(self.admin_port)
 
     async def health_of(self, target: str) -> str:
         """The health of one gateway, as Envoy sees it."""

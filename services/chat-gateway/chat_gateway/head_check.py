@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 
 import structlog
 
-from chat_gateway.heads import ROOMS_PER_CALL, Head, Heads
+from chat_gateway.heads import Head, Heads, by_partition
 from chat_gateway.hub import Hub
 from chat_gateway.live_feed import LiveFeed
 from chat_gateway.room import Room
 from notecast_runtime.errors import RedisUnavailableError
 from notecast_runtime.health import Health
-from notecast_runtime.keyspace import partition_of
 from notecast_runtime.tasks import going_on
 
 REDIS = "redis"
@@ -107,17 +107,13 @@ class HeadCheck:
 
 def _parts(rooms: Iterable[Room]) -> Iterator[_Part]:
     """The rooms by partition, in parts that are small enough to be dealt with in one go."""
-    by_partition: dict[int, list[Room]] = {}
-    for room in rooms:
-        by_partition.setdefault(partition_of(room.name), []).append(room)
     part: _Part = []
     size = 0
-    for partition, theirs in by_partition.items():
-        for start in range(0, len(theirs), ROOMS_PER_CALL):
-            part.append((partition, theirs[start : start + ROOMS_PER_CALL]))
-            size += len(part[-1][1])
-            if size >= _ROOMS_PER_PART:
-                yield part
-                part, size = [], 0
+    for call in by_partition(rooms, attrgetter("name")):
+        part.append(call)
+        size += len(call[1])
+        if size >= _ROOMS_PER_PART:
+            yield part
+            part, size = [], 0
     if part:
         yield part

@@ -1,10 +1,9 @@
 """Where rooms stand, asked of Redis."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import resources
-from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from chat_gateway.epochs import EpochEnd
 from notecast_runtime.errors import RedisUnavailableError
@@ -25,6 +24,9 @@ _ENDS_SCRIPT = resources.files(__package__).joinpath("epoch_ends.lua").read_text
 
 ROOMS_PER_CALL = 1_000
 """Lua's `unpack` takes some 8,000 values."""
+
+
+Item = TypeVar("Item")
 
 
 class Head(NamedTuple):
@@ -92,7 +94,7 @@ class Heads:
         Raises:
             RedisUnavailableError: Redis did not answer in time.
         """
-        calls = list(_calls(rooms))
+        calls = list(by_partition(rooms, str))
         return {
             room: Head(epoch, sequence, outbox_id)
             for (_, names), (epoch, outbox_id, sequences) in zip(
@@ -148,11 +150,18 @@ class Heads:
         return Past(Head(epoch, sequence), ends)
 
 
-def _calls(rooms: Iterable[str]) -> Iterable[tuple[int, list[str]]]:
-    by_partition: dict[int, list[str]] = {}
+def by_partition(
+    rooms: Iterable[Item], name_of: Callable[[Item], str]
+) -> Iterator[tuple[int, list[Item]]]:
+    """Rooms, or what stands for them, as `Heads.standings` takes their names.
+
+    Args:
+        rooms: in any order.
+        name_of: gives the room's name.
+    """
+    gathered: dict[int, list[Item]] = {}
     for room in rooms:
-        by_partition.setdefault(partition_of(room), []).append(room)
-    for partition, names in by_partition.items():
-        remaining = iter(names)
-        while part := list(islice(remaining, ROOMS_PER_CALL)):
-            yield partition, part
+        gathered.setdefault(partition_of(name_of(room)), []).append(room)
+    for partition, theirs in gathered.items():
+        for start in range(0, len(theirs), ROOMS_PER_CALL):
+            yield partition, theirs[start : start + ROOMS_PER_CALL]

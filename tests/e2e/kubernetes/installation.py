@@ -16,6 +16,7 @@ from notecast_runtime.keyspace import epoch_key, heads_key, partition_of
 from tests.chaos.records import Place
 from tests.e2e.kubernetes.cluster import Cluster
 from tests.e2e.kubernetes.commands import ROOT, CommandError
+from tests.support.spread import is_even
 
 NAMESPACE = "notecast-e2e"
 """Not that of the overlay, so that a run on a cluster in use harms nothing there."""
@@ -32,9 +33,6 @@ _ASK_ENVOY = f"exec 3<>/dev/tcp/127.0.0.1/9901; printf '{_CLUSTERS}' >&3; cat <&
 
 _SETTINGS = {"NOTECAST_STREAM_LIFETIME_SECONDS": "20"}
 """What the overlay's gateways are told beside: streams go on to new replicas while one looks on."""
-
-_EVEN_SHARE = 0.2
-"""How far from the mean a gateway's streams may be where they are spread evenly."""
 
 _ACTIVE = re.compile(r"^chat-gateway::([\d.:]+)::rq_active::(\d+)$", re.MULTILINE)
 
@@ -197,12 +195,6 @@ def _name(pod: Any) -> str:  # noqa: ANN401 - JSON
 def is_ending(pod: Any) -> bool:  # noqa: ANN401 - JSON
     """Whether a pod was told to end."""
     return "deletionTimestamp" in pod["metadata"]
-
-
-def is_even(counts: Sequence[int]) -> bool:
-    """Whether every count is within 20 % of their mean."""
-    mean = sum(counts) / len(counts)
-    return all(abs(count - mean) <= _EVEN_SHARE * mean for count in counts)
 
 
 def _told(part: str, settings: Mapping[str, str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tests.chaos.faults import EVERYONE, Kind
 from tests.chaos.findings import Findings
 from tests.chaos.folder import RunFolder
 from tests.chaos.plan import Plan
-from tests.chaos.records import Injected, Journal, read_records
+from tests.chaos.records import Injected, Journal
 from tests.e2e.kubernetes import images
 from tests.e2e.kubernetes.chatting import chat
 from tests.e2e.kubernetes.cluster import Cluster
@@ -91,9 +91,7 @@ class Run:
 
     def breaks(self) -> Breaks:
         """What clients had to mend, by the files of the run."""
-        disturbances = [r for r in read_records(self._folder.faults) if isinstance(r, Injected)]
-        files = (*self._folder.readers.glob("*.jsonl"), *self._folder.writers.glob("*.jsonl"))
-        return Breaks(disturbances, (record for file in files for record in read_records(file)))
+        return self._folder.breaks()
 
     async def _chat(self, cluster: Cluster, installation: Installation) -> None:
         async with Doors(cluster, installation, _DOORS, self._folder.logs) as doors:

@@ -26,9 +26,9 @@ from tests.chaos.records import (
 )
 from tests.chaos.stories import reader_story, writer_story
 from tests.e2e.kubernetes.disturbances import KINDS, ORDERLY, REDIS_RESTARTED, ROLLED
-from tests.e2e.kubernetes.installation import is_even
 from tests.e2e.kubernetes.settings import RunSettings
 from tests.e2e.kubernetes.steps import Steps
+from tests.support.spread import is_even
 
 PLACE = Place(7, 1)
 
