@@ -14,6 +14,7 @@ _ONE_AFTER_THE_OTHER = ("tests/e2e/", "tests/unit/local/")
 """The tests here share what a machine has once: the engine, and the gateways' own ports."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before that of pytest-xdist, which reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Has a file's tests run in one process, for they share fixtures; whole systems in one of all.
 

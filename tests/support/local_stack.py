@@ -17,6 +17,7 @@ from tests.support.processes import ProcessId, children_of
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
+_LOG_CHARACTERS = 3_000
 
 
 class LocalStack:
@@ -50,6 +51,12 @@ class LocalStack:
     def output(self) -> str:
         """What it has said so far."""
         return (self._folder / "output").read_text()
+
+    @property
+    def logs(self) -> list[tuple[str, str]]:
+        """The end of what each of its programs has said so far, with the file's name."""
+        files = sorted((self.data / "log").glob("*.log"))
+        return [(file.name, file.read_text(errors="replace")[-_LOG_CHARACTERS:]) for file in files]
 
     @property
     def gateways(self) -> list[str]:
