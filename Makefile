@@ -43,7 +43,7 @@ down: ## stop the containers; the notes stay in their volume
 	@docker compose down
 
 test: .venv/.development ## the tests, in a few minutes
-	@$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadgroup
+	@$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/.development ## the tests that take minutes each
 	@$(BIN)/python -m pytest -m slow

@@ -3,9 +3,10 @@
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from notecast_runtime.server import TransportName
 from tests.support.valkey import ValkeyProcess
@@ -14,16 +15,18 @@ _ONE_AFTER_THE_OTHER = ("tests/e2e/", "tests/unit/local/")
 """The tests here share what a machine has once: the engine, and the gateways' own ports."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before that of pytest-xdist, which reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Has a file's tests run in one process, for they share fixtures; whole systems in one of all.
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Has a file's tests run in one process, for they share fixtures; whole systems all in one."""
 
-    That is for where several processes share the tests (`-n`).
-    """
-    for item in items:
-        file = item.location[0]
-        group = "systems" if file.startswith(_ONE_AFTER_THE_OTHER) else file
-        item.add_marker(pytest.mark.xdist_group(group))
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "systems" if file.startswith(_ONE_AFTER_THE_OTHER) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:  # noqa: ANN401
+    """How several processes share the tests (`-n`)."""
+    return _ByFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
