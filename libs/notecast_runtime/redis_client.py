@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from notecast_runtime.epoch_guard import EpochGuard
+from notecast_runtime.redis_connection import pack
 
 REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
 """What is raised when Redis can't be reached or does not answer in time."""
@@ -46,7 +47,7 @@ def connect(url: str, guard: EpochGuard, timeout_seconds: float, max_connections
         redis_connect_func=guard.on_connect,
     )
     kind = pool.connection_class
-    pool.connection_class = type(kind.__name__, (_LossIsTold, kind), {})
+    pool.connection_class = type(kind.__name__, (_LossIsTold, _PackedByHiredis, kind), {})
     return Redis.from_pool(pool)
 
 
@@ -69,6 +70,20 @@ async def with_known_layout(redis: Redis, guard: EpochGuard) -> AsyncIterator[No
         raise guard.layout.refusal
     async with guard.layout.enforced():
         yield
+
+
+class _PackedByHiredis:
+    """Has commands made into bytes in C, as redis-py's own blocking connections have.
+
+    Its asyncio ones take eight times as long, which tells where a command names a thousand rooms.
+    """
+
+    def pack_command(self, *args: Any) -> list[bytes]:  # noqa: ANN401
+        """As redis-py's."""
+        name = args[0]
+        if isinstance(name, str) and " " not in name:  # else it takes it apart first
+            return [pack(args)]
+        return super().pack_command(*args)  # type: ignore[misc,no-any-return]
 
 
 class _LossIsTold:

@@ -31,8 +31,8 @@ _OPTIONS = (
 
 _WIRE_OPTIONS = (
     *_OPTIONS,
-    # A busy server takes requests together: a turn for each would cost it twice as much. A little
-    # longer than rounds of delivery are apart, so that these follow at once.
+    # A busy server takes requests together: a turn for each would cost it twice as much. Where
+    # rounds of delivery are further apart, the gateway makes it longer.
     ("notecast_wire.gathering_ms", 9),
 )
 

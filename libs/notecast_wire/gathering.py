@@ -27,13 +27,16 @@ class Gathering:
     Args:
         loop: whose clock it is.
         seconds: how long to gather; 0: never.
+
+    Attributes:
+        seconds: the same; it may be changed at any time, and counts from then on.
     """
 
-    __slots__ = ("_bytes", "_due", "_held", "_loop", "_seconds", "_together", "_took_at")
+    __slots__ = ("_bytes", "_due", "_held", "_loop", "_together", "_took_at", "seconds")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self._loop = loop
-        self._seconds = seconds
+        self.seconds = seconds
         self._held: list[tuple[Take, bytes]] = []
         self._bytes = 0
         self._took_at = loop.time()
@@ -56,14 +59,14 @@ class Gathering:
         if self._bytes > _MOST_BYTES:
             self.release()
         elif self._due is None:
-            due = max(self._took_at + self._seconds, self._loop.time())
+            due = max(self._took_at + self.seconds, self._loop.time())
             self._due = self._loop.call_at(due, self.release)
 
     def _is_busy(self, calls: int) -> bool:
-        if not self._seconds:
+        if not self.seconds:
             return False
         return calls >= _COMPANY or (
-            self._together and self._loop.time() < self._took_at + self._seconds
+            self._together and self._loop.time() < self._took_at + self.seconds
         )
 
     def release(self) -> None:

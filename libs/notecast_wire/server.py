@@ -141,6 +141,22 @@ class Server(aio.Server):
             self._stopping = loop.create_task(self._stop())
         await asyncio.shield(self._stopping)
 
+    @property
+    def gathering_seconds(self) -> float:
+        """For how long requests wait for others at most, where the server is busy."""
+        if self._serving is None:
+            return self._options.gathering
+        return self._serving.gathering.seconds
+
+    def gather_for(self, seconds: float) -> None:
+        """Has requests wait for others up to so long from now on; nothing happens before `start`.
+
+        Never shorter than the option `notecast_wire.gathering_ms` says. It is for servers whose
+        answers go out in rounds: a request taken just before a round leaves with that.
+        """
+        if self._serving is not None:
+            self._serving.gathering.seconds = max(seconds, self._options.gathering)
+
     async def wait_for_termination(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - the interface's
         """Returns once the server has stopped: True; or False after so many seconds."""
         try:

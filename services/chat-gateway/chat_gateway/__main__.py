@@ -1,13 +1,14 @@
 """The chat gateway: everything is made and joined together here, and nowhere else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
 import uvloop
+from grpc import aio
 
 from chat_gateway.accept import Acceptor
 from chat_gateway.drain import Drain
@@ -45,11 +46,6 @@ from notecast_runtime.redis_connector import RedisConnector
 from notecast_runtime.redis_pipeline import RedisPipeline
 from notecast_runtime.server import TransportName, create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings
-
-_TRANSPORTS: Mapping[TransportName, type[Transport]] = {
-    "wire": WireTransport,
-    "grpcio": GrpcioTransport,
-}
 
 _CANCEL_AGAIN_SECONDS = 0.5
 
@@ -96,7 +92,8 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
 
         feed = RedisLiveFeed(redis.connector, redis.serving)
         heads = Heads(redis.serving)
-        transport = _TRANSPORTS[settings.transport]()
+        server = create_server(health, SERVICES, settings.transport)
+        transport = _transport(settings.transport, server)
         shared_heads = SharedHeads(heads)
         room_parts = _room_parts(settings, transport, redis.serving, history, heads)
         make_room = partial(Room, shared=room_parts)
@@ -112,7 +109,6 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         probe = FeedProbe(redis.watching, feed)
         check = HeadCheck(hub, Heads(redis.watching), feed, health)
 
-        server = create_server(health, SERVICES, settings.transport)
         add_services(server, *_services(settings, acceptor, relay, history, heads))
         drain = Drain(health, server, streams, hub, settings.drain_times())
         port = listen(server, settings.listen_host, settings.listen_port)
@@ -135,6 +131,10 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
                 _log.info("stopped")
 
 
+def _transport(name: TransportName, server: aio.Server) -> Transport:
+    return WireTransport(server) if name == "wire" else GrpcioTransport()
+
+
 def _room_parts(
     settings: GatewaySettings,
     transport: Transport,
@@ -146,7 +146,7 @@ def _room_parts(
         history=history,
         gaps=GapReader(OutboxRange(redis), history),
         heads=heads,
-        fan_out=FanOut(),
+        fan_out=FanOut(transport.pace),
         limits=RoomLimits(settings.ring_notes, settings.ring_bytes, transport.run_bytes),
         rings=RingBudget(settings.rings_bytes),
         make_audience=transport.make_audience,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import structlog
 
-from chat_gateway.pace import Pace
+from chat_gateway.pace import Pace, Round
 from notecast_runtime.errors import InternalFaultError, NotecastError
 
 _log = structlog.get_logger(__name__)
@@ -36,11 +36,20 @@ class FanOut:
     delivers it in that turn; a busy one gathers for some milliseconds first (`pace.py`).
 
     Args:
+        on_pace: learns after each round how far it and the next are apart, in seconds, if short.
         clock: seconds that only ever grow.
+        work_clock: seconds for which this thread has had a core.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        on_pace: Callable[[float], None] = lambda _: None,
+        clock: Callable[[], float] = time.perf_counter,
+        work_clock: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._on_pace = on_pace
         self._clock = clock
+        self._work_clock = work_clock
         self._pace = Pace()
         self._rooms: dict[HasReaders, None] = {}
         self._under_way = False
@@ -61,7 +70,7 @@ class FanOut:
             loop.call_soon(self._round)
 
     def _round(self) -> None:
-        began_at = self._clock()
+        began_at, worked = self._clock(), self._work_clock()
         rooms, self._rooms = self._rooms, {}
         streams = 0
         try:
@@ -71,10 +80,13 @@ class FanOut:
         finally:
             # Connections write in the next turn, uvloop at its end: behind that it is over.
             loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._end_round, began_at, streams)
+            loop.call_soon(loop.call_soon, self._end_round, began_at, worked, streams)
 
-    def _end_round(self, began_at: float, streams: int) -> None:
-        self._pace.round_ended(began_at, self._clock(), streams)
+    def _end_round(self, began_at: float, worked: float, streams: int) -> None:
+        now = self._clock()
+        ended = Round(now - began_at, self._work_clock() - worked, streams)
+        self._pace.round_ended(ended, now)
+        self._on_pace(self._pace.gathering)
         if self._rooms:
             self._begin_soon()
         else:

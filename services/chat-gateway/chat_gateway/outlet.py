@@ -80,6 +80,13 @@ class Transport(Protocol):
     def make_audience(self) -> Audience:
         """An audience without a member."""
 
+    def pace(self, seconds: float) -> None:
+        """Learns how far rounds of delivery are apart now.
+
+        What comes from clients may be kept for as long where it is taken together then: it
+        would wait for the next round otherwise.
+        """
+
     async def carry(self, context: Context, flow: Callable[[Outlet], None]) -> None:
         """Makes an outlet of a call, sends the call's headers, and hands the outlet over.
 

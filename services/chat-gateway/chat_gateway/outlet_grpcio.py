@@ -128,6 +128,9 @@ class GrpcioTransport:
         """As Transport.make_audience."""
         return GrpcioAudience()
 
+    def pace(self, seconds: float) -> None:
+        """As Transport.pace: what comes is taken at once here."""
+
     async def carry(self, context: Context, flow: Callable[[Outlet], None]) -> None:
         """As Transport.carry; returns when the stream is over, and aborts the call on an error."""
         outlet = GrpcioOutlet()

@@ -2,11 +2,11 @@
 
 import time
 from hashlib import blake2b
-from secrets import token_hex
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from chat_gateway.accept import Acceptor, Submission
+from chat_gateway.note_ids import NoteIds
 from chat_gateway.validation import RequestLimits, check_send
 from notecast.v1.chat_pb2 import SendNoteRequest, SendNoteResponse
 from notecast.v1.note_pb2 import Cursor, Note
@@ -25,6 +25,7 @@ class Sender:
     def __init__(self, acceptor: Acceptor, limits: RequestLimits) -> None:
         self._acceptor = acceptor
         self._limits = limits
+        self._ids = NoteIds()
 
     async def send(self, request: SendNoteRequest, timeout_seconds: float) -> SendNoteResponse:
         """Stores the note, and says where it stands.
@@ -42,7 +43,7 @@ class Sender:
         check_send(request, self._limits)
         made_ns = time.time_ns()
         create_time = _timestamp(made_ns)
-        note_id = request.note_id or token_hex(16)
+        note_id = request.note_id or self._ids.make()
         content = _content(request, note_id)
         submission = Submission(
             request.room,

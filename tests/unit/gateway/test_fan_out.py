@@ -51,7 +51,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def fan_out(clock: Clock) -> FanOut:
-    return FanOut(clock)
+    return FanOut(clock=clock, work_clock=clock)
 
 
 @pytest.fixture
@@ -109,6 +109,35 @@ async def test_the_writes_that_a_round_has_caused_count_as_a_part_of_it(
     await turns(10)
     assert delivered == ["red"]
     await eventually(lambda: delivered == ["red", "red"], "the next round")
+
+
+async def test_who_takes_requests_learns_how_far_rounds_are_apart(
+    delivered: list[str], clock: Clock
+) -> None:
+    def take_time() -> None:
+        clock.seconds += 0.0002
+
+    told: list[float] = []
+    fan_out = FanOut(told.append, clock, clock)
+    for _ in range(2):
+        fan_out.mark(Recorded("red", delivered, take_time))
+        await turns(4)
+        clock.seconds += 0.05
+    assert told == pytest.approx([0.002, 0.002])
+
+
+async def test_what_others_did_on_the_core_meanwhile_makes_nobody_wait(
+    delivered: list[str], clock: Clock
+) -> None:
+    def be_kept_waiting() -> None:
+        clock.seconds += 0.04
+
+    fan_out = FanOut(clock=clock, work_clock=lambda: 0.0)
+    fan_out.mark(Recorded("slow", delivered, be_kept_waiting))
+    await turns(4)
+    fan_out.mark(Recorded("next", delivered))
+    await turns(1)
+    assert delivered == ["slow", "next"]
 
 
 async def test_a_fault_in_one_room_ends_its_streams_and_keeps_no_other_from_its_notes(

@@ -4,74 +4,100 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_gateway.pace import Pace, wait_after
+from chat_gateway.pace import Pace, Round, gathering_of, wait_after
 
 SECONDS = st.floats(0, 10)
-ROUNDS = st.lists(st.tuples(SECONDS, SECONDS), min_size=1, max_size=20)
-"""Of each: how long it takes, and how long after the end of the one before there is news."""
-
 STREAMS = st.integers(0, 1_000_000)
+
+ROUNDS = st.builds(
+    lambda seconds, share, streams: Round(seconds, seconds * share, streams),
+    SECONDS,
+    st.floats(0, 1),
+    STREAMS,
+)
+QUIET = st.lists(st.tuples(ROUNDS, SECONDS), min_size=1, max_size=20)
+"""Rounds, and of each how long after its end there is news."""
 
 ROUNDING = 1e-9
 
 
-@given(SECONDS, STREAMS)
-def test_no_round_makes_the_next_wait_for_more_than_50_ms(
-    round_seconds: float, streams: int
-) -> None:
-    assert 0 <= wait_after(round_seconds, streams) <= 0.050
+def busy(seconds: float, streams: int) -> Round:
+    """A round that had a core all the time."""
+    return Round(seconds, seconds, streams)
+
+
+@given(ROUNDS)
+def test_no_round_makes_the_next_wait_for_more_than_50_ms(last: Round) -> None:
+    assert 0 <= wait_after(last) <= 0.050
 
 
 @given(st.floats(0, 0.008))
-def test_the_wait_is_8_ms_at_most_while_rounds_take_no_longer_themselves(
-    round_seconds: float,
-) -> None:
-    assert wait_after(round_seconds, streams=300) <= 0.008
+def test_the_wait_is_8_ms_at_most_while_rounds_take_no_longer_themselves(seconds: float) -> None:
+    assert wait_after(busy(seconds, streams=300)) <= 0.008
 
 
 @given(st.floats(0, 0.010), st.integers(300, 1_000_000))
-def test_the_wait_is_13_ms_at_most_however_many_streams_there_are(
-    round_seconds: float, streams: int
+def test_the_wait_is_12_ms_at_most_however_many_streams_there_are(
+    seconds: float, streams: int
 ) -> None:
-    assert wait_after(round_seconds, 300) <= wait_after(round_seconds, streams) <= 0.013
+    assert wait_after(busy(seconds, 300)) <= wait_after(busy(seconds, streams)) <= 0.012
 
 
-@given(st.floats(0, 0.050), STREAMS)
-def test_rounds_take_no_more_than_half_of_the_time(round_seconds: float, streams: int) -> None:
-    assert wait_after(round_seconds, streams) >= round_seconds
+@given(ROUNDS)
+def test_rounds_take_no_more_than_half_of_the_time_for_which_there_is_a_core(last: Round) -> None:
+    assert wait_after(last) >= min(last.work_seconds, 0.050)
+
+
+@given(st.floats(0.008, 10), st.floats(0, 0.008), STREAMS)
+def test_who_had_to_share_the_core_waits_no_longer_for_that(
+    seconds: float, work_seconds: float, streams: int
+) -> None:
+    assert wait_after(Round(seconds, work_seconds, streams)) <= wait_after(
+        busy(work_seconds, streams)
+    )
+
+
+@given(ROUNDS)
+def test_what_gathers_is_delivered_together_where_rounds_are_short(last: Round) -> None:
+    apart = last.seconds + wait_after(last)
+    assert apart >= min(gathering_of(last), last.seconds + 0.050) - ROUNDING
+    assert gathering_of(last) <= 0.012
 
 
 @given(SECONDS, SECONDS, STREAMS)
 def test_rounds_of_the_same_streams_begin_the_later_the_longer_they_take(
     one: float, other: float, streams: int
 ) -> None:
-    shorter, longer = sorted((one, other))
-    assert shorter + wait_after(shorter, streams) <= longer + wait_after(longer, streams) + ROUNDING
+    shorter, longer = (busy(seconds, streams) for seconds in sorted((one, other)))
+    assert shorter.seconds + wait_after(shorter) <= longer.seconds + wait_after(longer) + ROUNDING
 
 
 @pytest.mark.parametrize(
-    ("round_ms", "streams", "wait_ms"),
+    ("round_ms", "work_ms", "streams", "wait_ms"),
     [
-        *((0, 0, 0), (0.1, 1, 0.9), (1, 1, 7), (2, 1, 6), (10, 1, 10), (30, 1, 30), (80, 1, 50)),
-        *((0.1, 100, 2.5), (0.1, 500, 12.9), (2, 400, 8.4), (2, 5_000, 11), (10, 500, 10)),
+        *((0, 0, 0, 0), (0.1, 0.1, 1, 0.9), (1, 1, 1, 7), (2, 2, 1, 6), (10, 10, 1, 10)),
+        *((30, 30, 1, 30), (80, 80, 1, 50), (0.1, 0.1, 100, 2.5), (0.1, 0.1, 500, 11.9)),
+        *((2, 2, 400, 8.4), (2, 2, 5_000, 10), (10, 10, 500, 10)),
+        *((30, 2, 1, 2), (6, 2, 1, 2), (6, 1, 1, 2), (30, 30, 5_000, 30)),
     ],
 )
 def test_a_round_of_so_many_ms_makes_the_next_wait_for_so_many(
-    round_ms: float, streams: int, wait_ms: float
+    round_ms: float, work_ms: float, streams: int, wait_ms: float
 ) -> None:
-    assert wait_after(round_ms / 1_000, streams) == pytest.approx(wait_ms / 1_000)
+    last = Round(round_ms / 1_000, work_ms / 1_000, streams)
+    assert wait_after(last) == pytest.approx(wait_ms / 1_000)
 
 
-@given(ROUNDS)
+@given(QUIET)
 def test_whoever_waits_as_told_leaves_the_half_of_the_time_and_who_comes_late_does_not_wait(
-    rounds: list[tuple[float, float]],
+    rounds: list[tuple[Round, float]],
 ) -> None:
     pace, now = Pace(), 1_000.0
     assert pace.wait(now) == 0
-    for round_seconds, quiet_seconds in rounds:
-        began_at, now = now, now + round_seconds
-        pace.round_ended(began_at, now, streams=1)
-        least = min(round_seconds, 0.050)
+    for last, quiet_seconds in rounds:
+        now += last.seconds
+        pace.round_ended(last, now)
+        least = min(last.work_seconds, 0.050)
         now += quiet_seconds
         wait = pace.wait(now)
         assert quiet_seconds + wait >= least - ROUNDING

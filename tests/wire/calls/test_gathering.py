@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from notecast_wire import server
 from notecast_wire.gathering import Gathering
 
 SECONDS = 0.05
@@ -81,6 +82,31 @@ async def test_who_comes_long_after_the_last_time_waits_for_nobody(
         for _ in range(3):  # turns: a timer that is due, and it is over
             await asyncio.sleep(0)
     assert taken == [("a", b"1")]
+
+
+async def test_how_long_to_gather_may_change_and_counts_for_what_comes_from_then_on(
+    taken: list[tuple[str, bytes]],
+) -> None:
+    held = await gathering(3_600)
+    held.put(taking(taken, "a"), b"1", calls=2)
+    held.release()
+    held.seconds = 0.0
+    held.put(taking(taken, "b"), b"2", calls=2)
+    assert [name for name, _ in taken] == ["a", "b"]
+
+
+async def test_a_server_gathers_for_as_long_as_it_is_told_and_never_shorter_than_its_option() -> (
+    None
+):
+    made = server(options=[("notecast_wire.gathering_ms", 9)])
+    made.gather_for(1)  # it does not serve yet, and keeps its option
+    await made.start()
+    told = [made.gathering_seconds]
+    for seconds in (0.012, 0.001, 0):
+        made.gather_for(seconds)
+        told.append(made.gathering_seconds)
+    await made.stop(None)
+    assert told == [0.009, 0.012, 0.009, 0.009]
 
 
 async def test_a_fault_of_one_connection_does_not_keep_the_others(
