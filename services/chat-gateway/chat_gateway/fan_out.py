@@ -53,6 +53,7 @@ class FanOut:
         self._pace = Pace()
         self._rooms: dict[HasReaders, None] = {}
         self._under_way = False
+        self._writes_worked = 0.0
 
     def mark(self, room: HasReaders) -> None:
         """Has the room delivered soon."""
@@ -70,22 +71,27 @@ class FanOut:
             loop.call_soon(self._round)
 
     def _round(self) -> None:
+        loop = asyncio.get_running_loop()
         began_at, worked = self._clock(), self._work_clock()
         rooms, self._rooms = self._rooms, {}
         streams = 0
+        # Connections write what they were given in the next turn, between these two.
+        loop.call_soon(self._begin_writes)
         try:
             for room in rooms:
                 streams += room.live_readers
                 _deliver(room)
         finally:
-            # Connections write in the next turn, uvloop at its end: behind that it is over.
-            loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._end_round, began_at, worked, streams)
+            work = self._work_clock() - worked
+            loop.call_soon(self._end_round, began_at, work, streams)
 
-    def _end_round(self, began_at: float, worked: float, streams: int) -> None:
+    def _begin_writes(self) -> None:
+        self._writes_worked = self._work_clock()
+
+    def _end_round(self, began_at: float, work: float, streams: int) -> None:
         now = self._clock()
-        ended = Round(now - began_at, self._work_clock() - worked, streams)
-        self._pace.round_ended(ended, now)
+        work += self._work_clock() - self._writes_worked
+        self._pace.round_ended(Round(now - began_at, work, streams), now)
         self._on_pace(self._pace.gathering)
         if self._rooms:
             self._begin_soon()

@@ -34,8 +34,8 @@ class Round(NamedTuple):
     """How long it took."""
 
     work_seconds: float
-    """How much of that this process had a core. Where other processes take turns with it, rounds
-    are longer than that, and to wait the longer would make every note late."""
+    """How much of that was work on it. What others did meanwhile, in this process or instead of it,
+    is no reason to have notes wait."""
 
     streams: int
     """How many were written to, each counted once for each of its rooms."""
