@@ -47,6 +47,8 @@ def _without_confirmation() -> None:
 
 
 class _NoRooms:
+    changes = 0
+
     def open_rooms(self) -> dict[str, Any]:
         return {}
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
+from typing import NamedTuple
 
 import structlog
 
@@ -30,8 +31,16 @@ _GRACE_SECONDS = 0.2
 _ROOMS_PER_PART = 1_000
 """So many are compared in a turn of the loop: some 2 ms. Then others have theirs."""
 
-_Part = list[tuple[int, list[Room]]]
-"""Rooms by the partition that they lie in."""
+
+class _Call(NamedTuple):
+    """Rooms of one partition, about which Redis is asked in one go."""
+
+    partition: int
+    names: list[str]
+    rooms: list[Room]
+
+
+_Part = list[_Call]
 
 _log = structlog.get_logger(__name__)
 
@@ -55,6 +64,8 @@ class HeadCheck:
         self._feed = feed
         self._health = health
         self._poked = asyncio.Event()
+        self._parts: list[_Part] = []
+        self._parts_made_at = -1
 
     def poke(self) -> None:
         """Has the next check made at once."""
@@ -82,9 +93,8 @@ class HeadCheck:
     async def _check(self) -> None:
         async with asyncio.timeout(_ANSWER_SECONDS):
             await self._heads.ping()
-        rooms = self._hub.open_rooms()
         behind: list[tuple[Room, Head]] = []
-        for part in _parts(rooms.values()):
+        for part in self._open_rooms():
             async with asyncio.timeout(_ANSWER_SECONDS):
                 behind += await self._behind(part)
         if behind:
@@ -93,14 +103,20 @@ class HeadCheck:
             if self._hub.holds(room):
                 room.hear_head(head)
 
+    def _open_rooms(self) -> list[_Part]:
+        """All rooms that are open; they are put in order anew only where they are others."""
+        if self._parts_made_at != self._hub.changes:
+            self._parts_made_at = self._hub.changes
+            self._parts = list(_parts(self._hub.open_rooms().values()))
+        return self._parts
+
     async def _behind(self, part: _Part) -> list[tuple[Room, Head]]:
         """The rooms that have not heard all that Redis holds."""
-        calls = [(partition, [room.name for room in rooms]) for partition, rooms in part]
-        standings = await self._heads.standings(calls)
+        standings = await self._heads.standings([(call.partition, call.names) for call in part])
         return [
             (room, Head(epoch, sequence, outbox_id))
-            for (_, rooms), (epoch, outbox_id, sequences) in zip(part, standings, strict=True)
-            for room, sequence in zip(rooms, sequences, strict=True)
+            for call, (epoch, outbox_id, sequences) in zip(part, standings, strict=True)
+            for room, sequence in zip(call.rooms, sequences, strict=True)
             if not room.agrees(epoch, sequence, outbox_id)
         ]
 
@@ -109,9 +125,9 @@ def _parts(rooms: Iterable[Room]) -> Iterator[_Part]:
     """The rooms by partition, in parts that are small enough to be dealt with in one go."""
     part: _Part = []
     size = 0
-    for call in by_partition(rooms, attrgetter("name")):
-        part.append(call)
-        size += len(call[1])
+    for partition, theirs in by_partition(rooms, attrgetter("name")):
+        part.append(_Call(partition, [room.name for room in theirs], theirs))
+        size += len(theirs)
         if size >= _ROOMS_PER_PART:
             yield part
             part, size = [], 0

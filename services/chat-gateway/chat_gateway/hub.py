@@ -38,6 +38,9 @@ class Hub:
         feed: brings what is accepted in the rooms that are open.
         shared_heads: says where rooms stand.
         max_rooms: bound on the rooms that are open or about to be.
+
+    Attributes:
+        changes: how often `open_rooms` has changed so far.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Hub:
         self._feed = feed
         self._shared_heads = shared_heads
         self._max_rooms = max_rooms
+        self.changes = 0
         self._entries: dict[str, _Entry] = {}
         self._closed_by: NotecastError | None = None
 
@@ -127,6 +131,7 @@ class Hub:
             return
         if task.exception() is None:
             entry.opening = None
+            self.changes += 1
         else:
             self._forget(entry)  # the next one to come tries again
 
@@ -141,4 +146,5 @@ class Hub:
             if entry.opening is not None:
                 entry.opening.cancel()
             entry.room.close()
+            self.changes += 1
             self._feed.unsubscribe(live_channel(entry.room.name))
