@@ -40,6 +40,14 @@ class RedisConnector:
         self._guard = guard
         self.timeout_seconds: float = self._address.socket_connect_timeout
 
+    @property
+    def address(self) -> str:
+        """Where Redis is, for people: `host:port`, or a socket's path."""
+        address = self._address
+        if isinstance(address, UnixDomainSocketConnection):
+            return str(address.path)
+        return f"{address.host}:{address.port}"
+
     @asynccontextmanager
     async def connected(
         self,

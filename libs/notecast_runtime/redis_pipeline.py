@@ -183,7 +183,11 @@ class RedisPipeline:
 
     def _tell_down(self, error: Exception) -> None:
         if not self._down:  # else it was told: attempts come often while many wait
-            _log.warning("pipeline_lost", error=str(error) or type(error).__name__)
+            _log.warning(
+                "pipeline_lost",
+                address=self._connector.address,
+                error=str(error) or type(error).__name__,
+            )
         self._down = True
 
     async def _rest(self) -> None:

@@ -6,9 +6,10 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
+from structlog.testing import capture_logs
 
 from notecast.v1.chat_pb2 import ListNotesRequest, SubscribeRequest
-from notecast_runtime.keyspace import log_key
+from notecast_runtime.keyspace import heads_key, log_key, partition_of
 from tests.support.health import health_of, wait_for_health, wait_until_serving
 from tests.support.services import from_start, running_gateway, running_history, texts
 from tests.support.valkey import ValkeyProcess
@@ -43,9 +44,12 @@ async def test_a_send_without_redis_fails_at_once_and_says_when_to_try_again(
     valkey: ValkeyProcess,
 ) -> None:
     async with running_gateway(valkey.url) as gateway:
-        valkey.kill()
-        with pytest.raises(aio.AioRpcError) as error:
-            await gateway.send("lobby", "lost", deadline_seconds=5)
+        with capture_logs() as logs:
+            valkey.kill()
+            with pytest.raises(aio.AioRpcError) as error:
+                await gateway.send("lobby", "lost", deadline_seconds=5)
+        lost = [line for line in logs if line["event"] in {"pipeline_lost", "live_feed_lost"}]
+        assert {line["address"] for line in lost} == {f"127.0.0.1:{valkey.port}"}
         assert error.value.code() is grpc.StatusCode.UNAVAILABLE
         assert retry_delay_ms(error.value) > 0
         await wait_for_health(gateway.target, "NOT_SERVING")
@@ -92,6 +96,35 @@ async def test_a_join_without_redis_is_refused_as_retryable(valkey: ValkeyProces
             await gateway.read("lobby").event()
         assert error.value.code() is grpc.StatusCode.UNAVAILABLE
         assert retry_delay_ms(error.value) > 0
+
+
+async def test_a_partition_that_can_not_be_read_takes_no_other_partition_s_rooms_with_it(
+    valkey: ValkeyProcess,
+) -> None:
+    assert partition_of("broken") != partition_of("lobby")
+    async with (
+        running_gateway(valkey.url) as gateway,
+        gateway.read("lobby") as open_before,
+        gateway.read("broken"),
+    ):
+        with capture_logs() as logs:
+            with valkey.client() as redis:
+                redis.set(heads_key(partition_of("broken")), "no hash")
+            await eventually(
+                lambda: "partition_failed" in [line["event"] for line in logs], "it is told"
+            )
+            broken, lobby = gateway.read("broken"), gateway.read("lobby")  # in one question
+            async with lobby as opened_behind:
+                with pytest.raises(aio.AioRpcError, match="WRONGTYPE") as error:
+                    await broken.event()
+                assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+                await gateway.send("lobby", "heard")
+                for reader in (open_before, opened_behind):
+                    assert texts(await reader.notes(1)) == ["heard"]
+            assert await health_of(gateway.target, "readiness") == "SERVING"
+        failed = [line["partition"] for line in logs if line["event"] == "partition_failed"]
+        assert failed == [partition_of("broken")]
+        assert "condition_changed" not in [line["event"] for line in logs]
 
 
 async def test_open_streams_go_on_when_redis_is_back(valkey: ValkeyProcess) -> None:

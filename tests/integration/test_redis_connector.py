@@ -185,6 +185,18 @@ async def test_a_server_that_does_not_speak_resp3_is_named_as_such() -> None:
             await ask(f"redis://127.0.0.1:{port}", "PING")
 
 
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("redis://ann:secret@store.example:6380/2", "store.example:6380"),
+        ("rediss://store.example", "store.example:6379"),
+        ("unix:///run/redis.sock?db=1", "/run/redis.sock"),
+    ],
+)
+def test_people_are_told_where_redis_is_and_no_secrets(url: str, address: str) -> None:
+    assert connector(url).address == address
+
+
 async def test_nobody_there_is_an_error_at_once(valkey: ValkeyProcess) -> None:
     valkey.stop()
     with pytest.raises(OSError):  # noqa: PT011 - whichever the system gives

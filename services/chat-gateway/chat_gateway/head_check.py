@@ -66,6 +66,7 @@ class HeadCheck:
         self._poked = asyncio.Event()
         self._parts: list[_Part] = []
         self._parts_made_at = -1
+        self._untold: set[int] = set()
 
     def poke(self) -> None:
         """Has the next check made at once."""
@@ -113,12 +114,24 @@ class HeadCheck:
     async def _behind(self, part: _Part) -> list[tuple[Room, Head]]:
         """The rooms that have not heard all that Redis holds."""
         standings = await self._heads.standings([(call.partition, call.names) for call in part])
-        return [
-            (room, Head(epoch, sequence, outbox_id))
-            for call, (epoch, outbox_id, sequences) in zip(part, standings, strict=True)
-            for room, sequence in zip(call.rooms, sequences, strict=True)
-            if not room.agrees(epoch, sequence, outbox_id)
-        ]
+        behind: list[tuple[Room, Head]] = []
+        for call, standing in zip(part, standings, strict=True):
+            if isinstance(standing, RedisUnavailableError):
+                self._tell_untold(call.partition, standing)
+                continue
+            self._untold.discard(call.partition)
+            epoch, outbox_id, sequences = standing
+            behind += [
+                (room, Head(epoch, sequence, outbox_id))
+                for room, sequence in zip(call.rooms, sequences, strict=True)
+                if not room.agrees(epoch, sequence, outbox_id)
+            ]
+        return behind
+
+    def _tell_untold(self, partition: int, error: RedisUnavailableError) -> None:
+        if partition not in self._untold:  # else it was told at an earlier check
+            _log.error("partition_failed", partition=partition, error=str(error))
+        self._untold.add(partition)
 
 
 def _parts(rooms: Iterable[Room]) -> Iterator[_Part]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import resources
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from chat_gateway.epochs import EpochEnd
 from notecast_runtime.errors import RedisUnavailableError
@@ -84,33 +84,44 @@ class Heads:
         """
         try:
             async with asyncio.timeout(timeout_seconds):
-                return (await self.read([room]))[room]
+                head = (await self.read([room]))[room]
         except TimeoutError:
             raise RedisUnavailableError("Redis did not answer in time") from None
+        if isinstance(head, RedisUnavailableError):
+            raise head
+        return head
 
-    async def read(self, rooms: Iterable[str]) -> dict[str, Head]:
+    async def read(self, rooms: Iterable[str]) -> dict[str, Head | RedisUnavailableError]:
         """The heads of the rooms, in a call for each partition that they lie in.
+
+        Returns:
+            Of each room its head, or what is wrong with its partition.
 
         Raises:
             RedisUnavailableError: Redis did not answer in time.
         """
         calls = list(by_partition(rooms, str))
-        return {
-            room: Head(epoch, sequence, outbox_id)
-            for (_, names), (epoch, outbox_id, sequences) in zip(
-                calls, await self.standings(calls), strict=True
-            )
-            for room, sequence in zip(names, sequences, strict=True)
-        }
+        heads: dict[str, Head | RedisUnavailableError] = {}
+        for (_, names), standing in zip(calls, await self.standings(calls), strict=True):
+            if isinstance(standing, RedisUnavailableError):
+                heads.update(dict.fromkeys(names, standing))
+            else:
+                epoch, outbox_id, sequences = standing
+                for room, sequence in zip(names, sequences, strict=True):
+                    heads[room] = Head(epoch, sequence, outbox_id)
+        return heads
 
-    async def standings(self, calls: Sequence[tuple[int, Sequence[str]]]) -> list[Standing]:
+    async def standings(
+        self, calls: Sequence[tuple[int, Sequence[str]]]
+    ) -> list[Standing | RedisUnavailableError]:
         """Where many rooms stand.
 
         Args:
             calls: partitions, each with rooms that lie in it: at least one, at most 1,000.
 
         Returns:
-            A standing for each call.
+            Of each call a standing, or what is wrong with its partition: a key of the wrong
+            type, which is no reason to tell nothing of the others.
 
         Raises:
             RedisUnavailableError: Redis did not answer in time.
@@ -122,13 +133,10 @@ class Heads:
                 for partition, names in calls:
                     keys = (epoch_key(partition), heads_key(partition), outbox_key(partition))
                     pipeline.eval(_SCRIPT, len(keys), *keys, *names)
-                answers = await pipeline.execute()
+                answers = await pipeline.execute(raise_on_error=False)
         except (*REDIS_AWAY, RedisError) as error:
-            raise RedisUnavailableError(f"Redis does not say where rooms stand: {error}") from error
-        return [
-            Standing(epoch, OutboxId.parse(outbox_id), sequences)
-            for epoch, outbox_id, *sequences in answers
-        ]
+            raise _silent(error) from error
+        return [_standing(answer) for answer in answers]
 
     async def past(self, room: str) -> Past:
         """Where the room stands and stood, in one moment.
@@ -148,6 +156,19 @@ class Heads:
         epoch, sequence, *ended = answer
         ends = [EpochEnd(*end) for end in zip(ended[::2], ended[1::2], strict=True)]
         return Past(Head(epoch, sequence), ends)
+
+
+def _standing(answer: Any) -> Standing | RedisUnavailableError:  # noqa: ANN401 - redis-py's
+    if isinstance(answer, REDIS_AWAY):  # it loads its data, for example: nothing can be told
+        raise _silent(answer) from answer
+    if isinstance(answer, RedisError):
+        return _silent(answer)
+    epoch, outbox_id, *sequences = answer
+    return Standing(epoch, OutboxId.parse(outbox_id), sequences)
+
+
+def _silent(error: Exception) -> RedisUnavailableError:
+    return RedisUnavailableError(f"Redis does not say where rooms stand: {error}")
 
 
 def by_partition(

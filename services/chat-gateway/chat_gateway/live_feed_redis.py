@@ -93,7 +93,11 @@ class RedisLiveFeed:
                 await self._converse(self._hearing(on_message))
             except (*REDIS_AWAY, RedisError) as error:
                 silent = isinstance(error, (TimeoutError, RedisTimeoutError))
-                _log.warning("live_feed_lost", error=str(error) or type(error).__name__)
+                _log.warning(
+                    "live_feed_lost",
+                    address=self._connector.address,
+                    error=str(error) or type(error).__name__,
+                )
             except Exception:
                 _log.exception("live_feed_failed")
             self._forget_connection()

@@ -1,9 +1,13 @@
 """One question to Redis for all who ask at the same time where rooms stand."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from chat_gateway.heads import Head, Heads
+from notecast_runtime.errors import RedisUnavailableError
+
+_Heads = dict[str, Head | RedisUnavailableError]
+_Read = asyncio.Task[_Heads]
 
 
 class SharedHeads:
@@ -18,18 +22,23 @@ class SharedHeads:
     def __init__(self, heads: Heads) -> None:
         self._heads = heads
         self._wanted: set[str] = set()
-        self._now: asyncio.Task[dict[str, Head]] | None = None
-        self._next: asyncio.Task[dict[str, Head]] | None = None
+        self._now: _Read | None = None
+        self._next: _Read | None = None
 
-    async def read(self, rooms: Iterable[str]) -> dict[str, Head]:
-        """As Heads.read; others' rooms may be in the answer, too."""
+    async def read(self, rooms: Collection[str]) -> dict[str, Head]:
+        """The heads of the rooms.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer in time, or can't tell of one of these.
+        """
         self._wanted.update(rooms)
         if self._next is None:
             self._next = asyncio.create_task(self._read_behind(self._now))
             self._next.add_done_callback(_hear_out)
-        return await asyncio.shield(self._next)
+        found = await asyncio.shield(self._next)
+        return {room: _head(found[room]) for room in rooms}
 
-    async def _read_behind(self, earlier: asyncio.Task[dict[str, Head]] | None) -> dict[str, Head]:
+    async def _read_behind(self, earlier: _Read | None) -> _Heads:
         if earlier is not None:
             await asyncio.wait({earlier})
         self._now, self._next = self._next, None
@@ -37,7 +46,13 @@ class SharedHeads:
         return await self._heads.read(wanted)
 
 
-def _hear_out(read: asyncio.Task[dict[str, Head]]) -> None:
+def _head(found: Head | RedisUnavailableError) -> Head:
+    if isinstance(found, RedisUnavailableError):
+        raise found
+    return found
+
+
+def _hear_out(read: _Read) -> None:
     """Whoever asked may be gone; then nobody is left to be told of an error."""
     if not read.cancelled():
         read.exception()

@@ -17,15 +17,19 @@ class GatedHeads(Heads):
         self.asked: list[set[str]] = []
         self.newest = 0
         self.away = False
+        self.unreadable: set[str] = set()
         self._may_answer = asyncio.Semaphore(0)
 
-    async def read(self, rooms: Iterable[str]) -> dict[str, Head]:
+    async def read(self, rooms: Iterable[str]) -> dict[str, Head | RedisUnavailableError]:
         self.asked.append(set(rooms))
         newest = self.newest
         await self._may_answer.acquire()
         if self.away:
             raise RedisUnavailableError("away")
-        return {room: Head(1, newest) for room in self.asked[-1]}
+        fault = RedisUnavailableError("a key of the wrong type")
+        return {
+            room: fault if room in self.unreadable else Head(1, newest) for room in self.asked[-1]
+        }
 
     async def answer(self) -> None:
         self._may_answer.release()
@@ -85,6 +89,22 @@ async def test_one_who_gives_up_leaves_the_others_their_answer(
     with pytest.raises(asyncio.CancelledError):
         await first
     assert "lobby" in await second
+
+
+async def test_a_room_of_which_nothing_can_be_told_is_an_error_for_who_asked_for_it_only(
+    heads: GatedHeads, shared: SharedHeads
+) -> None:
+    heads.unreadable.add("broken")
+    asking = [
+        asyncio.create_task(shared.read(rooms))
+        for rooms in (["lobby"], ["lobby", "broken"], ["broken"])
+    ]
+    await asyncio.sleep(0)
+    await heads.answer()
+    assert await asking[0] == {"lobby": Head(1, 0)}
+    for each in asking[1:]:
+        with pytest.raises(RedisUnavailableError, match="wrong type"):
+            await each
 
 
 async def test_all_who_asked_are_told_that_redis_is_away_and_the_next_one_asks_again(
