@@ -31,12 +31,14 @@ def test_no_round_makes_the_next_wait_for_more_than_50_ms(last: Round) -> None:
     assert 0 <= wait_after(last) <= 0.050
 
 
-@given(st.floats(0, 0.008))
-def test_the_wait_is_8_ms_at_most_while_rounds_take_no_longer_themselves(seconds: float) -> None:
+@given(st.floats(0, 0.004))
+def test_the_wait_is_8_ms_at_most_while_rounds_take_no_longer_than_half_of_that(
+    seconds: float,
+) -> None:
     assert wait_after(busy(seconds, streams=300)) <= 0.008
 
 
-@given(st.floats(0, 0.010), st.integers(300, 1_000_000))
+@given(st.floats(0, 0.006), st.integers(300, 1_000_000))
 def test_the_wait_is_12_ms_at_most_however_many_streams_there_are(
     seconds: float, streams: int
 ) -> None:
@@ -44,8 +46,10 @@ def test_the_wait_is_12_ms_at_most_however_many_streams_there_are(
 
 
 @given(ROUNDS)
-def test_rounds_take_no_more_than_half_of_the_time_for_which_there_is_a_core(last: Round) -> None:
-    assert wait_after(last) >= min(last.work_seconds, 0.050)
+def test_rounds_have_no_more_than_a_third_of_the_time_as_long_as_notes_can_wait(
+    last: Round,
+) -> None:
+    assert wait_after(last) >= min(2 * last.work_seconds, 0.050)
 
 
 @given(st.floats(0.008, 10), st.floats(0, 0.008), STREAMS)
@@ -75,10 +79,10 @@ def test_rounds_of_the_same_streams_begin_the_later_the_longer_they_take(
 @pytest.mark.parametrize(
     ("round_ms", "work_ms", "streams", "wait_ms"),
     [
-        *((0, 0, 0, 0), (0.1, 0.1, 1, 0.9), (1, 1, 1, 7), (2, 2, 1, 6), (10, 10, 1, 10)),
-        *((30, 30, 1, 30), (80, 80, 1, 50), (0.1, 0.1, 100, 2.5), (0.1, 0.1, 500, 11.9)),
-        *((2, 2, 400, 8.4), (2, 2, 5_000, 10), (10, 10, 500, 10)),
-        *((30, 2, 1, 2), (6, 2, 1, 2), (6, 1, 1, 2), (30, 30, 5_000, 30)),
+        *((0, 0, 0, 0), (0.1, 0.1, 1, 0.9), (1, 1, 1, 7), (2, 2, 1, 6), (10, 10, 1, 20)),
+        *((20, 20, 1, 40), (80, 80, 1, 50), (0.1, 0.1, 100, 2.5), (0.1, 0.1, 500, 11.9)),
+        *((2, 2, 400, 8.4), (2, 2, 5_000, 10), (10, 10, 500, 20)),
+        *((30, 2, 1, 4), (6, 2, 1, 4), (6, 1, 1, 2), (20, 20, 5_000, 40)),
     ],
 )
 def test_a_round_of_so_many_ms_makes_the_next_wait_for_so_many(
@@ -89,7 +93,7 @@ def test_a_round_of_so_many_ms_makes_the_next_wait_for_so_many(
 
 
 @given(QUIET)
-def test_whoever_waits_as_told_leaves_the_half_of_the_time_and_who_comes_late_does_not_wait(
+def test_whoever_waits_as_told_leaves_others_their_time_and_who_comes_late_does_not_wait(
     rounds: list[tuple[Round, float]],
 ) -> None:
     pace, now = Pace(), 1_000.0
@@ -97,7 +101,7 @@ def test_whoever_waits_as_told_leaves_the_half_of_the_time_and_who_comes_late_do
     for last, quiet_seconds in rounds:
         now += last.seconds
         pace.round_ended(last, now)
-        least = min(last.work_seconds, 0.050)
+        least = min(2 * last.work_seconds, 0.050)
         now += quiet_seconds
         wait = pace.wait(now)
         assert quiet_seconds + wait >= least - ROUNDING
