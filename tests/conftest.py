@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from xdist.scheduler.loadscope import LoadScopeScheduling
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from notecast_runtime.server import TransportName
 from tests.support.valkey import ValkeyProcess
@@ -15,11 +15,11 @@ _ONE_AFTER_THE_OTHER = ("tests/e2e/", "tests/unit/local/")
 """The tests here share what a machine has once: the engine, and the gateways' own ports."""
 
 
-class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
+class _ByFile(LoadFileScheduling):  # type: ignore[misc]
     """Has a file's tests run in one process, for they share fixtures; whole systems all in one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
+        file: str = super()._split_scope(nodeid)
         return "systems" if file.startswith(_ONE_AFTER_THE_OTHER) else file
 
 

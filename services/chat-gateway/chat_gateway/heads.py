@@ -84,12 +84,9 @@ class Heads:
         """
         try:
             async with asyncio.timeout(timeout_seconds):
-                head = (await self.read([room]))[room]
+                return known((await self.read([room]))[room])
         except TimeoutError:
             raise RedisUnavailableError("Redis did not answer in time") from None
-        if isinstance(head, RedisUnavailableError):
-            raise head
-        return head
 
     async def read(self, rooms: Iterable[str]) -> dict[str, Head | RedisUnavailableError]:
         """The heads of the rooms, in a call for each partition that they lie in.
@@ -156,6 +153,13 @@ class Heads:
         epoch, sequence, *ended = answer
         ends = [EpochEnd(*end) for end in zip(ended[::2], ended[1::2], strict=True)]
         return Past(Head(epoch, sequence), ends)
+
+
+def known(head: Head | RedisUnavailableError) -> Head:
+    """The head; raises what is wrong with the room's partition instead."""
+    if isinstance(head, RedisUnavailableError):
+        raise head
+    return head
 
 
 def _standing(answer: Any) -> Standing | RedisUnavailableError:  # noqa: ANN401 - redis-py's

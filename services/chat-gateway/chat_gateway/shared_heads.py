@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection
 
-from chat_gateway.heads import Head, Heads
+from chat_gateway.heads import Head, Heads, known
 from notecast_runtime.errors import RedisUnavailableError
 
 _Heads = dict[str, Head | RedisUnavailableError]
@@ -36,7 +36,7 @@ class SharedHeads:
             self._next = asyncio.create_task(self._read_behind(self._now))
             self._next.add_done_callback(_hear_out)
         found = await asyncio.shield(self._next)
-        return {room: _head(found[room]) for room in rooms}
+        return {room: known(found[room]) for room in rooms}
 
     async def _read_behind(self, earlier: _Read | None) -> _Heads:
         if earlier is not None:
@@ -44,12 +44,6 @@ class SharedHeads:
         self._now, self._next = self._next, None
         wanted, self._wanted = self._wanted, set()
         return await self._heads.read(wanted)
-
-
-def _head(found: Head | RedisUnavailableError) -> Head:
-    if isinstance(found, RedisUnavailableError):
-        raise found
-    return found
 
 
 def _hear_out(read: _Read) -> None:
