@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Self
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -17,7 +17,14 @@ from notecast_runtime.redis_connection import pack
 REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
 """What is raised when Redis can't be reached or does not answer in time."""
 
-__all__ = ["REDIS_AWAY", "Redis", "RedisError", "connect", "with_known_layout"]
+__all__ = [
+    "REDIS_AWAY",
+    "PreparedCommand",
+    "Redis",
+    "RedisError",
+    "connect",
+    "with_known_layout",
+]
 
 
 def connect(url: str, guard: EpochGuard, timeout_seconds: float, max_connections: int = 8) -> Redis:
@@ -72,6 +79,30 @@ async def with_known_layout(redis: Redis, guard: EpochGuard) -> AsyncIterator[No
         yield
 
 
+class PreparedCommand(str):
+    """A command whose bytes are made once, to be sent many times by a client of `connect`.
+
+    It goes to `execute_command` alone, in the place of the name, which it is.
+
+    Args:
+        name: the command's, a single word.
+        arguments: all that follows it.
+
+    Attributes:
+        packed: the bytes.
+    """
+
+    __slots__ = ("packed",)
+
+    def __new__(cls, name: str, *arguments: str | bytes | int) -> Self:
+        """As str's: a string can only be given its value here."""
+        made = super().__new__(cls, name)
+        made.packed = pack((name, *arguments))
+        return made
+
+    packed: bytes
+
+
 class _PackedByHiredis:
     """Has commands made into bytes in C, as redis-py's own blocking connections have.
 
@@ -79,8 +110,10 @@ class _PackedByHiredis:
     """
 
     def pack_command(self, *args: Any) -> list[bytes]:  # noqa: ANN401
-        """As redis-py's."""
+        """As redis-py's, and takes a PreparedCommand."""
         name = args[0]
+        if isinstance(name, PreparedCommand):
+            return [name.packed]
         if isinstance(name, str) and " " not in name:  # else it takes it apart first
             return [pack(args)]
         return super().pack_command(*args)  # type: ignore[misc,no-any-return]

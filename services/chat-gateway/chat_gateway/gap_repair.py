@@ -19,8 +19,10 @@ class Repaired(Protocol):
     """A room, as far as its log goes."""
 
     name: str
-    outbox_id: OutboxId
-    """All that the log has yet to get is behind it in the outbox."""
+
+    @property
+    def outbox_id(self) -> OutboxId:
+        """All that the log has yet to get is behind it in the outbox."""
 
     @property
     def log(self) -> RoomLog:

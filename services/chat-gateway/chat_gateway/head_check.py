@@ -2,13 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator
-from operator import attrgetter
-from typing import NamedTuple
 
 import structlog
 
-from chat_gateway.heads import Head, Heads, by_partition
+from chat_gateway.head_comparison import PartitionRooms, in_parts
+from chat_gateway.heads import Head, Heads
 from chat_gateway.hub import Hub
 from chat_gateway.live_feed import LiveFeed
 from chat_gateway.room import Room
@@ -27,20 +25,6 @@ _ANSWER_SECONDS = 0.5
 _RETRY_SECONDS = 0.05
 _GRACE_SECONDS = 0.2
 """How long a live note may take behind the answer that counts it."""
-
-_ROOMS_PER_PART = 1_000
-"""So many are compared in a turn of the loop: some 2 ms. Then others have theirs."""
-
-
-class _Call(NamedTuple):
-    """Rooms of one partition, about which Redis is asked in one go."""
-
-    partition: int
-    names: list[str]
-    rooms: list[Room]
-
-
-_Part = list[_Call]
 
 _log = structlog.get_logger(__name__)
 
@@ -64,7 +48,7 @@ class HeadCheck:
         self._feed = feed
         self._health = health
         self._poked = asyncio.Event()
-        self._parts: list[_Part] = []
+        self._parts: list[list[PartitionRooms]] = []
         self._parts_made_at = -1
         self._untold: set[int] = set()
 
@@ -104,45 +88,26 @@ class HeadCheck:
             if self._hub.holds(room):
                 room.hear_head(head)
 
-    def _open_rooms(self) -> list[_Part]:
+    def _open_rooms(self) -> list[list[PartitionRooms]]:
         """All rooms that are open; they are put in order anew only where they are others."""
         if self._parts_made_at != self._hub.changes:
             self._parts_made_at = self._hub.changes
-            self._parts = list(_parts(self._hub.open_rooms().values()))
+            self._parts = list(in_parts(self._hub.open_rooms().values()))
         return self._parts
 
-    async def _behind(self, part: _Part) -> list[tuple[Room, Head]]:
+    async def _behind(self, part: list[PartitionRooms]) -> list[tuple[Room, Head]]:
         """The rooms that have not heard all that Redis holds."""
-        standings = await self._heads.standings([(call.partition, call.names) for call in part])
+        standings = await self._heads.standings([rooms.question for rooms in part])
         behind: list[tuple[Room, Head]] = []
-        for call, standing in zip(part, standings, strict=True):
+        for rooms, standing in zip(part, standings, strict=True):
             if isinstance(standing, RedisUnavailableError):
-                self._tell_untold(call.partition, standing)
+                self._tell_untold(rooms.question.partition, standing)
                 continue
-            self._untold.discard(call.partition)
-            epoch, outbox_id, sequences = standing
-            behind += [
-                (room, Head(epoch, sequence, outbox_id))
-                for room, sequence in zip(call.rooms, sequences, strict=True)
-                if not room.agrees(epoch, sequence, outbox_id)
-            ]
+            self._untold.discard(rooms.question.partition)
+            behind += rooms.behind(standing)
         return behind
 
     def _tell_untold(self, partition: int, error: RedisUnavailableError) -> None:
         if partition not in self._untold:  # else it was told at an earlier check
             _log.error("partition_failed", partition=partition, error=str(error))
         self._untold.add(partition)
-
-
-def _parts(rooms: Iterable[Room]) -> Iterator[_Part]:
-    """The rooms by partition, in parts that are small enough to be dealt with in one go."""
-    part: _Part = []
-    size = 0
-    for partition, theirs in by_partition(rooms, attrgetter("name")):
-        part.append(_Call(partition, [room.name for room in theirs], theirs))
-        size += len(theirs)
-        if size >= _ROOMS_PER_PART:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part

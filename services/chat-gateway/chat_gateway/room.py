@@ -15,6 +15,7 @@ from chat_gateway.gap_reader import GapReader
 from chat_gateway.gap_repair import GapRepair
 from chat_gateway.heads import Head, Heads
 from chat_gateway.history import History
+from chat_gateway.outbox_mark import BEFORE_ALL, UNMARKED, OutboxMark
 from chat_gateway.outlet import Audience
 from chat_gateway.past_reader import PageLimits, PastPage, PastReader
 from chat_gateway.ring_budget import RingBudget
@@ -32,8 +33,6 @@ from notecast_runtime.tasks import going_on
 
 _EARLY_NOTES = 64
 """How many are kept that are heard while the log is opened; what is not is fetched."""
-
-_BEFORE_ALL = OutboxId(0, 0)
 
 _log = structlog.get_logger(__name__)
 
@@ -79,18 +78,18 @@ class Room:
 
     Attributes:
         readers: who reads it.
-        outbox_id: all that the log has yet to get is behind it in the outbox.
     """
 
     __slots__ = (
         "_early",
         "_entering",
         "_log",
+        "_mark",
+        "_outbox_id",
         "_past",
         "_repair",
         "_shared",
         "name",
-        "outbox_id",
         "readers",
     )
 
@@ -99,7 +98,8 @@ class Room:
         self._shared = shared
         self._log: RoomLog | None = None
         self.readers = RoomReaders(shared.make_audience)
-        self.outbox_id = _BEFORE_ALL
+        self._outbox_id = BEFORE_ALL
+        self._mark = UNMARKED
         self._early: deque[Announcement] | None = None
         self._past: PastReader | None = None
         self._repair: GapRepair | None = None
@@ -115,6 +115,11 @@ class Room:
     def is_open(self) -> bool:
         """Whether there is a log."""
         return self._log is not None
+
+    @property
+    def outbox_id(self) -> OutboxId:
+        """All that the log has yet to get is behind it in the outbox."""
+        return max(self._outbox_id, self._mark.outbox_id)
 
     @property
     def live_place(self) -> Place:
@@ -138,7 +143,7 @@ class Room:
             budget=self._shared.rings,
         )
         self.readers.tail.sequence = head.sequence
-        self.outbox_id = head.outbox_id
+        self._outbox_id = head.outbox_id
         self._hear_early()
 
     def hear(self, announcement: Announcement) -> None:
@@ -149,27 +154,36 @@ class Room:
         elif announcement.epoch == log.epoch:
             epoch, sequence, outbox_id, note = announcement
             if sequence == log.newest + 1:
-                self.outbox_id = outbox_id
+                self._outbox_id = outbox_id
             log.hear(sequence, note_frame(epoch, sequence, note))
             self._look_after()
         elif announcement.epoch > log.epoch:
             self._keep_early(announcement)
             self._enter_later_epoch()
 
-    def agrees(self, epoch: int, sequence: int, outbox_id: OutboxId) -> bool:
-        """Whether the log has all that a head of these three says; cheap where it has."""
+    def agrees(self, head: Head) -> bool:
+        """Whether the log has all that a head says; cheap where it has."""
         log = self._log
-        if log is None or not log.has_all(epoch, sequence):
+        if log is None or not log.has_all(head.epoch, head.sequence):
             return False
-        if outbox_id > self.outbox_id and sequence == log.newest:
-            self.outbox_id = outbox_id
+        if head.outbox_id > self._outbox_id and head.sequence == log.newest:
+            self._outbox_id = head.outbox_id
         return True
+
+    def follow(self, mark: OutboxMark) -> None:
+        """Has the mark say from now on how far the outbox was heard, where it is further.
+
+        It is for a room that agrees with all that the mark stands for. One that enters another
+        epoch follows it no longer.
+        """
+        self._outbox_id = self.outbox_id  # what another mark has said still holds
+        self._mark = mark
 
     def hear_head(self, head: Head) -> None:
         """Learns from Redis where the log stands: a note that was not heard shows itself."""
         if head.epoch == self.log.epoch:
             if head.sequence == self.log.newest:
-                self.outbox_id = max(self.outbox_id, head.outbox_id)
+                self._outbox_id = max(self._outbox_id, head.outbox_id)
             self.log.hear_head(head.sequence)
             self._look_after()
         elif head.epoch > self.log.epoch:
@@ -255,7 +269,7 @@ class Room:
         _log.warning("epoch_entered", old=log.epoch, new=head.epoch, lost=log.newest - survived)
         self._cancel_reads()
         if survived < log.newest:
-            self.outbox_id = _BEFORE_ALL
+            self._outbox_id, self._mark = BEFORE_ALL, UNMARKED
         self.readers.enter_epoch(self, head, survived)
         log.enter_epoch(head.epoch, survived)
         self.hear_head(head)

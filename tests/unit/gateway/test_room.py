@@ -82,16 +82,18 @@ async def test_a_gap_is_not_filled_with_notes_of_a_later_epoch(
 async def test_a_room_agrees_with_a_head_that_it_has_heard_and_with_no_other() -> None:
     room = open_room(Head(EPOCH, 10))
     outbox_id = OutboxId(7, 1)
-    assert room.agrees(EPOCH, 10, outbox_id)
+    assert room.agrees(Head(EPOCH, 10, outbox_id))
     assert room.outbox_id == outbox_id, "all that comes is behind it"
-    assert not room.agrees(EPOCH, 11, OutboxId(8, 0)), "a note was not heard"
-    assert not room.agrees(EPOCH + 1, 10, OutboxId(8, 0)), "another epoch"
-    assert room.agrees(EPOCH, 9, OutboxId(9, 0)), "the newest was heard after the head was read"
+    assert not room.agrees(Head(EPOCH, 11, OutboxId(8, 0))), "a note was not heard"
+    assert not room.agrees(Head(EPOCH + 1, 10, OutboxId(8, 0))), "another epoch"
+    assert room.agrees(Head(EPOCH, 9, OutboxId(9, 0))), (
+        "the newest was heard after the head was read"
+    )
     assert room.outbox_id == outbox_id, "or it would be ahead of a note that it has not"
 
 
 async def test_a_room_that_misses_a_note_agrees_with_no_head_until_it_is_there() -> None:
     room = open_room(Head(EPOCH, 10))
     room.hear(Announcement(EPOCH, 12, OutboxId(9, 0), b""))
-    assert not room.agrees(EPOCH, 10, OutboxId(8, 0))
+    assert not room.agrees(Head(EPOCH, 10, OutboxId(8, 0)))
     room.close()

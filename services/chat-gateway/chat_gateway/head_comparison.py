@@ -1,0 +1,78 @@
+"""What Redis says of many rooms, compared with what was heard of them. No I/O."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
+from operator import attrgetter, ne
+
+from chat_gateway.heads import Head, Standing, StandingQuestion, by_partition
+from chat_gateway.outbox_mark import UNMARKED, OutboxMark
+from chat_gateway.room import Room
+
+_ROOMS_PER_PART = 1_000
+"""So many are asked for and compared in one go: some milliseconds. Then others have theirs."""
+
+
+class PartitionRooms:
+    """Open rooms of one partition, about which Redis is asked in one call.
+
+    Args:
+        partition: in which they lie.
+        rooms: open ones, at most `heads.ROOMS_PER_CALL`.
+
+    Attributes:
+        question: asks Redis for them.
+    """
+
+    __slots__ = ("_agreed", "_mark", "_rooms", "question")
+
+    def __init__(self, partition: int, rooms: Sequence[Room]) -> None:
+        self.question = StandingQuestion(partition, [room.name for room in rooms])
+        self._rooms = rooms
+        self._agreed: Standing | None = None
+        self._mark = UNMARKED
+
+    def behind(self, standing: Standing) -> list[tuple[Room, Head]]:
+        """The rooms that have not heard all that Redis holds, each with its head.
+
+        Where all had heard all the last time, only those are looked at of which Redis says
+        something else now. Between two looks most rooms are quiet, and to touch each of them costs
+        more than delivering to those that are not.
+
+        Args:
+            standing: the answer to `question`.
+        """
+        if self._agreed is not None and self._agreed.epoch == standing.epoch:
+            changed = map(ne, self._agreed.newest, standing.newest)
+            if not self._disagreeing(standing, compress(range(len(self._rooms)), changed)):
+                self._agreed = standing
+                self._mark.outbox_id = standing.outbox_id
+                return []
+        # A look at all, which moves each one's place on by itself where they can't together.
+        behind = self._disagreeing(standing, range(len(self._rooms)))
+        if behind:
+            self._agreed = None
+        else:
+            self._agreed = standing
+            self._mark = OutboxMark(standing.outbox_id)  # another epoch's would not do
+            for room in self._rooms:
+                room.follow(self._mark)
+        return behind
+
+    def _disagreeing(self, standing: Standing, indices: Iterable[int]) -> list[tuple[Room, Head]]:
+        rooms = self._rooms
+        heads = [(rooms[index], standing.head(index)) for index in indices]
+        return [(room, head) for room, head in heads if not room.agrees(head)]
+
+
+def in_parts(rooms: Iterable[Room]) -> Iterator[list[PartitionRooms]]:
+    """The rooms by partition, in parts that are small enough to be dealt with in one go."""
+    part: list[PartitionRooms] = []
+    size = 0
+    for partition, theirs in by_partition(rooms, attrgetter("name")):
+        part.append(PartitionRooms(partition, theirs))
+        size += len(theirs)
+        if size >= _ROOMS_PER_PART:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

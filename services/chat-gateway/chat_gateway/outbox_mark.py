@@ -1,0 +1,26 @@
+"""How far the rooms of a partition have heard the outbox, said once for all of them."""
+
+from notecast_runtime.outbox import OutboxId
+
+BEFORE_ALL = OutboxId(0, 0)
+"""Comes before every entry."""
+
+
+class OutboxMark:
+    """An outbox id, behind which is all that the rooms that follow the mark have yet to hear.
+
+    It moves on when all of them were found to have heard everything, and no room has to be touched
+    for it: thousands of quiet ones, each in its own corner of memory.
+
+    Attributes:
+        outbox_id: the id; it only ever grows.
+    """
+
+    __slots__ = ("outbox_id",)
+
+    def __init__(self, outbox_id: OutboxId) -> None:
+        self.outbox_id = outbox_id
+
+
+UNMARKED = OutboxMark(BEFORE_ALL)
+"""What rooms follow that follow none; it stays before all."""

@@ -1,0 +1,82 @@
+"""Where rooms stand: what a script says of a few, and plain commands of many, is the same."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from chat_gateway.heads import Head, Heads, Standing, StandingQuestion
+from notecast_runtime.epoch_guard import EpochGuard
+from notecast_runtime.errors import RedisUnavailableError
+from notecast_runtime.keyspace import epoch_key, heads_key, outbox_key, partition_of
+from notecast_runtime.outbox import OutboxId
+from notecast_runtime.redis_client import Redis, connect
+from tests.support.valkey import ValkeyProcess
+
+ROOM = "lobby"
+PARTITION = partition_of(ROOM)
+QUIET = next(f"quiet-{n}" for n in range(10_000) if partition_of(f"quiet-{n}") == PARTITION)
+
+
+@pytest.fixture
+async def redis(valkey: ValkeyProcess) -> AsyncIterator[Redis]:
+    client = connect(valkey.url, EpochGuard(), 5)
+    await client.ping()  # the guard makes the epochs
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def heads(redis: Redis) -> Heads:
+    return Heads(redis)
+
+
+@pytest.fixture
+def question() -> StandingQuestion:
+    return StandingQuestion(PARTITION, [ROOM, QUIET])
+
+
+async def standing(heads: Heads, question: StandingQuestion) -> Standing:
+    (answer,) = await heads.standings([question])
+    assert isinstance(answer, Standing)
+    return answer
+
+
+async def test_a_script_and_plain_commands_say_the_same(
+    redis: Redis, heads: Heads, question: StandingQuestion
+) -> None:
+    await redis.hset(heads_key(PARTITION), ROOM, 7)
+    await redis.xadd(outbox_key(PARTITION), {"n": b"a note"}, id="12-3")
+    found = await standing(heads, question)
+    assert found.head(0).sequence == 7
+    assert found.head(1).sequence == 0
+    assert found.outbox_id == OutboxId(12, 3)
+    assert [found.head(0), found.head(1)] == [*(await heads.read([ROOM, QUIET])).values()]
+
+
+async def test_an_outbox_without_an_entry_has_all_that_comes_behind_its_beginning(
+    heads: Heads, question: StandingQuestion
+) -> None:
+    found = await standing(heads, question)
+    assert (found.outbox_id, found.head(0).sequence) == (OutboxId(0, 0), 0)
+
+
+async def test_a_partition_whose_data_have_vanished_is_in_an_epoch_again_by_the_answer(
+    redis: Redis, heads: Heads, question: StandingQuestion
+) -> None:
+    await redis.flushall()
+    found = await standing(heads, question)
+    assert int(await redis.get(epoch_key(PARTITION)) or 0) == found.epoch
+    assert (await heads.read([ROOM]))[ROOM] == Head(found.epoch, 0)
+
+
+@pytest.mark.parametrize("key", [epoch_key, heads_key, outbox_key])
+async def test_a_key_of_the_wrong_type_is_the_fault_of_its_partition_alone(
+    redis: Redis, heads: Heads, question: StandingQuestion, key: Callable[[int], str]
+) -> None:
+    other = "another room"
+    assert partition_of(other) != PARTITION
+    await redis.delete(key(PARTITION))
+    await redis.sadd(key(PARTITION), "not this")
+    found = await heads.standings([question, StandingQuestion(partition_of(other), [other])])
+    assert isinstance(found[0], RedisUnavailableError)
+    assert isinstance(found[1], Standing)
