@@ -93,6 +93,11 @@ class Audience:
     def __len__(self) -> int:
         return self._size
 
+    @property
+    def connections(self) -> int:
+        """On how many connections the members are."""
+        return len(self._groups)
+
     def add(self, outlet: StreamOutlet) -> None:
         """Makes the outlet a member, unless its call has ended. It must not be one already."""
         if outlet.done:

@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-_MOST_BYTES: Final = 262_144
-"""No more than this waits."""
+_ENOUGH_BYTES: Final = 4_096
+"""What waits is taken as soon as it is this much: some sixteen small calls. They share what a turn
+costs well enough; more of them would save little, and each would wait for the last."""
 
 _COMPANY: Final = 2
 """So many calls under way make a server busy. A client that waits for each answer before it asks
 again is alone with one, and never made to wait."""
+
+_EARLY_SECONDS: Final = 0.001
+"""Loops' timers are so early at most."""
 
 Take = Callable[[bytes], None]
 
@@ -22,21 +26,23 @@ class Gathering:
     To wake up for one request costs as much again as to serve it: the caches are others' by then,
     and each wake-up leads to writes, and wakes those who read them. So while several calls are
     under way, or were a moment ago, what comes waits until `seconds` have passed since the last
-    time. An idle server takes all at once.
+    time, or until a later time that the server has named. An idle server takes all at once.
 
     Args:
         loop: whose clock it is.
         seconds: how long to gather; 0: never.
 
     Attributes:
-        seconds: the same; it may be changed at any time, and counts from then on.
+        until: a time of the loop before which nothing that waits is taken for having waited long
+            enough. It may be moved on at any time, and counts at once.
     """
 
-    __slots__ = ("_bytes", "_due", "_held", "_loop", "_together", "_took_at", "seconds")
+    __slots__ = ("_bytes", "_due", "_held", "_loop", "_seconds", "_together", "_took_at", "until")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self._loop = loop
-        self.seconds = seconds
+        self._seconds = seconds
+        self.until = 0.0
         self._held: list[tuple[Take, bytes]] = []
         self._bytes = 0
         self._took_at = loop.time()
@@ -56,18 +62,10 @@ class Gathering:
             return
         self._held.append((take, data))
         self._bytes += len(data)
-        if self._bytes > _MOST_BYTES:
+        if self._bytes >= _ENOUGH_BYTES:
             self.release()
         elif self._due is None:
-            due = max(self._took_at + self.seconds, self._loop.time())
-            self._due = self._loop.call_at(due, self.release)
-
-    def _is_busy(self, calls: int) -> bool:
-        if not self.seconds:
-            return False
-        return calls >= _COMPANY or (
-            self._together and self._loop.time() < self._took_at + self.seconds
-        )
+            self._due = self._loop.call_at(max(self._end(), self._loop.time()), self._wake)
 
     def release(self) -> None:
         """Has all taken that waits."""
@@ -83,3 +81,17 @@ class Gathering:
             except Exception as error:  # of one connection: the others' data go on
                 context = {"message": "what came could not be taken", "exception": error}
                 self._loop.call_exception_handler(context)
+
+    def _is_busy(self, calls: int) -> bool:
+        if not self._seconds:
+            return False
+        return calls >= _COMPANY or (self._together and self._loop.time() < self._end())
+
+    def _end(self) -> float:
+        return max(self._took_at + self._seconds, self.until)
+
+    def _wake(self) -> None:
+        if self._loop.time() < self.until - _EARLY_SECONDS:  # it was moved on meanwhile
+            self._due = self._loop.call_at(self.until, self._wake)
+        else:
+            self.release()

@@ -141,21 +141,18 @@ class Server(aio.Server):
             self._stopping = loop.create_task(self._stop())
         await asyncio.shield(self._stopping)
 
-    @property
-    def gathering_seconds(self) -> float:
-        """For how long requests wait for others at most, where the server is busy."""
-        if self._serving is None:
-            return self._options.gathering
-        return self._serving.gathering.seconds
+    def gather_until(self, seconds: float) -> None:
+        """Has what waits for company wait until so many seconds from now at least.
 
-    def gather_for(self, seconds: float) -> None:
-        """Has requests wait for others up to so long from now on; nothing happens before `start`.
+        It is for servers whose answers go out in rounds: what is taken just before a round leaves
+        with that. Where nothing waits (`notecast_wire.gathering_ms`), or before `start`, it does
+        nothing.
 
-        Never shorter than the option `notecast_wire.gathering_ms` says. It is for servers whose
-        answers go out in rounds: a request taken just before a round leaves with that.
+        Args:
+            seconds: no more than clients may be kept waiting; nobody else bounds it.
         """
         if self._serving is not None:
-            self._serving.gathering.seconds = max(seconds, self._options.gathering)
+            self._serving.gathering.until = self._serving.loop.time() + seconds
 
     async def wait_for_termination(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - the interface's
         """Returns once the server has stopped: True; or False after so many seconds."""

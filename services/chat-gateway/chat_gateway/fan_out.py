@@ -7,7 +7,7 @@ from typing import Protocol
 
 import structlog
 
-from chat_gateway.pace import Pace, Round
+from chat_gateway.pace import Pace, Round, are_proxied
 from notecast_runtime.errors import InternalFaultError, NotecastError
 
 _log = structlog.get_logger(__name__)
@@ -21,6 +21,10 @@ class HasReaders(Protocol):
     @property
     def live_readers(self) -> int:
         """How many streams a delivery writes to, as a rule."""
+
+    @property
+    def live_connections(self) -> int:
+        """On how many connections these streams are."""
 
     def deliver(self) -> None:
         """Gives every reader what is new."""
@@ -36,7 +40,7 @@ class FanOut:
     delivers it in that turn; a busy one gathers for some milliseconds first (`pace.py`).
 
     Args:
-        on_pace: learns after each round how far it and the next are apart, in seconds, if short.
+        on_pace: learns after each round in how many seconds the next one may begin.
         clock: seconds that only ever grow.
         work_clock: seconds for which this thread has had a core.
     """
@@ -74,25 +78,28 @@ class FanOut:
         loop = asyncio.get_running_loop()
         began_at, worked = self._clock(), self._work_clock()
         rooms, self._rooms = self._rooms, {}
-        streams = 0
+        streams = proxied = 0
         # Connections write what they were given in the next turn, between these two.
         loop.call_soon(self._begin_writes)
         try:
             for room in rooms:
-                streams += room.live_readers
+                readers = room.live_readers
+                streams += readers
+                if are_proxied(readers, 1) and are_proxied(readers, room.live_connections):
+                    proxied += readers
                 _deliver(room)
         finally:
             work = self._work_clock() - worked
-            loop.call_soon(self._end_round, began_at, work, streams)
+            loop.call_soon(self._end_round, began_at, Round(0.0, work, streams, proxied))
 
     def _begin_writes(self) -> None:
         self._writes_worked = self._work_clock()
 
-    def _end_round(self, began_at: float, work: float, streams: int) -> None:
+    def _end_round(self, began_at: float, given_out: Round) -> None:
         now = self._clock()
-        work += self._work_clock() - self._writes_worked
-        self._pace.round_ended(Round(now - began_at, work, streams), now)
-        self._on_pace(self._pace.gathering)
+        work = given_out.work_seconds + self._work_clock() - self._writes_worked
+        self._pace.round_ended(given_out._replace(seconds=now - began_at, work_seconds=work), now)
+        self._on_pace(self._pace.wait(now))
         if self._rooms:
             self._begin_soon()
         else:

@@ -51,6 +51,11 @@ class LiveTail(Generic[Reader]):
         """How many stand here."""
         return len(self._readers)
 
+    @property
+    def connections(self) -> int:
+        """On how many connections they are, each counted once for each encoding."""
+        return sum(audience.connections for audience in self._audiences.values())
+
     def readers(self) -> Iterable[Reader]:
         """Who stands here."""
         return self._readers.values()

@@ -57,6 +57,10 @@ class Audience(Protocol):
     def __len__(self) -> int:
         """How many they are."""
 
+    @property
+    def connections(self) -> int:
+        """On how many connections they are; as many as they are themselves where nobody knows."""
+
     def add(self, outlet: Outlet) -> None:
         """Has the stream sent what comes from now on."""
 
@@ -81,10 +85,13 @@ class Transport(Protocol):
         """An audience without a member."""
 
     def pace(self, seconds: float) -> None:
-        """Learns how far rounds of delivery are apart now.
+        """Learns when the next round of delivery may begin.
 
-        What comes from clients may be kept for as long where it is taken together then: it
-        would wait for the next round otherwise.
+        What comes from clients may be kept until shortly before, where it is taken together
+        then: what it leads to would only wait for that round.
+
+        Args:
+            seconds: from now.
         """
 
     async def carry(self, context: Context, flow: Callable[[Outlet], None]) -> None:

@@ -102,6 +102,11 @@ class GrpcioAudience:
         """As Audience.__len__."""
         return len(self._outlets)
 
+    @property
+    def connections(self) -> int:
+        """As Audience.connections: grpc.aio does not tell of them."""
+        return len(self._outlets)
+
     def add(self, outlet: Outlet) -> None:
         """As Audience.add."""
         self._outlets[outlet] = None

@@ -10,9 +10,8 @@ from notecast_wire import Audience as WireAudience
 from notecast_wire import Server as WireServer
 from notecast_wire.context import Context as WireContext
 
-_SLACK_SECONDS = 0.001
-"""Requests are taken so much further apart than rounds are. What they led to comes back from Redis
-a little sooner or later each time, and is to meet a round that may begin at once."""
+_LEAD_SECONDS = 0.002
+"""Requests are taken so long before a round: what they lead to is back from Redis by then."""
 
 
 class WireTransport:
@@ -37,7 +36,7 @@ class WireTransport:
 
     def pace(self, seconds: float) -> None:
         """As Transport.pace."""
-        self._server.gather_for(seconds + _SLACK_SECONDS)
+        self._server.gather_until(seconds - _LEAD_SECONDS)
 
     async def carry(self, context: Context, flow: Callable[[Outlet], None]) -> None:
         """As Transport.carry; returns at once, and the stream goes on without a task."""

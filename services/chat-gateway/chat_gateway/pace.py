@@ -19,10 +19,17 @@ _GATHERING_SECONDS = 0.008
 """Nor lies more than this between the beginnings of two rounds, if they are short."""
 
 _GATHERING_SECONDS_A_STREAM = 0.000_026
-_GATHERING_SECONDS_OF_MANY = 0.012
+_GATHERING_SECONDS_OF_MANY = 0.013
 """But no less than that for each stream written to, up to this for all. A message of several notes
 costs those who carry it on and those who read it little more than one of one, and it is their time
-that a round to many streams takes: a proxy's is a multiple of ours."""
+that a round to many streams takes."""
+
+_STREAMS_OF_A_PROXY = 40
+_GATHERING_SECONDS_A_PROXIED_STREAM = 0.000_040
+_GATHERING_SECONDS_PROXIED = 0.020
+"""Where a connection has this many streams of one room, it is not a client's, but a proxy's, which
+carries all of them. A message costs it a multiple of what it costs us, and all of its clients wait
+while it has no time, so it gets fewer and larger ones."""
 
 _LONGEST_WAIT_SECONDS = 0.050
 """No note waits for longer than this for its round to begin, however long rounds are."""
@@ -41,16 +48,27 @@ class Round(NamedTuple):
     streams: int
     """How many were written to, each counted once for each of its rooms."""
 
+    proxied_streams: int = 0
+    """How many of these a proxy carries on to its clients."""
+
+
+def are_proxied(streams: int, connections: int) -> bool:
+    """Whether streams of one room are such that share a proxy's connections."""
+    return streams >= _STREAMS_OF_A_PROXY * connections
+
 
 def gathering_of(last: Round) -> float:
     """How far this round's beginning and the next one's are apart, if short, so that notes gather.
 
     Returns:
-        Seconds, from 0 to 0.012.
+        Seconds, from 0 to 0.02.
     """
     of_streams = min(last.streams * _GATHERING_SECONDS_A_STREAM, _GATHERING_SECONDS_OF_MANY)
+    of_proxied = min(
+        last.proxied_streams * _GATHERING_SECONDS_A_PROXIED_STREAM, _GATHERING_SECONDS_PROXIED
+    )
     of_work = min(last.work_seconds * _GATHERING_ROUNDS, _GATHERING_SECONDS)
-    return max(of_streams, of_work)
+    return max(of_streams, of_proxied, of_work)
 
 
 def wait_after(last: Round) -> float:
@@ -63,18 +81,13 @@ class Pace:
     """Spaces rounds, on whatever clock its times are from.
 
     An idle gateway has no tick: who comes late enough behind the last round waits for nothing.
-
-    Attributes:
-        gathering: `gathering_of` the last round.
     """
 
     def __init__(self) -> None:
-        self.gathering = 0.0
         self._earliest = float("-inf")
 
     def round_ended(self, last: Round, now: float) -> None:
         """Learns of a round that ends now, in seconds of the clock."""
-        self.gathering = gathering_of(last)
         self._earliest = now + wait_after(last)
 
     def wait(self, now: float) -> float:

@@ -131,6 +131,11 @@ class Room:
         """How many read at the live tail."""
         return len(self.readers.tail)
 
+    @property
+    def live_connections(self) -> int:
+        """On how many connections they are, each counted once for each encoding."""
+        return self.readers.tail.connections
+
     def open(self, head: Head) -> None:
         """Begins the log at a head that was read after the channel was confirmed."""
         limits = self._shared.limits

@@ -21,6 +21,7 @@ class Recorded:
         self._act = act
 
     live_readers = 1
+    live_connections = 1
 
     def deliver(self) -> None:
         self._act()
@@ -111,7 +112,7 @@ async def test_the_writes_that_a_round_has_caused_count_as_a_part_of_it(
     await eventually(lambda: delivered == ["red", "red"], "the next round")
 
 
-async def test_who_takes_requests_learns_how_far_rounds_are_apart(
+async def test_who_takes_requests_learns_when_the_next_round_may_begin(
     delivered: list[str], clock: Clock
 ) -> None:
     def take_time() -> None:
@@ -123,7 +124,20 @@ async def test_who_takes_requests_learns_how_far_rounds_are_apart(
         fan_out.mark(Recorded("red", delivered, take_time))
         await turns(4)
         clock.seconds += 0.05
-    assert told == pytest.approx([0.002, 0.002])
+    assert told == pytest.approx([0.0018, 0.0018])
+
+
+@pytest.mark.parametrize(("connections", "apart_seconds"), [(20, 0.013), (2, 0.020)])
+async def test_rounds_are_further_apart_where_a_proxy_has_the_streams(
+    delivered: list[str], clock: Clock, connections: int, apart_seconds: float
+) -> None:
+    told: list[float] = []
+    fan_out = FanOut(told.append, clock, clock)
+    room = Recorded("red", delivered)
+    room.live_readers, room.live_connections = 500, connections
+    fan_out.mark(room)
+    await turns(4)
+    assert told == pytest.approx([apart_seconds])
 
 
 async def test_what_others_did_on_the_core_meanwhile_makes_nobody_wait(

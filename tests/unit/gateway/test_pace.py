@@ -4,16 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_gateway.pace import Pace, Round, gathering_of, wait_after
+from chat_gateway.pace import Pace, Round, are_proxied, gathering_of, wait_after
 
 SECONDS = st.floats(0, 10)
 STREAMS = st.integers(0, 1_000_000)
 
 ROUNDS = st.builds(
-    lambda seconds, share, streams: Round(seconds, seconds * share, streams),
+    lambda seconds, share, streams, proxied: Round(
+        seconds, seconds * share, streams, round(streams * proxied)
+    ),
     SECONDS,
     st.floats(0, 1),
     STREAMS,
+    st.floats(0, 1),
 )
 QUIET = st.lists(st.tuples(ROUNDS, SECONDS), min_size=1, max_size=20)
 """Rounds, and of each how long after its end there is news."""
@@ -39,10 +42,10 @@ def test_the_wait_is_8_ms_at_most_while_rounds_take_no_longer_than_half_of_that(
 
 
 @given(st.floats(0, 0.006), st.integers(300, 1_000_000))
-def test_the_wait_is_12_ms_at_most_however_many_streams_there_are(
+def test_the_wait_is_13_ms_at_most_however_many_streams_there_are(
     seconds: float, streams: int
 ) -> None:
-    assert wait_after(busy(seconds, 300)) <= wait_after(busy(seconds, streams)) <= 0.012
+    assert wait_after(busy(seconds, 300)) <= wait_after(busy(seconds, streams)) <= 0.013
 
 
 @given(ROUNDS)
@@ -65,7 +68,33 @@ def test_who_had_to_share_the_core_waits_no_longer_for_that(
 def test_what_gathers_is_delivered_together_where_rounds_are_short(last: Round) -> None:
     apart = last.seconds + wait_after(last)
     assert apart >= min(gathering_of(last), last.seconds + 0.050) - ROUNDING
-    assert gathering_of(last) <= 0.012
+    assert gathering_of(last) <= (0.020 if last.proxied_streams else 0.013)
+
+
+@given(SECONDS, STREAMS)
+def test_notes_gather_for_no_shorter_where_a_proxy_carries_them_on(
+    seconds: float, streams: int
+) -> None:
+    own = busy(seconds, streams)
+    assert gathering_of(own) <= gathering_of(own._replace(proxied_streams=streams))
+
+
+def test_a_proxy_gets_a_message_for_each_of_its_500_streams_every_20_ms_and_clients_every_13() -> (
+    None
+):
+    own = busy(0.001, 500)
+    assert gathering_of(own) == pytest.approx(0.013)
+    assert gathering_of(own._replace(proxied_streams=500)) == pytest.approx(0.020)
+
+
+@pytest.mark.parametrize(
+    ("streams", "connections", "proxied"),
+    [(500, 500, False), (500, 20, False), (500, 2, True), (80, 2, True), (79, 2, False)],
+)
+def test_a_connection_with_many_streams_of_one_room_is_a_proxys(
+    *, streams: int, connections: int, proxied: bool
+) -> None:
+    assert are_proxied(streams, connections) is proxied
 
 
 @given(SECONDS, SECONDS, STREAMS)
@@ -80,8 +109,8 @@ def test_rounds_of_the_same_streams_begin_the_later_the_longer_they_take(
     ("round_ms", "work_ms", "streams", "wait_ms"),
     [
         *((0, 0, 0, 0), (0.1, 0.1, 1, 0.9), (1, 1, 1, 7), (2, 2, 1, 6), (10, 10, 1, 20)),
-        *((20, 20, 1, 40), (80, 80, 1, 50), (0.1, 0.1, 100, 2.5), (0.1, 0.1, 500, 11.9)),
-        *((2, 2, 400, 8.4), (2, 2, 5_000, 10), (10, 10, 500, 20)),
+        *((20, 20, 1, 40), (80, 80, 1, 50), (0.1, 0.1, 100, 2.5), (0.1, 0.1, 500, 12.9)),
+        *((2, 2, 400, 8.4), (2, 2, 5_000, 11), (10, 10, 500, 20)),
         *((30, 2, 1, 4), (6, 2, 1, 4), (6, 1, 1, 2), (20, 20, 5_000, 40)),
     ],
 )

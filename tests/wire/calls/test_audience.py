@@ -31,7 +31,7 @@ def test_all_members_of_a_connection_get_a_message_in_one_piece(
     outlets = [(link, link.subscribe()) for link in links for _ in range(5)]
     for _, outlet in outlets:
         audience.add(outlet)
-    assert len(audience) == 15
+    assert (len(audience), audience.connections) == (15, 3)
     assert audience.send(b"hello") == []
     # Length, the rest of the frames, and the data: as many pieces as for one member.
     assert [len(link.connection.output) for link in links] == [3, 3, 3]

@@ -7,6 +7,7 @@ import pytest
 
 from notecast_wire import server
 from notecast_wire.gathering import Gathering
+from tests.support.waiting import eventually
 
 SECONDS = 0.05
 
@@ -66,11 +67,22 @@ async def test_a_server_that_has_gathered_goes_on_for_as_long_as_much_comes(
     assert [name for name, _ in taken] == ["a", "b", "c", "d"]
 
 
-async def test_what_waits_is_bounded(taken: list[tuple[str, bytes]]) -> None:
+async def test_nobody_waits_for_more_company_where_some_sixteen_small_calls_have_come(
+    taken: list[tuple[str, bytes]],
+) -> None:
+    held = await gathering(3_600)
+    for number in range(15):
+        held.put(taking(taken, f"{number}"), bytes(256), calls=2)
+    assert taken == []
+    held.put(taking(taken, "last"), bytes(256), calls=2)
+    assert [name for name, _ in taken] == [*map(str, range(15)), "last"]
+
+
+async def test_what_is_large_is_taken_at_once(taken: list[tuple[str, bytes]]) -> None:
     held = await gathering(3_600)
     for number in range(5):
         held.put(taking(taken, f"{number}"), bytes(65_536), calls=2)
-    assert [name for name, _ in taken] == ["0", "1", "2", "3", "4"]
+        assert len(taken) == number + 1
 
 
 async def test_who_comes_long_after_the_last_time_waits_for_nobody(
@@ -84,29 +96,51 @@ async def test_who_comes_long_after_the_last_time_waits_for_nobody(
     assert taken == [("a", b"1")]
 
 
-async def test_how_long_to_gather_may_change_and_counts_for_what_comes_from_then_on(
+async def test_what_waits_is_taken_no_sooner_than_at_the_time_that_was_named(
     taken: list[tuple[str, bytes]],
 ) -> None:
-    held = await gathering(3_600)
+    loop = asyncio.get_running_loop()
+    held = await gathering(1e-9)
+    held.until = named = loop.time() + 0.05
     held.put(taking(taken, "a"), b"1", calls=2)
-    held.release()
-    held.seconds = 0.0
-    held.put(taking(taken, "b"), b"2", calls=2)
+    await eventually(lambda: bool(taken), "it is taken")
+    assert loop.time() >= named - 0.001, "a loop may be early by its clock's resolution"
+
+
+async def test_the_time_may_be_moved_on_while_something_waits(
+    taken: list[tuple[str, bytes]],
+) -> None:
+    loop = asyncio.get_running_loop()
+    held = await gathering(0.001)
+    held.put(taking(taken, "a"), b"1", calls=2)
+    held.until = named = loop.time() + 0.05
+    await eventually(lambda: bool(taken), "it is taken")
+    assert loop.time() >= named - 0.001
+
+
+async def test_a_time_that_was_named_makes_nobody_wait_who_would_not_anyway(
+    taken: list[tuple[str, bytes]],
+) -> None:
+    held = await gathering()
+    held.until = asyncio.get_running_loop().time() + 3_600
+    held.put(taking(taken, "a"), b"1", calls=1)
+    never = await gathering(0)
+    never.until = asyncio.get_running_loop().time() + 3_600
+    never.put(taking(taken, "b"), b"2", calls=2)
     assert [name for name, _ in taken] == ["a", "b"]
 
 
-async def test_a_server_gathers_for_as_long_as_it_is_told_and_never_shorter_than_its_option() -> (
-    None
-):
-    made = server(options=[("notecast_wire.gathering_ms", 9)])
-    made.gather_for(1)  # it does not serve yet, and keeps its option
+async def test_a_server_has_requests_wait_until_a_time_that_it_is_told() -> None:
+    made = server(options=[("notecast_wire.gathering_ms", 1)])
+    made.gather_until(3_600)  # it does not serve yet, and nothing happens
     await made.start()
-    told = [made.gathering_seconds]
-    for seconds in (0.012, 0.001, 0):
-        made.gather_for(seconds)
-        told.append(made.gathering_seconds)
+    assert made._serving is not None
+    gathers = made._serving.gathering
+    assert gathers.until == 0
+    before = asyncio.get_running_loop().time()
+    made.gather_until(0.5)
+    assert before + 0.5 <= gathers.until <= asyncio.get_running_loop().time() + 0.5
     await made.stop(None)
-    assert told == [0.009, 0.012, 0.009, 0.009]
 
 
 async def test_a_fault_of_one_connection_does_not_keep_the_others(
