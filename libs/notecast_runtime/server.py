@@ -31,9 +31,9 @@ _OPTIONS = (
 
 _WIRE_OPTIONS = (
     *_OPTIONS,
-    # A busy server takes requests together: a turn for each would cost it twice as much. Where
-    # rounds of delivery are further apart, the gateway makes it longer.
-    ("notecast_wire.gathering_ms", 9),
+    # A busy server takes requests together: a turn for each would cost it twice as much. A gateway
+    # whose next round of delivery begins later makes it longer.
+    ("notecast_wire.gathering_ms", 10),
 )
 
 

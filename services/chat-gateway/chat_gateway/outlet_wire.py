@@ -10,7 +10,7 @@ from notecast_wire import Audience as WireAudience
 from notecast_wire import Server as WireServer
 from notecast_wire.context import Context as WireContext
 
-_LEAD_SECONDS = 0.002
+_LEAD_SECONDS = 0.001
 """Requests are taken so long before a round: what they lead to is back from Redis by then."""
 
 

@@ -19,7 +19,7 @@ _GATHERING_SECONDS = 0.008
 """Nor lies more than this between the beginnings of two rounds, if they are short."""
 
 _GATHERING_SECONDS_A_STREAM = 0.000_026
-_GATHERING_SECONDS_OF_MANY = 0.013
+_GATHERING_SECONDS_OF_MANY = 0.0125
 """But no less than that for each stream written to, up to this for all. A message of several notes
 costs those who carry it on and those who read it little more than one of one, and it is their time
 that a round to many streams takes."""

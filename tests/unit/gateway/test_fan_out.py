@@ -127,7 +127,7 @@ async def test_who_takes_requests_learns_when_the_next_round_may_begin(
     assert told == pytest.approx([0.0018, 0.0018])
 
 
-@pytest.mark.parametrize(("connections", "apart_seconds"), [(20, 0.013), (2, 0.020)])
+@pytest.mark.parametrize(("connections", "apart_seconds"), [(20, 0.0125), (2, 0.020)])
 async def test_rounds_are_further_apart_where_a_proxy_has_the_streams(
     delivered: list[str], clock: Clock, connections: int, apart_seconds: float
 ) -> None:
