@@ -14,6 +14,9 @@ _COMPANY: Final = 2
 """So many calls under way make a server busy. A client that waits for each answer before it asks
 again is alone with one, and never made to wait."""
 
+_SOONEST: Final = 0.8
+"""A time that the server names counts where so much of the usual time is over by then."""
+
 _EARLY_SECONDS: Final = 0.001
 """Loops' timers are so early at most."""
 
@@ -26,15 +29,16 @@ class Gathering:
     To wake up for one request costs as much again as to serve it: the caches are others' by then,
     and each wake-up leads to writes, and wakes those who read them. So while several calls are
     under way, or were a moment ago, what comes waits until `seconds` have passed since the last
-    time, or until a later time that the server has named. An idle server takes all at once.
+    time, or until a time that the server has named: a later one, or a little sooner. An idle server
+    takes all at once.
 
     Args:
         loop: whose clock it is.
         seconds: how long to gather; 0: never.
 
     Attributes:
-        until: a time of the loop before which nothing that waits is taken for having waited long
-            enough. It may be moved on at any time, and counts at once.
+        until: a time of the loop at which to take what waits; one that is past, or much less than
+            `seconds` behind the last time, does not count. It may be moved on at any time.
     """
 
     __slots__ = ("_bytes", "_due", "_held", "_loop", "_seconds", "_together", "_took_at", "until")
@@ -88,7 +92,10 @@ class Gathering:
         return calls >= _COMPANY or (self._together and self._loop.time() < self._end())
 
     def _end(self) -> float:
-        return max(self._took_at + self._seconds, self.until)
+        """When what waits is taken: at the time that was named, unless that comes too soon."""
+        if self.until >= self._took_at + self._seconds * _SOONEST:
+            return self.until
+        return self._took_at + self._seconds
 
     def _wake(self) -> None:
         if self._loop.time() < self.until - _EARLY_SECONDS:  # it was moved on meanwhile

@@ -142,10 +142,10 @@ class Server(aio.Server):
         await asyncio.shield(self._stopping)
 
     def gather_until(self, seconds: float) -> None:
-        """Has what waits for company wait until so many seconds from now at least.
+        """Has what waits for company taken so many seconds from now, unless that is too soon.
 
-        It is for servers whose answers go out in rounds: what is taken just before a round leaves
-        with that. Where nothing waits (`notecast_wire.gathering_ms`), or before `start`, it does
+        It is for servers whose answers go out in rounds: what is taken sooner would only wait for
+        the next one. Where nothing waits (`notecast_wire.gathering_ms`), or before `start`, it does
         nothing.
 
         Args:

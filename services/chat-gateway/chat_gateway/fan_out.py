@@ -57,6 +57,7 @@ class FanOut:
         self._pace = Pace()
         self._rooms: dict[HasReaders, None] = {}
         self._under_way = False
+        self._timer: asyncio.TimerHandle | None = None
         self._writes_worked = 0.0
 
     def mark(self, room: HasReaders) -> None:
@@ -65,16 +66,21 @@ class FanOut:
         if not self._under_way:
             self._under_way = True
             self._begin_soon()
+        elif self._timer is not None and not self._pace.wait(self._clock()):
+            self._timer.cancel()
+            self._timer = None
+            asyncio.get_running_loop().call_soon(self._round)
 
     def _begin_soon(self) -> None:
         loop = asyncio.get_running_loop()
-        wait = self._pace.wait(self._clock())
+        wait = self._pace.wait_for_company(self._clock())
         if wait > 0:
-            loop.call_later(wait, self._round)
+            self._timer = loop.call_later(wait, self._round)
         else:
             loop.call_soon(self._round)
 
     def _round(self) -> None:
+        self._timer = None
         loop = asyncio.get_running_loop()
         began_at, worked = self._clock(), self._work_clock()
         rooms, self._rooms = self._rooms, {}

@@ -87,8 +87,8 @@ class Transport(Protocol):
     def pace(self, seconds: float) -> None:
         """Learns when the next round of delivery may begin.
 
-        What comes from clients may be kept until shortly before, where it is taken together
-        then: what it leads to would only wait for that round.
+        What comes from clients may be kept until then, where it is taken together: what it
+        leads to would only wait for that round.
 
         Args:
             seconds: from now.

@@ -10,9 +10,6 @@ from notecast_wire import Audience as WireAudience
 from notecast_wire import Server as WireServer
 from notecast_wire.context import Context as WireContext
 
-_LEAD_SECONDS = 0.001
-"""Requests are taken so long before a round: what they lead to is back from Redis by then."""
-
 
 class WireTransport:
     """Implements `Transport`. The package's own outlet and audience are as `outlet` has them.
@@ -36,7 +33,7 @@ class WireTransport:
 
     def pace(self, seconds: float) -> None:
         """As Transport.pace."""
-        self._server.gather_until(seconds - _LEAD_SECONDS)
+        self._server.gather_until(seconds)
 
     async def carry(self, context: Context, flow: Callable[[Outlet], None]) -> None:
         """As Transport.carry; returns at once, and the stream goes on without a task."""

@@ -19,7 +19,7 @@ _GATHERING_SECONDS = 0.008
 """Nor lies more than this between the beginnings of two rounds, if they are short."""
 
 _GATHERING_SECONDS_A_STREAM = 0.000_026
-_GATHERING_SECONDS_OF_MANY = 0.0125
+_GATHERING_SECONDS_OF_MANY = 0.012
 """But no less than that for each stream written to, up to this for all. A message of several notes
 costs those who carry it on and those who read it little more than one of one, and it is their time
 that a round to many streams takes."""
@@ -33,6 +33,13 @@ while it has no time, so it gets fewer and larger ones."""
 
 _LONGEST_WAIT_SECONDS = 0.050
 """No note waits for longer than this for its round to begin, however long rounds are."""
+
+_COMPANY_SHARE = 1 / 6
+_COMPANY_SECONDS = 0.002
+"""What waits for a round that may begin waits for so much longer, a part of the time between the
+rounds: requests are taken then, and what they lead to is heard a moment later. It begins the round
+at once, and goes with the rest; else it would wait for the next round, or would have to be heard
+before and wake the gateway for itself."""
 
 
 class Round(NamedTuple):
@@ -85,11 +92,22 @@ class Pace:
 
     def __init__(self) -> None:
         self._earliest = float("-inf")
+        self._company = 0.0
 
     def round_ended(self, last: Round, now: float) -> None:
         """Learns of a round that ends now, in seconds of the clock."""
-        self._earliest = now + wait_after(last)
+        wait = wait_after(last)
+        self._earliest = now + wait
+        self._company = min(wait * _COMPANY_SHARE, _COMPANY_SECONDS, _LONGEST_WAIT_SECONDS - wait)
 
     def wait(self, now: float) -> float:
         """Seconds from now until the next round may begin; 0 where it may at once."""
         return max(self._earliest - now, 0.0)
+
+    def wait_for_company(self, now: float) -> float:
+        """Seconds from now until it begins for what waits already, if nothing else comes: to 0.05.
+
+        0 where it may begin at once, for nothing has waited then.
+        """
+        wait = self.wait(now)
+        return wait + self._company if wait else 0.0

@@ -107,6 +107,30 @@ async def test_what_waits_is_taken_no_sooner_than_at_the_time_that_was_named(
     assert loop.time() >= named - 0.001, "a loop may be early by its clock's resolution"
 
 
+async def test_a_time_that_was_named_may_be_a_little_sooner_than_usual(
+    taken: list[tuple[str, bytes]],
+) -> None:
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    held = await gathering(0.4)
+    held.until = begun + 0.33
+    held.put(taking(taken, "a"), b"1", calls=2)
+    await eventually(lambda: bool(taken), "it is taken")
+    assert 0.329 <= loop.time() - begun < 0.399
+
+
+async def test_a_time_that_is_named_too_soon_counts_for_nothing(
+    taken: list[tuple[str, bytes]],
+) -> None:
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    held = await gathering(0.2)
+    held.until = begun + 0.15
+    held.put(taking(taken, "a"), b"1", calls=2)
+    await eventually(lambda: bool(taken), "it is taken")
+    assert loop.time() - begun >= 0.199
+
+
 async def test_the_time_may_be_moved_on_while_something_waits(
     taken: list[tuple[str, bytes]],
 ) -> None:
