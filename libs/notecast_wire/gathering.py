@@ -38,7 +38,8 @@ class Gathering:
 
     Attributes:
         until: a time of the loop at which to take what waits; one that is past, or much less than
-            `seconds` behind the last time, does not count. It may be moved on at any time.
+            `seconds` behind the last time, does not count. It may be moved on at any time, and
+            what waits already is kept for that once at most.
     """
 
     __slots__ = ("_bytes", "_due", "_held", "_loop", "_seconds", "_together", "_took_at", "until")
@@ -69,7 +70,9 @@ class Gathering:
         if self._bytes >= _ENOUGH_BYTES:
             self.release()
         elif self._due is None:
-            self._due = self._loop.call_at(max(self._end(), self._loop.time()), self._wake)
+            end = self._end()
+            wake = self.release if end == self.until else self._wake
+            self._due = self._loop.call_at(max(end, self._loop.time()), wake)
 
     def release(self) -> None:
         """Has all taken that waits."""
@@ -98,7 +101,8 @@ class Gathering:
         return self._took_at + self._seconds
 
     def _wake(self) -> None:
-        if self._loop.time() < self.until - _EARLY_SECONDS:  # it was moved on meanwhile
-            self._due = self._loop.call_at(self.until, self._wake)
+        """The usual time is over; a time that was named meanwhile is waited for, and no other."""
+        if self._loop.time() < self.until - _EARLY_SECONDS:
+            self._due = self._loop.call_at(self.until, self.release)
         else:
             self.release()

@@ -107,6 +107,17 @@ async def test_what_waits_is_taken_no_sooner_than_at_the_time_that_was_named(
     assert loop.time() >= named - 0.001, "a loop may be early by its clock's resolution"
 
 
+async def test_nobody_is_kept_by_a_time_that_is_moved_on_again_and_again(
+    taken: list[tuple[str, bytes]],
+) -> None:
+    loop = asyncio.get_running_loop()
+    held = await gathering(0.001)
+    held.until = named = loop.time() + 0.05
+    held.put(taking(taken, "a"), b"1", calls=2)
+    held.until = named + 3_600
+    await eventually(lambda: bool(taken), "it is taken")
+
+
 async def test_a_time_that_was_named_may_be_a_little_sooner_than_usual(
     taken: list[tuple[str, bytes]],
 ) -> None:
