@@ -6,9 +6,22 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from notecast_wire.codes import FrameType
+
 _ENOUGH_BYTES: Final = 4_096
 """What waits is taken as soon as it is this much: some sixteen small calls. They share what a turn
-costs well enough; more of them would save little, and each would wait for the last."""
+costs well enough; more of them would save little, and each would wait for the last.
+
+Only requests count. What clients say of what they have read (PING, WINDOW_UPDATE) is nothing that
+anybody waits for, and much of it comes just after a round to many."""
+
+_MOST_BYTES: Final = 262_144
+"""No more than this waits, whatever it is."""
+
+_TYPE: Final = 3
+"""Where the head of a frame has its type (RFC 9113, 4.1)."""
+
+_REQUEST_TYPES: Final = (FrameType.HEADERS, FrameType.DATA)
 
 _COMPANY: Final = 2
 """So many calls under way make a server busy. A client that waits for each answer before it asks
@@ -42,14 +55,24 @@ class Gathering:
             what waits already is kept for that once at most.
     """
 
-    __slots__ = ("_bytes", "_due", "_held", "_loop", "_seconds", "_together", "_took_at", "until")
+    __slots__ = (
+        "_bytes",
+        "_due",
+        "_held",
+        "_loop",
+        "_request_bytes",
+        "_seconds",
+        "_together",
+        "_took_at",
+        "until",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self._loop = loop
         self._seconds = seconds
         self.until = 0.0
         self._held: list[tuple[Take, bytes]] = []
-        self._bytes = 0
+        self._bytes = self._request_bytes = 0
         self._took_at = loop.time()
         self._together = False
         self._due: asyncio.TimerHandle | None = None
@@ -67,7 +90,9 @@ class Gathering:
             return
         self._held.append((take, data))
         self._bytes += len(data)
-        if self._bytes >= _ENOUGH_BYTES:
+        if _begins_with_request(data):
+            self._request_bytes += len(data)
+        if self._request_bytes >= _ENOUGH_BYTES or self._bytes >= _MOST_BYTES:
             self.release()
         elif self._due is None:
             end = self._end()
@@ -80,7 +105,8 @@ class Gathering:
             self._due.cancel()
             self._due = None
         self._took_at = self._loop.time()
-        held, self._held, self._bytes = self._held, [], 0
+        held, self._held = self._held, []
+        self._bytes = self._request_bytes = 0
         self._together = len(held) >= _COMPANY
         for take, data in held:
             try:
@@ -106,3 +132,8 @@ class Gathering:
             self._due = self._loop.call_at(self.until, self.release)
         else:
             self.release()
+
+
+def _begins_with_request(data: bytes) -> bool:
+    """Whether a part of a request comes first; of what begins amid a frame, nobody knows."""
+    return len(data) > _TYPE and data[_TYPE] in _REQUEST_TYPES

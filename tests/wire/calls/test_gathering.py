@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from notecast_wire import server
+from notecast_wire.codes import FrameType
 from notecast_wire.gathering import Gathering
 from tests.support.waiting import eventually
 
@@ -14,6 +15,11 @@ SECONDS = 0.05
 
 def taking(taken: list[tuple[str, bytes]], name: str) -> Callable[[bytes], None]:
     return lambda data: taken.append((name, data))
+
+
+def frame(kind: int, size: int) -> bytes:
+    """As many bytes that begin with a frame of this type."""
+    return bytes((0, 0, 0, kind)).ljust(size, b"x")
 
 
 @pytest.fixture
@@ -72,17 +78,31 @@ async def test_nobody_waits_for_more_company_where_some_sixteen_small_calls_have
 ) -> None:
     held = await gathering(3_600)
     for number in range(15):
-        held.put(taking(taken, f"{number}"), bytes(256), calls=2)
+        held.put(taking(taken, f"{number}"), frame(FrameType.HEADERS, 256), calls=2)
     assert taken == []
-    held.put(taking(taken, "last"), bytes(256), calls=2)
+    held.put(taking(taken, "last"), frame(FrameType.HEADERS, 256), calls=2)
     assert [name for name, _ in taken] == [*map(str, range(15)), "last"]
 
 
-async def test_what_is_large_is_taken_at_once(taken: list[tuple[str, bytes]]) -> None:
+async def test_a_large_request_is_taken_at_once(taken: list[tuple[str, bytes]]) -> None:
     held = await gathering(3_600)
     for number in range(5):
-        held.put(taking(taken, f"{number}"), bytes(65_536), calls=2)
+        held.put(taking(taken, f"{number}"), frame(FrameType.DATA, 65_536), calls=2)
         assert len(taken) == number + 1
+
+
+@pytest.mark.parametrize("kind", [FrameType.PING, FrameType.WINDOW_UPDATE])
+async def test_what_is_no_request_waits_however_many_say_it_and_yet_not_without_bound(
+    taken: list[tuple[str, bytes]], kind: int
+) -> None:
+    held = await gathering(3_600)
+    for number in range(100):
+        held.put(taking(taken, f"{number}"), frame(kind, 400), calls=2)
+    assert taken == []
+    for number in range(100, 1_000):
+        held.put(taking(taken, f"{number}"), frame(kind, 400), calls=2)
+    assert len(taken) > 600
+    assert [name for name, _ in taken] == [*map(str, range(len(taken)))]
 
 
 async def test_who_comes_long_after_the_last_time_waits_for_nobody(
