@@ -59,9 +59,9 @@ class StandingQuestion:
     """Asks again and again where the same rooms stand. Its commands are made once.
 
     Three plain commands cost Redis half of what a script does that reads the same, and it is asked
-    of thousands of rooms a second. That they are no step together does no harm: the epoch comes
-    first, and one that has just ended is found to have at the next time. Then the outbox id, before
-    the heads: what is accepted after these is behind it, then, all the more.
+    of thousands of rooms a second. (The second one brings a note along, which is the price.) That
+    they are not one step does no harm: if the epoch ends behind the first, the next answer shows
+    it. And the outbox id is read before the heads: what is accepted after them is behind it.
 
     Args:
         partition: in which the rooms lie.
