@@ -91,6 +91,7 @@ class FanOut:
             for room in rooms:
                 readers = room.live_readers
                 streams += readers
+                # Most rooms are small, and need not be asked for their connections.
                 if are_proxied(readers, 1) and are_proxied(readers, room.live_connections):
                     proxied += readers
                 _deliver(room)

@@ -6,6 +6,7 @@ from importlib import resources
 from typing import Any, NamedTuple, TypeVar
 
 from chat_gateway.epochs import EpochEnd
+from chat_gateway.outbox_mark import BEFORE_ALL
 from notecast_runtime.errors import RedisUnavailableError
 from notecast_runtime.keyspace import (
     epoch_end_prefix,
@@ -36,7 +37,7 @@ class Head(NamedTuple):
     sequence: int
     """Of the newest note; 0 where there is none."""
 
-    outbox_id: OutboxId = OutboxId(0, 0)
+    outbox_id: OutboxId = BEFORE_ALL
     """An id that every note accepted from then on comes behind in the outbox."""
 
 
@@ -239,7 +240,7 @@ def _standing(
             return _refusal(answer)
     if epoch is None:
         return None
-    outbox_id = OutboxId.parse(outbox[0][0]) if outbox else OutboxId(0, 0)
+    outbox_id = OutboxId.parse(outbox[0][0]) if outbox else BEFORE_ALL
     return Standing(int(epoch), outbox_id, newest)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -20,6 +21,20 @@ def taking(taken: list[tuple[str, bytes]], name: str) -> Callable[[bytes], None]
 def frame(kind: int, size: int) -> bytes:
     """As many bytes that begin with a frame of this type."""
     return bytes((0, 0, 0, kind)).ljust(size, b"x")
+
+
+class Timers:
+    """As much of a loop as is asked for times, on a clock that stands still."""
+
+    def __init__(self, now: float) -> None:
+        self.due: list[float] = []
+        self._now = now
+
+    def time(self) -> float:
+        return self._now
+
+    def call_at(self, when: float, _callback: Callable[[], object]) -> None:
+        self.due.append(when)
 
 
 @pytest.fixture
@@ -138,28 +153,23 @@ async def test_nobody_is_kept_by_a_time_that_is_moved_on_again_and_again(
     await eventually(lambda: bool(taken), "it is taken")
 
 
-async def test_a_time_that_was_named_may_be_a_little_sooner_than_usual(
-    taken: list[tuple[str, bytes]],
+@pytest.mark.parametrize(
+    ("named", "taken_at"),
+    [
+        pytest.param(1_090.0, 1_090.0, id="a little sooner than usual"),
+        pytest.param(1_500.0, 1_500.0, id="later"),
+        pytest.param(1_070.0, 1_100.0, id="too soon to count"),
+        pytest.param(900.0, 1_100.0, id="past"),
+    ],
+)
+def test_what_waits_is_taken_at_the_time_that_was_named_or_else_at_the_usual_one(
+    named: float, taken_at: float
 ) -> None:
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    held = await gathering(0.4)
-    held.until = begun + 0.33
-    held.put(taking(taken, "a"), b"1", calls=2)
-    await eventually(lambda: bool(taken), "it is taken")
-    assert 0.329 <= loop.time() - begun < 0.399
-
-
-async def test_a_time_that_is_named_too_soon_counts_for_nothing(
-    taken: list[tuple[str, bytes]],
-) -> None:
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    held = await gathering(0.2)
-    held.until = begun + 0.15
-    held.put(taking(taken, "a"), b"1", calls=2)
-    await eventually(lambda: bool(taken), "it is taken")
-    assert loop.time() - begun >= 0.199
+    timers = Timers(now=1_000.0)
+    held = Gathering(cast("asyncio.AbstractEventLoop", timers), seconds=100.0)
+    held.until = named
+    held.put(lambda _: None, b"1", calls=2)
+    assert timers.due == [taken_at]
 
 
 async def test_the_time_may_be_moved_on_while_something_waits(
