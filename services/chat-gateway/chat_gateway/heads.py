@@ -153,16 +153,8 @@ class Heads:
         Raises:
             RedisUnavailableError: Redis did not answer in time.
         """
-        if not questions:
-            return []
-        try:
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for question in questions:
-                    for command in question.commands:
-                        pipeline.execute_command(command)
-                answers = iter(await pipeline.execute(raise_on_error=False))
-        except (*REDIS_AWAY, RedisError) as error:
-            raise _silent(error) from error
+        commands = [(command,) for question in questions for command in question.commands]
+        answers = iter(await self._answers(commands))
         return [
             _standing(*three) or await self._standing_in_new_epoch(question)
             for question, *three in zip(questions, answers, answers, answers, strict=True)
@@ -182,17 +174,24 @@ class Heads:
         self, calls: Sequence[tuple[int, Sequence[str]]]
     ) -> list[list[Head] | RedisUnavailableError]:
         """Runs the script for rooms by partition; gives their heads in the same order."""
-        if not calls:
+        commands: list[tuple[str | int, ...]] = []
+        for partition, names in calls:
+            keys = (epoch_key(partition), heads_key(partition), outbox_key(partition))
+            commands.append(("EVAL", _SCRIPT, len(keys), *keys, *names))
+        return [_heads(answer) for answer in await self._answers(commands)]
+
+    async def _answers(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any]:
+        """Sends commands together; gives their answers, with refusals among them."""
+        if not commands:
             return []
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
-                for partition, names in calls:
-                    keys = (epoch_key(partition), heads_key(partition), outbox_key(partition))
-                    pipeline.eval(_SCRIPT, len(keys), *keys, *names)
-                answers = await pipeline.execute(raise_on_error=False)
+                for command in commands:
+                    pipeline.execute_command(*command)
+                answers: list[Any] = await pipeline.execute(raise_on_error=False)
+                return answers
         except (*REDIS_AWAY, RedisError) as error:
             raise _silent(error) from error
-        return [_heads(answer) for answer in answers]
 
     async def past(self, room: str) -> Past:
         """Where the room stands and stood, in one moment.
