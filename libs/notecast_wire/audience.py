@@ -1,6 +1,7 @@
 """Many streams that are sent the same messages: the fan-out."""
 
 from notecast_wire.frames import MAX_FRAME_BYTES
+from notecast_wire.joint_window import NO_JOINT_WINDOW, JointWindow
 from notecast_wire.messages import frame
 from notecast_wire.outlet import StreamOutlet
 from notecast_wire.output import PIECE_BYTES
@@ -8,23 +9,32 @@ from notecast_wire.serving import Link
 from notecast_wire.stream import Stream
 
 
-class _Group:
+class _Group(JointWindow):
     """The members that share a connection.
 
     `heads` holds the same as `streams`, in the same order: what follows the length in the head
-    of each one's DATA frames.
+    of each one's DATA frames. `others` are the streams that another audience's group came to
+    first, and which are members of that joint window.
     """
 
-    __slots__ = ("heads", "link", "streams")
+    __slots__ = ("heads", "link", "others", "streams")
 
     def __init__(self, link: Link) -> None:
+        super().__init__()
         self.link = link
         self.streams: list[Stream] = []
         self.heads: list[bytes] = []
+        self.others: list[Stream] | None = None
 
     def add(self, stream: Stream) -> None:
         self.streams.append(stream)
         self.heads.append(stream.data_head)
+        if stream.joint is NO_JOINT_WINDOW:
+            self.admit(stream)
+        elif self.others is None:
+            self.others = [stream]
+        else:
+            self.others.append(stream)
 
     def discard(self, stream: Stream) -> bool:
         """The last one takes the place, so that nothing else moves. False: it was not here."""
@@ -36,6 +46,10 @@ class _Group:
         self.heads[place] = self.heads[-1]
         self.streams.pop()
         self.heads.pop()
+        if stream.joint is self:
+            self.release(stream)
+        elif self.others is not None:
+            self.others.remove(stream)
         return True
 
     def take(self, size: int) -> bool:
@@ -46,23 +60,19 @@ class _Group:
         as the others' would be that stand behind a closed connection.
         """
         connection = self.link.connection
-        streams = self.streams
-        needed = size * len(streams)
+        needed = size * len(self.streams)
         if connection.congested or needed > connection.send_window:
             return False
-        for stream in streams:
-            left = stream.send_window - size
-            if left < 0:
-                break
-            stream.send_window = left
-        else:
-            connection.send_window -= needed
-            return True
-        for counted in streams:
-            if counted is stream:
+        if size > self.left:
+            self.settle(self.streams)
+            if size > self.left:
                 return False
-            counted.send_window += size
-        return False
+        if self.others and not _take_from_each(self.others, size):
+            return False
+        self.left -= size
+        self.owed += size
+        connection.send_window -= needed
+        return True
 
     def put(self, length: bytes, between: bytes, data: bytes) -> None:
         """Puts out a frame for each one: the length, its head, the data, and so on."""
@@ -76,6 +86,22 @@ class _Group:
             return
         for start in range(0, len(heads), most):
             output += (length, between.join(heads[start : start + most]), data)
+
+
+def _take_from_each(streams: list[Stream], size: int) -> bool:
+    """Takes as many bytes from each one's window; False, and nothing, where one has not so much."""
+    for stream in streams:
+        left = stream.send_window - size
+        if left < 0:
+            break
+        stream.send_window = left
+    else:
+        return True
+    for taken in streams:
+        if taken is stream:
+            break
+        taken.send_window += size
+    return False
 
 
 class Audience:

@@ -3,6 +3,8 @@
 from collections import deque
 from typing import Any, Final
 
+from notecast_wire.joint_window import NO_JOINT_WINDOW, JointWindow
+
 PEER_ENDED: Final = 1
 """The peer has sent END_STREAM."""
 WE_ENDED: Final = 2
@@ -27,8 +29,8 @@ class Stream:
         id: the stream's number on its connection.
         data_head: what follows the length in the head of a DATA frame of this stream that does
             not end it: type, flags, stream id. 6 bytes, made once.
-        send_window: how many bytes of DATA the peer takes on this stream; negative after it has
-            shrunk its initial window (RFC 9113, 6.9.2).
+        granted: what `send_window` would be if nothing were owed.
+        joint: what the stream owes together with others.
         receive_window: how many flow-controlled bytes the peer may still send.
         credit: how many bytes the owner has consumed that no WINDOW_UPDATE gave back yet.
         content_left: what is missing of the announced content-length; -1 where none was announced.
@@ -43,9 +45,10 @@ class Stream:
         "content_left",
         "credit",
         "data_head",
+        "granted",
         "id",
+        "joint",
         "receive_window",
-        "send_window",
         "state",
         "unsent",
     )
@@ -55,13 +58,29 @@ class Stream:
     ) -> None:
         self.id = stream_id
         self.data_head = stream_id.to_bytes(6)
-        self.send_window = send_window
+        self.granted = send_window
+        self.joint: JointWindow = NO_JOINT_WINDOW
         self.receive_window = receive_window
         self.credit = 0
         self.content_left = content_length
         self.state = 0
         self.unsent: deque[memoryview | bytes] | None = None
         self.call: Any = None
+
+    @property
+    def send_window(self) -> int:
+        """How many bytes of DATA the peer takes on this stream.
+
+        Negative after it has shrunk its initial window (RFC 9113, 6.9.2).
+        """
+        return self.granted - self.joint.owed
+
+    @send_window.setter
+    def send_window(self, size: int) -> None:
+        joint = self.joint
+        self.granted = size + joint.owed
+        if size < joint.left:
+            joint.left = size
 
     @property
     def peer_ended(self) -> bool:
