@@ -1,5 +1,7 @@
 """Many streams that are sent the same messages: the fan-out."""
 
+from typing import Final
+
 from notecast_wire.frames import MAX_FRAME_BYTES
 from notecast_wire.joint_window import NO_JOINT_WINDOW, JointWindow
 from notecast_wire.messages import frame
@@ -7,6 +9,10 @@ from notecast_wire.outlet import StreamOutlet
 from notecast_wire.output import PIECE_BYTES
 from notecast_wire.serving import Link
 from notecast_wire.stream import Stream
+
+_AT_ONCE_BYTES: Final = 16_384
+"""So much for one connection is not kept for the end of the turn: whatever would join it there
+is small beside it."""
 
 
 class _Group(JointWindow):
@@ -75,17 +81,24 @@ class _Group(JointWindow):
         return True
 
     def put(self, length: bytes, between: bytes, data: bytes) -> None:
-        """Puts out a frame for each one: the length, its head, the data, and so on."""
+        """Puts out a frame for each one: the length, its head, the data, and so on.
+
+        What is much is written at once, so that the next group's is made where it was: what the
+        caches hold of it is then as much as one connection gets, and not all of them.
+        """
         connection = self.link.connection
         output, heads = connection.output, self.heads
-        if not output:
+        size = len(heads) * len(between)
+        if not output and size < _AT_ONCE_BYTES:
             connection.on_output()
         most = PIECE_BYTES // len(between) + 1
-        if len(heads) <= most:
-            output += (length, between.join(heads), data)
-            return
         for start in range(0, len(heads), most):
-            output += (length, between.join(heads[start : start + most]), data)
+            piece = heads[start : start + most]
+            piece[0] = length + piece[0]
+            piece[-1] += data
+            output.append(between.join(piece))
+        if size >= _AT_ONCE_BYTES:
+            self.link.flush()
 
 
 def _take_from_each(streams: list[Stream], size: int) -> bool:

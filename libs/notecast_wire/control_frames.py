@@ -44,12 +44,24 @@ class ControlFrames(HeaderFrames):
         self._emit(ping_frame(data))
         return data
 
-    def answer_pings(self) -> None:
-        """Answers the PINGs that had to wait: see `PingReceived`."""
-        kept, self._kept_pings = self._kept_pings, []
-        if kept:
-            self._next_pong = self._clock() + self._limits.pong_spacing_seconds
-            self._emit(b"".join([ping_frame(payload, ack=True) for payload in kept]))
+    def answer_pings(self) -> float:
+        """Answers the PINGs that had to wait, once nothing was put out that they could go with.
+
+        Returns:
+            In how many seconds to call this again; 0 where no PING waits.
+        """
+        if not self._kept_pings:
+            return 0.0
+        wait = self._latest_pong() - self._clock()
+        if wait > 0:
+            return wait
+        self._answer_kept()
+        return 0.0
+
+    def answer_pings_along(self) -> None:
+        """Answers the PINGs that have waited for long enough; something is about to be written."""
+        if self._kept_pings and self._clock() >= self._next_pong:
+            self._answer_kept()
 
     def goaway(
         self,
@@ -146,12 +158,20 @@ class ControlFrames(HeaderFrames):
             return 0.0
         self._kept_pings.append(payload)
         if len(self._kept_pings) == 1:
-            return self._next_pong - now
+            return self._latest_pong() - now
         if len(self._kept_pings) > _MAX_KEPT_PINGS:
             for kept in self._kept_pings[:-1]:  # with the last one left, the call is due still
                 self._reply(ping_frame(kept, ack=True))
             del self._kept_pings[:-1]
         return 0.0
+
+    def _answer_kept(self) -> None:
+        kept, self._kept_pings = self._kept_pings, []
+        self._next_pong = self._clock() + self._limits.pong_spacing_seconds
+        self._emit(b"".join([ping_frame(payload, ack=True) for payload in kept]))
+
+    def _latest_pong(self) -> float:
+        return self._next_pong + self._limits.pong_delay_seconds
 
     def _on_goaway(self, _flags: int, stream_id: int, payload: bytes, events: list[Event]) -> None:
         if stream_id:

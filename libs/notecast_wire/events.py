@@ -66,8 +66,8 @@ class PingReceived(NamedTuple):
     """The peer has sent a PING. Its owner may find that it sends too many.
 
     Attributes:
-        answer_in: in how many seconds to call `Connection.answer_pings`; 0 where there is
-            nothing to do, as it was answered or that call is due anyway.
+        answer_in: in how many seconds to call `Connection.answer_pings`, if not before; 0 where
+            there is nothing to do, as it was answered or that call is due anyway.
     """
 
     answer_in: float = 0.0

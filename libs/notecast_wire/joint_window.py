@@ -48,9 +48,8 @@ class JointWindow:
         left, owed = math.inf, self.owed
         for stream in streams:
             if stream.joint is self:
-                stream.granted = window = stream.granted - owed
-                if window < left:
-                    left = window
+                stream.granted -= owed
+                left = min(left, stream.granted)
         self.left = left
         self.owed = 0
 

@@ -72,6 +72,7 @@ class ServerProtocol(asyncio.Protocol):
         self._time = serving.loop.time
         self._upkeep = Upkeep(serving.options, self._time())
         self._timer: asyncio.TimerHandle | None = None
+        self._pong_timer: asyncio.TimerHandle | None = None
         self._taken = 0
         self._bytes_at_ping = 0
         self._farewell: bytes | None = None
@@ -116,8 +117,9 @@ class ServerProtocol(asyncio.Protocol):
         """The socket is gone."""
         self._closing = True
         self._links.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._pong_timer):
+            if timer is not None:
+                timer.cancel()
         self._handle(self.connection.close())
         self.connection.output.clear()
 
@@ -126,6 +128,10 @@ class ServerProtocol(asyncio.Protocol):
     def wrote(self, size: int) -> bool:
         """Counts what a handler has sent; True where it should let others have a turn."""
         return self._writer.wrote(size)
+
+    def flush(self) -> None:
+        """Writes what was put out, rather than at the end of the turn."""
+        self._writer.flush()
 
     def make_room(self) -> None:
         """Lets more wait in the transport, the more streams there are."""
@@ -203,8 +209,8 @@ class ServerProtocol(asyncio.Protocol):
                 self._close(_LINGER_SECONDS)
 
     def _on_ping(self, answer_in: float) -> None:
-        if answer_in:
-            self.serving.loop.call_later(answer_in, self.connection.answer_pings)
+        if answer_in and self._pong_timer is None:
+            self._pong_timer = self.serving.loop.call_later(answer_in, self._answer_pings)
         # An acknowledgement and window updates are no use to the client; what is more was data.
         if self._writer.flushed_bytes - self._bytes_at_ping > _OVERHEAD_BYTES:
             self._upkeep.sent()
@@ -213,6 +219,12 @@ class ServerProtocol(asyncio.Protocol):
             _log.info("connection_ended", code="ENHANCE_YOUR_CALM", reason="too many pings")
             self.connection.goaway(ErrorCode.ENHANCE_YOUR_CALM, debug=b"too_many_pings")
             self._close(_LINGER_SECONDS)
+
+    def _answer_pings(self) -> None:
+        wait = self.connection.answer_pings()
+        self._pong_timer = None
+        if wait:
+            self._pong_timer = self.serving.loop.call_later(wait, self._answer_pings)
 
     # When to look after it, and when to go
 

@@ -59,6 +59,9 @@ class Link(Protocol):
     def wrote(self, size: int) -> bool:
         """Counts what a handler has sent; True where it should let others have a turn."""
 
+    def flush(self) -> None:
+        """Writes what was put out, rather than at the end of the turn."""
+
     def make_room(self) -> None:
         """Lets more wait in the transport, the more streams there are."""
 

@@ -1,7 +1,7 @@
 """How what a connection puts out gets into its socket."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import structlog
@@ -67,6 +67,7 @@ class SocketWriter:
     def flush(self) -> None:
         """Writes what was put out, unless the socket is closed."""
         if self.connection.output and not self.transport.is_closing():
+            self.connection.answer_pings_along()
             self._turn_bytes = 0
             self._write()
         if self.on_flushed is not None:
@@ -92,25 +93,16 @@ class SocketWriter:
         self._squeezed_bytes = 0
 
     def _write(self) -> None:
-        """Writes in pieces that are neither small nor huge."""
         output = self.connection.output
         was_full = self.connection.congested  # it may become so while we write
-        pieces: list[bytes] = []
-        size = written = 0
-        for data in output:
-            pieces.append(data)
-            size += len(data)
-            if size >= PIECE_BYTES:
-                self.transport.write(b"".join(pieces))
-                pieces.clear()
-                written += size
-                size = 0
-        if pieces:
-            self.transport.write(b"".join(pieces))
+        size = 0
+        for piece in _pieces(output):
+            self.transport.write(piece)
+            size += len(piece)
         output.clear()
-        self.flushed_bytes += written + size
+        self.flushed_bytes += size
         if was_full:
-            self._squeeze(written + size)
+            self._squeeze(size)
 
     def _squeeze(self, size: int) -> None:
         """Bounds what is put out although the socket takes no more: all but DATA is."""
@@ -118,3 +110,21 @@ class SocketWriter:
         if self._squeezed_bytes > _MAX_SQUEEZED_BYTES:
             _log.info("connection_ended", reason="the client reads nothing and goes on asking")
             cut(self.transport)
+
+
+def _pieces(output: list[bytes]) -> Iterator[bytes]:
+    """What is put out, in pieces that are neither small nor huge; one that is alone as it is."""
+    if len(output) == 1:
+        yield output[0]
+        return
+    pieces: list[bytes] = []
+    size = 0
+    for data in output:
+        pieces.append(data)
+        size += len(data)
+        if size >= PIECE_BYTES:
+            yield b"".join(pieces)
+            pieces.clear()
+            size = 0
+    if pieces:
+        yield b"".join(pieces)

@@ -79,7 +79,7 @@ class Stream:
     def send_window(self, size: int) -> None:
         joint = self.joint
         self.granted = size + joint.owed
-        if size < joint.left:
+        if size < joint.left:  # noqa: PLR1730 - seldom so, and a call costs as much as all this
             joint.left = size
 
     @property

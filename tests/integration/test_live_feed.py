@@ -14,6 +14,7 @@ from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.redis_client import Redis, connect
 from notecast_runtime.redis_connection import RedisConnection, pack
 from notecast_runtime.redis_connector import RedisConnector
+from notecast_runtime.redis_pipeline import RedisPipeline
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
@@ -175,7 +176,9 @@ async def test_a_subscription_that_only_looks_alive_is_replaced(valkey: ValkeyPr
     """Pitfall 5: it answers pings, and hears nothing."""
     async with running_feed(valkey) as heard:
         feed = heard.feed
-        probe = FeedProbe(heard.redis, feed)
+        pipeline = RedisPipeline(RememberingConnector(valkey.url))
+        publishing = asyncio.create_task(pipeline.run())
+        probe = FeedProbe(pipeline, feed)
 
         def hear(channel: str, payload: bytes) -> None:
             (probe.hear if channel == probe.channel else hear_other)(payload)
@@ -191,4 +194,6 @@ async def test_a_subscription_that_only_looks_alive_is_replaced(valkey: ValkeyPr
         await eventually(lambda: False in heard.states, "its deafness is noticed", seconds=3)
         await eventually(lambda: feed.complete, "a new connection is complete")
         assert len(heard.connections) == 2
-        probing.cancel()
+        for task in (probing, publishing):
+            task.cancel()
+        await asyncio.gather(probing, publishing, return_exceptions=True)

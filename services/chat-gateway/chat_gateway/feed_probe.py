@@ -10,14 +10,20 @@ import time
 import uuid
 
 import structlog
+from hiredis import ReplyError
 
 from chat_gateway.live_feed import LiveFeed
-from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
+from notecast_runtime.errors import OverloadedError, RedisUnavailableError
+from notecast_runtime.redis_connection import pack
+from notecast_runtime.redis_pipeline import RedisPipeline
 from notecast_runtime.tasks import going_on
 
 _INTERVAL_SECONDS = 0.4
 _PATIENCE_SECONDS = 0.6
 """How long a probe that Redis has taken may be on its way."""
+
+_ANSWER_SECONDS = 2.0
+"""How long to wait for Redis to take one."""
 
 _log = structlog.get_logger(__name__)
 
@@ -26,13 +32,13 @@ class FeedProbe:
     """Publishes to itself, and has the feed's connection replaced when that is not heard.
 
     Args:
-        redis: publishes.
+        pipeline: publishes, as it does notes.
         feed: should hear.
     """
 
-    def __init__(self, redis: Redis, feed: LiveFeed) -> None:
+    def __init__(self, pipeline: RedisPipeline, feed: LiveFeed) -> None:
         self.channel = f"nc:probe:{uuid.uuid4().hex}"
-        self._redis = redis
+        self._pipeline = pipeline
         self._feed = feed
         self._unheard: dict[bytes, float] = {}
 
@@ -54,9 +60,13 @@ class FeedProbe:
 
     async def _publish(self, payload: bytes) -> None:
         self._unheard[payload] = time.monotonic()  # before it is sent: it may be heard at once
+        deadline = asyncio.get_running_loop().time() + _ANSWER_SECONDS
         try:
-            await self._redis.publish(self.channel, payload)
-        except (*REDIS_AWAY, RedisError):
+            answer = await self._pipeline.call(pack(("PUBLISH", self.channel, payload)), deadline)
+            taken = not isinstance(answer, ReplyError)
+        except (RedisUnavailableError, OverloadedError):
+            taken = False
+        if not taken:
             self._unheard.pop(payload, None)  # Redis itself is away, of which others tell
 
     def _judge(self) -> None:

@@ -86,6 +86,9 @@ class MemoryLink:
     def wrote(self, _: int) -> bool:
         return False  # nothing is written anywhere
 
+    def flush(self) -> None:
+        """Nothing is written anywhere."""
+
     def make_room(self) -> None:
         raise NotImplementedError
 

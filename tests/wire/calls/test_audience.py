@@ -33,8 +33,7 @@ def test_all_members_of_a_connection_get_a_message_in_one_piece(
         audience.add(outlet)
     assert (len(audience), audience.connections) == (15, 3)
     assert audience.send(b"hello") == []
-    # Length, the rest of the frames, and the data: as many pieces as for one member.
-    assert [len(link.connection.output) for link in links] == [3, 3, 3]
+    assert [len(link.connection.output) for link in links] == [1, 1, 1]
     for link in links:
         link.exchange()
     assert all(link.response(outlet).messages == [b"hello"] for link, outlet in outlets)
@@ -96,6 +95,24 @@ def test_a_failed_group_has_taken_from_no_window(loop: asyncio.AbstractEventLoop
     assert [outlet.stream.send_window for outlet in (first, third)] == [size - 5 for size in before]
 
 
+def test_a_failed_group_of_streams_in_two_audiences_has_taken_from_no_window(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    link = MemoryLink(loop, initial_window=10)
+    one, other = Audience(), Audience()
+    first, second, third = (link.subscribe() for _ in range(3))
+    for outlet in (first, second, third):
+        one.add(outlet)
+        other.add(outlet)
+    assert one.send(b"") == []
+    second.write(b"")
+    connection_window = link.connection.send_window
+    assert other.send(b"12345") == [first, second, third]
+    assert other.send(b"") == [second]
+    assert [outlet.stream.send_window for outlet in (first, second, third)] == [0, 0, 0]
+    assert link.connection.send_window == connection_window - 10
+
+
 @pytest.mark.parametrize("room", [0, -1])
 def test_room_for_a_message_is_counted_to_the_byte(
     loop: asyncio.AbstractEventLoop, room: int
@@ -154,22 +171,27 @@ def test_a_full_socket_refuses_for_all_of_its_streams(loop: asyncio.AbstractEven
     assert full.response(outlets[0]).messages == [b"again"]
 
 
+SEND = st.tuples(st.just("send"), st.integers(0, 40))
+MOVE = st.tuples(st.sampled_from(["join", "part"]), st.integers(0, 2))
 ACTIONS = st.one_of(
-    st.tuples(st.just("send"), st.integers(0, 40)),
+    SEND,
+    MOVE,
     st.tuples(st.just("stream"), st.integers(1, 60)),
     st.tuples(st.just("connection"), st.integers(1, 200)),
     st.tuples(st.just("write"), st.integers(0, 40)),
     st.tuples(st.just("settings"), st.integers(0, 100)),
     st.tuples(st.sampled_from(["full", "free"]), st.just(0)),
     st.tuples(st.just("leave"), st.just(0)),
+    SEND,
+    MOVE,
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
-    st.integers(0, 100),
+    st.integers(0, 300),
     st.integers(0, 65_000),
-    st.lists(st.tuples(st.integers(0, 4), ACTIONS), max_size=40),
+    st.lists(st.tuples(st.integers(0, 4), ACTIONS), min_size=20, max_size=80),
 )
 def test_no_window_is_ever_exceeded_and_what_was_taken_arrives_in_order(
     initial: int, used: int, actions: list[tuple[int, tuple[str, int]]]
@@ -180,12 +202,13 @@ def test_no_window_is_ever_exceeded_and_what_was_taken_arrives_in_order(
         for number, (place, (action, size)) in enumerate(actions):
             data, outlet = b"%02d" % number + bytes(size), trial.outlets[place]
             if action == "send":
-                trial.send(data)
+                trial.send(data, place % len(trial.audiences))
             elif action == "write" and outlet.write(data):
                 trial.taken[outlet].append(data)
             else:
                 trial.act(outlet, action, size)
             trial.link.exchange()
+            trial.check_windows()
         trial.open_all()
         for outlet in trial.members:
             assert trial.link.response(outlet).messages == trial.taken[outlet]
@@ -195,30 +218,50 @@ def test_no_window_is_ever_exceeded_and_what_was_taken_arrives_in_order(
 
 
 class Trial:
-    """An audience of five on one connection, and what of its messages they have taken.
+    """Five streams of one connection in audiences, and what of their messages they have taken.
 
-    `h2` raises as soon as a window is exceeded; the rest is compared at the end.
+    `h2` raises as soon as a window is exceeded; the rest is compared at the end. All are in the
+    first audience to begin with, and may join and leave each of them.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, initial: int, used: int) -> None:
         self.link = MemoryLink(loop, initial)
         _use_up(self.link, used)
-        self._audience = Audience()
+        self.audiences = [Audience() for _ in range(3)]
         self.outlets = [self.link.subscribe() for _ in range(5)]
         self.taken: dict[StreamOutlet, list[bytes]] = {outlet: [] for outlet in self.outlets}
+        self._joined = [set(self.outlets), set[StreamOutlet](), set[StreamOutlet]()]
         for outlet in self.outlets:
-            self._audience.add(outlet)
+            self.audiences[0].add(outlet)
 
     @property
     def members(self) -> list[StreamOutlet]:
         return [outlet for outlet in self.outlets if not outlet.done]
 
-    def send(self, data: bytes) -> None:
-        refused = self._audience.send(data)
-        assert set(refused) <= set(self.members)
-        for member in self.members:
-            if member not in refused:
-                self.taken[member].append(data)
+    def send(self, data: bytes, place: int) -> None:
+        joined = {outlet for outlet in self._joined[place] if not outlet.done}
+        assert len(self.audiences[place]) == len(joined)
+        fits = self._fits(joined, len(data) + 5)
+        refused = self.audiences[place].send(data)
+        assert set(refused) <= joined
+        assert not (fits and refused)
+        for member in joined - set(refused):
+            self.taken[member].append(data)
+
+    def _fits(self, outlets: set[StreamOutlet], size: int) -> bool:
+        """Whether there is room for all, as the client counts it."""
+        client, connection = self.link.client, self.link.connection
+        return not connection.congested and all(
+            outlet.stream.unsent is None
+            and client.remote_flow_control_window(outlet.stream.id) >= size * len(outlets)
+            for outlet in outlets
+        )
+
+    def check_windows(self) -> None:
+        """Each is what the client says, to the byte."""
+        for outlet in self.members:
+            window = min(outlet.stream.send_window, self.link.connection.send_window)
+            assert window == self.link.client.remote_flow_control_window(outlet.stream.id)
 
     def act(self, outlet: StreamOutlet, action: str, size: int) -> None:
         """Something that changes what can be sent."""
@@ -234,6 +277,12 @@ class Trial:
                 _resume(self.link)
             case "stream" if not outlet.done:
                 client.increment_flow_control_window(size, outlet.stream.id)
+            case "join" if not outlet.done and outlet not in self._joined[size]:
+                self.audiences[size].add(outlet)
+                self._joined[size].add(outlet)
+            case "part":
+                self.audiences[size].discard(outlet)
+                self._joined[size].discard(outlet)
             case "leave" if not outlet.done:
                 client.reset_stream(outlet.stream.id, 8)
 

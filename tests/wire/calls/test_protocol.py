@@ -14,6 +14,7 @@ from notecast_wire.dispatch import Dispatcher
 from notecast_wire.options import read_options
 from notecast_wire.protocol import ServerProtocol
 from notecast_wire.serving import Links, Serving
+from tests.support.waiting import eventually
 from tests.wire.calls.raw_client import grpc_headers, message
 from tests.wire.calls.serving import SERVICE, Context, Handler, echo, unary_stream, unary_unary
 
@@ -230,6 +231,40 @@ async def test_data_waits_while_the_socket_is_full_and_headers_do_not(wired: Wir
     assert kinds(wired.transport.written) == [HEADERS, 0, HEADERS]
 
 
+async def test_an_answer_to_a_ping_that_had_to_wait_goes_with_what_is_written_next(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wired.begin()
+    now = asyncio.get_running_loop().time()
+    monkeypatch.setattr(wired.protocol.connection, "_clock", lambda: now)
+    wired.protocol.data_received(frame(PING, 0, 0, b"notecast") + frame(PING, 0, 0, b"secondly"))
+    await wired.turn()
+    wired.transport.written.clear()
+    wired.protocol.data_received(wired.request("Echo"))
+    await wired.turn()
+    assert kinds(wired.transport.written) == [HEADERS, 0, HEADERS]
+    now += 0.11
+    wired.transport.written.clear()
+    wired.protocol.data_received(wired.request("Echo"))
+    await wired.turn()
+    assert len(wired.transport.written) == 1
+    assert kinds(wired.transport.written) == [HEADERS, 0, HEADERS, PING]
+
+
+async def test_an_answer_to_a_ping_that_nothing_goes_along_with_comes_by_itself(
+    wired: Wired,
+) -> None:
+    wired.begin()
+    await wired.turn()
+    wired.transport.written.clear()
+    for _ in range(3):
+        wired.protocol.data_received(frame(PING, 0, 0, b"notecast") * 2)
+        await eventually(
+            lambda: kinds(wired.transport.written)[-2:] == [PING, PING], "both were answered"
+        )
+        wired.transport.written.clear()
+
+
 async def test_a_connection_that_ends_does_not_wait_for_its_client_to_read(
     wired: Wired, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,6 +353,21 @@ async def test_outlets_see_that_the_socket_is_full_amid_a_turn(wired: Wired) -> 
     assert 20 <= taken <= 28
     wired.protocol.resume_writing()
     assert all(outlet.write(bytes(10_000)) for outlet in outlets)
+
+
+async def test_a_round_of_much_for_one_connection_is_written_at_once(wired: Wired) -> None:
+    audience = Audience()
+    for outlet in await wide_outlets(wired, 20):
+        audience.add(outlet)
+    assert audience.send(bytes(100)) == []
+    assert not wired.transport.written
+    await wired.turn()
+    assert len(wired.transport.written) == 1
+    assert audience.send(bytes(1_000)) == []
+    assert len(wired.transport.written) == 2
+    await wired.turn()
+    assert kinds(wired.transport.written) == [0] * 40
+    assert len(wired.transport.written) == 2
 
 
 async def test_a_turn_with_much_to_say_is_written_in_pieces(wired: Wired) -> None:

@@ -171,13 +171,30 @@ def test_pings_in_quick_succession_are_answered_together_a_little_later() -> Non
     client.clock.now += 0.03
     [received] = client.send(Frame(PING, 0, 0, b"secondly"))
     assert isinstance(received, PingReceived)
-    assert received.answer_in == pytest.approx(0.07)
+    assert received.answer_in == pytest.approx(0.12)
     assert client.send(Frame(PING, 0, 0, b"thirdly!")) == [PingReceived()]
     assert client.sent() == [Frame(PING, ACK, 0, b"notecast")]
-    client.clock.now += 0.07
-    client.connection.answer_pings()
+    client.clock.now += 0.1
+    assert client.connection.answer_pings() == pytest.approx(0.02)
+    assert client.sent() == []
+    client.clock.now += 0.021
+    assert client.connection.answer_pings() == 0
     assert client.sent() == [Frame(PING, ACK, 0, b"secondly"), Frame(PING, ACK, 0, b"thirdly!")]
-    client.connection.answer_pings()
+    assert client.connection.answer_pings() == 0
+    assert client.sent() == []
+
+
+def test_a_ping_that_waits_is_answered_with_what_is_written_but_not_too_soon() -> None:
+    client = RawClient()
+    client.send(Frame(PING, 0, 0, b"notecast"), Frame(PING, 0, 0, b"secondly"))
+    client.sent()
+    client.clock.now += 0.099
+    client.connection.answer_pings_along()
+    assert client.sent() == []
+    client.clock.now += 0.002
+    client.connection.answer_pings_along()
+    assert client.sent() == [Frame(PING, ACK, 0, b"secondly")]
+    client.connection.answer_pings_along()
     assert client.sent() == []
 
 
