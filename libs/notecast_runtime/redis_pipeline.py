@@ -58,7 +58,8 @@ class RedisPipeline:
     def __init__(self, connector: RedisConnector) -> None:
         self._connector = connector
         self._waiting: deque[_Command] = deque()
-        self._deadlines = Deadlines(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()  # to ask each time takes a system call on 3.11
+        self._deadlines = Deadlines(self._loop)
         self._connection: RedisConnection | None = None
         self._left: list[RedisConnection] = []
         self._send_due: asyncio.Handle | None = None
@@ -84,10 +85,9 @@ class RedisPipeline:
         """
         if len(self._waiting) >= _MAX_WAITING:
             raise OverloadedError(f"{_MAX_WAITING} commands wait to be sent to Redis")
-        loop = asyncio.get_running_loop()
-        command = _Command(packed, loop.create_future())
+        command = _Command(packed, self._loop.create_future())
         self._waiting.append(command)
-        self._send_soon(loop)
+        self._send_soon()
         self._deadlines.add(command, deadline)
         try:
             found = await command.answer
@@ -141,17 +141,16 @@ class RedisPipeline:
         self._left = [left for left in self._left if not left.lost]
         self._left.append(connection)
         error = RedisConnectionError("the connection was silent")
-        loop = asyncio.get_running_loop()
-        loop.call_later(self._connector.timeout_seconds, connection.give_up, error)
+        self._loop.call_later(self._connector.timeout_seconds, connection.give_up, error)
 
-    def _send_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _send_soon(self) -> None:
         if self._connection is None:
             self._wanted.set()
         elif self._send_due is None:
             if self._connection.idle:
-                self._send_due = loop.call_soon(self._send)
+                self._send_due = self._loop.call_soon(self._send)
             else:
-                self._send_due = loop.call_later(_GATHERING_SECONDS, self._send)
+                self._send_due = self._loop.call_later(_GATHERING_SECONDS, self._send)
 
     def _send(self) -> None:
         """Sends what waits, as much of it as may be in flight."""
@@ -172,7 +171,7 @@ class RedisPipeline:
         if batch:
             self._connection.send(b"".join(batch), answers)
         if self._waiting and self._connection.free:
-            self._send_soon(asyncio.get_running_loop())
+            self._send_soon()
 
     def _refuse(self, error: Exception) -> None:
         """Tells all who wait: there is no way to Redis."""

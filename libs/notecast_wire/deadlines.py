@@ -97,7 +97,8 @@ class Deadlines:
         self._timer = None
         # Loops call up to a clock's resolution early (asyncio's _run_once).
         now = self._time() * _TICKS_PER_SECOND + 1e-3 * _TICKS_PER_SECOND
-        while self._ticks and self._ticks[0] <= now:
+        # With those that are over, those go that all have left: nobody wakes up for them.
+        while self._ticks and (self._ticks[0] <= now or self._ticks[0] not in self._due):
             for entry in self._due.pop(heapq.heappop(self._ticks), ()):
                 if entry.due_tick:  # else it was discarded when another one expired
                     entry.due_tick = 0

@@ -125,6 +125,8 @@ class KeptData(Output):
 
     def _connection_opened(self, events: list[Event]) -> None:
         """Sends what the connection kept back, and tells the owners that wait for it."""
+        if not self._ready and not self._awaiting:
+            return
         self._send_ready(events)
         if self.send_window <= 0 or self.congested:
             return

@@ -61,6 +61,7 @@ class Acceptor:
 
     def __init__(self, pipeline: RedisPipeline, idempotency_window_seconds: float) -> None:
         self._pipeline = pipeline
+        self._time = asyncio.get_running_loop().time
         self._window_ms = round(idempotency_window_seconds * 1000)
         self._keys = [(epoch_key(p), heads_key(p), outbox_key(p)) for p in range(PARTITIONS)]
 
@@ -77,7 +78,7 @@ class Acceptor:
             RedisUnavailableError: no answer in time; the note may be stored or not.
             OverloadedError: too many notes wait; the note is not stored.
         """
-        deadline = asyncio.get_running_loop().time() + timeout_seconds
+        deadline = self._time() + timeout_seconds
         arguments = self._arguments(submission)
         answer = await self._pipeline.call(pack(("EVALSHA", _DIGEST, *arguments)), deadline)
         if isinstance(answer, ReplyError) and str(answer).startswith("NOSCRIPT"):

@@ -97,15 +97,15 @@ class FanOut:
                 _deliver(room)
         finally:
             work = self._work_clock() - worked
-            loop.call_soon(self._end_round, began_at, Round(0.0, work, streams, proxied))
+            loop.call_soon(self._end_round, began_at, work, streams, proxied)
 
     def _begin_writes(self) -> None:
         self._writes_worked = self._work_clock()
 
-    def _end_round(self, began_at: float, given_out: Round) -> None:
+    def _end_round(self, began_at: float, work: float, streams: int, proxied: int) -> None:
         now = self._clock()
-        work = given_out.work_seconds + self._work_clock() - self._writes_worked
-        self._pace.round_ended(given_out._replace(seconds=now - began_at, work_seconds=work), now)
+        work += self._work_clock() - self._writes_worked
+        self._pace.round_ended(Round(now - began_at, work, streams, proxied), now)
         self._on_pace(self._pace.wait(now))
         if self._rooms:
             self._begin_soon()

@@ -191,8 +191,12 @@ class Streams(RuleBasedStateMachine):
                 follower.window.open()
 
         try:
-            for _ in range(5):  # of its rooms a stream reads the past of one after the other
+            # Of its rooms a stream reads the past of one after the other, a page at a time.
+            pages = sum(room.log.newest for room in self.rooms) // LIMITS.ring_notes
+            for _ in range(5 + pages):
                 self.run(act())
+                if not any(room.readers.behind for room in self.rooms):
+                    break
             for follower in self.all:
                 follower.check_complete()
             for room in self.rooms:

@@ -2,6 +2,9 @@
 
 import asyncio
 import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
 
 from grpc import StatusCode
 
@@ -81,6 +84,66 @@ async def test_one_that_is_discarded_when_another_expires_does_not() -> None:
     deadlines.add(last, at + 0.03)
     await eventually(lambda: last.at, "the last expires")
     assert sum(rival.at is not None for rival in rivals) == 1
+
+
+class Mark:
+    """Remembers whether it has expired."""
+
+    due_tick = 0
+    expired = False
+
+    def expire(self) -> None:
+        self.expired = True
+
+
+class StillLoop:
+    """Its time stands still until a test moves it on; it counts how often somebody wakes up."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.wakes = 0
+        self._timers: list[StillTimer] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> "StillTimer":
+        self._timers.append(StillTimer(self._timers, when, callback))
+        return self._timers[-1]
+
+    def move_on(self, seconds: float) -> None:
+        self.now += seconds
+        for timer in [timer for timer in self._timers if timer.when <= self.now]:
+            timer.cancel()
+            self.wakes += 1
+            timer.callback()
+
+
+@dataclass(eq=False)
+class StillTimer:
+    timers: list["StillTimer"]
+    when: float
+    callback: Callable[[], None]
+
+    def cancel(self) -> None:
+        self.timers.remove(self)
+
+
+def test_nobody_wakes_up_for_calls_that_have_ended() -> None:
+    loop = StillLoop()
+    deadlines = Deadlines(cast(asyncio.AbstractEventLoop, loop))
+    for _ in range(500):
+        ended = Mark()
+        deadlines.add(ended, loop.now + 1)
+        loop.move_on(0.01)
+        deadlines.discard(ended)
+    assert loop.wakes <= 5
+    late = Mark()
+    deadlines.add(late, loop.now + 1)
+    loop.move_on(0.999)
+    assert not late.expired
+    loop.move_on(0.012)
+    assert late.expired
 
 
 async def test_short_calls_with_far_deadlines_leave_nothing() -> None:
