@@ -52,7 +52,7 @@ class ConnectionLimits:
     resets_per_second: float = 1_000.0
     ping_burst: int = 1_000
     pings_per_second: float = 50.0
-    pong_spacing_seconds: float = 0.1
+    pong_spacing_seconds: float = 0.25
     pong_delay_seconds: float = 0.05
     settings_burst: int = 100
     settings_per_second: float = 1.0

@@ -243,7 +243,7 @@ async def test_an_answer_to_a_ping_that_had_to_wait_goes_with_what_is_written_ne
     wired.protocol.data_received(wired.request("Echo"))
     await wired.turn()
     assert kinds(wired.transport.written) == [HEADERS, 0, HEADERS]
-    now += 0.11
+    now += wired.serving.options.limits.pong_spacing_seconds + 0.01
     wired.transport.written.clear()
     wired.protocol.data_received(wired.request("Echo"))
     await wired.turn()

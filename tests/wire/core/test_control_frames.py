@@ -24,6 +24,8 @@ from tests.wire.core.raw_client import (
     window_update,
 )
 
+SPACING = ConnectionLimits().pong_spacing_seconds
+DELAY = ConnectionLimits().pong_delay_seconds
 STATUS = encode_headers([(b":status", b"200")])
 TRAILERS = encode_headers([(b"grpc-status", b"0")])
 LARGEST = 2**31 - 1
@@ -171,13 +173,13 @@ def test_pings_in_quick_succession_are_answered_together_a_little_later() -> Non
     client.clock.now += 0.03
     [received] = client.send(Frame(PING, 0, 0, b"secondly"))
     assert isinstance(received, PingReceived)
-    assert received.answer_in == pytest.approx(0.12)
+    assert received.answer_in == pytest.approx(SPACING + DELAY - 0.03)
     assert client.send(Frame(PING, 0, 0, b"thirdly!")) == [PingReceived()]
     assert client.sent() == [Frame(PING, ACK, 0, b"notecast")]
-    client.clock.now += 0.1
-    assert client.connection.answer_pings() == pytest.approx(0.02)
+    client.clock.now += SPACING
+    assert client.connection.answer_pings() == pytest.approx(DELAY - 0.03)
     assert client.sent() == []
-    client.clock.now += 0.021
+    client.clock.now += DELAY - 0.029
     assert client.connection.answer_pings() == 0
     assert client.sent() == [Frame(PING, ACK, 0, b"secondly"), Frame(PING, ACK, 0, b"thirdly!")]
     assert client.connection.answer_pings() == 0
@@ -188,7 +190,7 @@ def test_a_ping_that_waits_is_answered_with_what_is_written_but_not_too_soon() -
     client = RawClient()
     client.send(Frame(PING, 0, 0, b"notecast"), Frame(PING, 0, 0, b"secondly"))
     client.sent()
-    client.clock.now += 0.099
+    client.clock.now += SPACING - 0.001
     client.connection.answer_pings_along()
     assert client.sent() == []
     client.clock.now += 0.002
