@@ -50,6 +50,8 @@ class Case:
         rounds: how often it is measured, the servers by turns; the figures are pooled.
         quick: the servers that are also measured in a quick run, once.
         alone: each server is started for the measurement and ended after it.
+        compared_as: cases that stand next to each other and have the same word here are compared,
+            and so measured by turns as the servers of one case are.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Case:
     rounds: int = 1
     quick: tuple[str, ...] = ()
     alone: bool = False
+    compared_as: str = ""
 
     @property
     def deliveries_per_second(self) -> int:
@@ -167,7 +170,8 @@ CASES = (
             streams=1,
             connections=10,
             notes_per_second=1_000,
-            rounds=2,
+            rounds=3,
+            compared_as="rooms",
         )
         for rooms in (10, 1_000, 10_000)
     ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from benchmarks.cases import Case, Dialect, Mode
 
@@ -82,8 +83,8 @@ def quick_cases(cases: Sequence[Case]) -> tuple[Case, ...]:
 def make_plan(cases: Sequence[Case], pace: Pace, peers: Sequence[str] = ()) -> tuple[Stage, ...]:
     """Puts the measurements of cases into stages.
 
-    Cases that can share running servers do. Within a case the servers take turns, so that what
-    else the machine does meets them alike.
+    Cases that can share running servers do. Within a case the servers take turns, and so do cases
+    that are compared, so that what else the machine does meets them alike.
 
     Args:
         cases: what to measure.
@@ -107,15 +108,20 @@ def make_plan(cases: Sequence[Case], pace: Pace, peers: Sequence[str] = ()) -> t
 def _stage(cases: Sequence[Case], pace: Pace) -> Stage:
     servers = tuple(dict.fromkeys(server for case in cases for server in case.servers))
     measurements = tuple(
-        Measurement(case, server, _seconds(case, pace)) for case in cases for server in _turns(case)
+        Measurement(case, server, _seconds(case, pace))
+        for _, compared in groupby(cases, key=lambda case: case.compared_as or case.name)
+        for case, server in _turns(tuple(compared))
     )
     return Stage(servers, cases[0].gateways, measurements)
 
 
-def _turns(case: Case) -> Iterator[str]:
-    """The servers, in each round from the other end, so that none is always the first."""
-    for number in range(case.rounds):
-        yield from case.servers if number % 2 == 0 else reversed(case.servers)
+def _turns(cases: Sequence[Case]) -> Iterator[tuple[Case, str]]:
+    """Cases and servers, in each round from the other end, so that none is always the first."""
+    for number in range(max(case.rounds for case in cases)):
+        pairs = [
+            (case, server) for case in cases if number < case.rounds for server in case.servers
+        ]
+        yield from pairs if number % 2 == 0 else reversed(pairs)
 
 
 def _seconds(case: Case, pace: Pace) -> float:

@@ -28,6 +28,21 @@ def test_the_servers_of_a_case_take_turns() -> None:
     ]
 
 
+def test_cases_that_are_compared_take_turns() -> None:
+    few, many = (
+        replace(CASE, name=name, servers=(WIRE,), rounds=3, compared_as="rooms")
+        for name in ("few", "many")
+    )
+    (stage,) = make_plan([CASE, few, many, replace(CASE, name="last", servers=(HUB,))], FULL)
+    assert [name for name, _ in measured(stage)] == [
+        *("case", "case", "case"),
+        *("few", "many"),
+        *("many", "few"),
+        *("few", "many"),
+        "last",
+    ]
+
+
 def test_cases_share_running_servers_where_they_can() -> None:
     other = replace(CASE, name="other", servers=(HUB,))
     (stage,) = make_plan([CASE, other], FULL)
