@@ -66,7 +66,7 @@ class _Group(JointWindow):
         as the others' would be that stand behind a closed connection.
         """
         connection = self.link.connection
-        needed = size * len(self.streams)
+        needed = size * len(self.heads)
         if connection.congested or needed > connection.send_window:
             return False
         if size > self.left:
