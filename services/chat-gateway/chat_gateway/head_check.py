@@ -19,7 +19,7 @@ LIVE_FEED = "live_feed"
 CONDITIONS = (REDIS, LIVE_FEED)
 """What readiness needs: Redis answers, and every open room is heard."""
 
-_INTERVAL_SECONDS = 0.75
+_INTERVAL_SECONDS = 1.0
 _ANSWER_SECONDS = 0.5
 """A connection that has not answered by then is given up: it may be dead without a word."""
 _RETRY_SECONDS = 0.05

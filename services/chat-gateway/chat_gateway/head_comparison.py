@@ -43,12 +43,13 @@ class PartitionRooms:
         """
         if self._agreed is not None and self._agreed.epoch == standing.epoch:
             changed = map(ne, self._agreed.newest, standing.newest)
-            if not self._disagreeing(standing, compress(range(len(self._rooms)), changed)):
+            if self._all_have_heard(standing, compress(range(len(self._rooms)), changed)):
                 self._agreed = standing
                 self._mark.outbox_id = standing.outbox_id
                 return []
         # A look at all, which moves each one's place on by itself where they can't together.
-        behind = self._disagreeing(standing, range(len(self._rooms)))
+        heads = [(room, standing.head(index)) for index, room in enumerate(self._rooms)]
+        behind = [(room, head) for room, head in heads if not room.agrees(head)]
         if behind:
             self._agreed = None
         else:
@@ -58,10 +59,10 @@ class PartitionRooms:
                 room.follow(self._mark)
         return behind
 
-    def _disagreeing(self, standing: Standing, indices: Iterable[int]) -> list[tuple[Room, Head]]:
-        rooms = self._rooms
-        heads = [(rooms[index], standing.head(index)) for index in indices]
-        return [(room, head) for room, head in heads if not room.agrees(head)]
+    def _all_have_heard(self, standing: Standing, indices: Iterable[int]) -> bool:
+        """Whether the rooms in these places have heard all; says it of them and changes nothing."""
+        rooms, newest, epoch = self._rooms, standing.newest, standing.epoch
+        return all(rooms[index].has_all(epoch, int(newest[index] or 0)) for index in indices)
 
 
 def in_parts(rooms: Iterable[Room]) -> Iterator[list[PartitionRooms]]:

@@ -166,12 +166,15 @@ class Room:
             self._keep_early(announcement)
             self._enter_later_epoch()
 
+    def has_all(self, epoch: int, sequence: int) -> bool:
+        """Whether the log is whole, as far as this sequence of this epoch at least."""
+        return self._log is not None and self._log.has_all(epoch, sequence)
+
     def agrees(self, head: Head) -> bool:
-        """Whether the log has all that a head says; cheap where it has."""
-        log = self._log
-        if log is None or not log.has_all(head.epoch, head.sequence):
+        """Whether the log has all that a head says; where it has, the head's outbox id counts."""
+        if not self.has_all(head.epoch, head.sequence):
             return False
-        if head.outbox_id > self._outbox_id and head.sequence == log.newest:
+        if head.outbox_id > self._outbox_id and head.sequence == self.log.newest:
             self._outbox_id = head.outbox_id
         return True
 

@@ -89,8 +89,8 @@ class Subscription:
     @property
     def waiting_since(self) -> float | None:
         """As Outlet.waiting_since; None once the stream was ended."""
-        ended = self._outlet is None or self._ending is not None
-        return None if ended else self.outlet.waiting_since
+        outlet = self._outlet
+        return None if outlet is None or self._ending is not None else outlet.waiting_since
 
     def write(self, message: bytes) -> bool:
         """As Stream.write."""
