@@ -21,6 +21,7 @@ class ControlFrames(HeaderFrames):
     __slots__ = (
         "_kept_pings",
         "_next_pong",
+        "_next_pong_bytes",
         "_pings",
         "_settings_taken",
     )
@@ -36,6 +37,7 @@ class ControlFrames(HeaderFrames):
         self._pings = 0
         self._kept_pings: list[bytes] = []
         self._next_pong = float("-inf")
+        self._next_pong_bytes = 0
 
     def ping(self) -> bytes:
         """Sends a PING; Pong comes with the same 8 bytes."""
@@ -60,7 +62,7 @@ class ControlFrames(HeaderFrames):
 
     def answer_pings_along(self) -> None:
         """Answers the PINGs that have waited for long enough; something is about to be written."""
-        if self._kept_pings and self._clock() >= self._next_pong:
+        if self._kept_pings and self._may_answer(self._clock()):
             self._answer_kept()
 
     def goaway(
@@ -152,8 +154,8 @@ class ControlFrames(HeaderFrames):
     def _answer_or_keep(self, payload: bytes) -> float:
         """Answers a PING or keeps it for later; returns in how many seconds that is to be."""
         now = self._clock()
-        if now >= self._next_pong and not self._kept_pings:
-            self._next_pong = now + self._limits.pong_spacing_seconds
+        if self._may_answer(now) and not self._kept_pings:
+            self._space_pongs(now)
             self._reply(ping_frame(payload, ack=True))
             return 0.0
         self._kept_pings.append(payload)
@@ -167,8 +169,15 @@ class ControlFrames(HeaderFrames):
 
     def _answer_kept(self) -> None:
         kept, self._kept_pings = self._kept_pings, []
-        self._next_pong = self._clock() + self._limits.pong_spacing_seconds
+        self._space_pongs(self._clock())
         self._emit(b"".join([ping_frame(payload, ack=True) for payload in kept]))
+
+    def _may_answer(self, now: float) -> bool:
+        return now >= self._next_pong or self._sent_bytes >= self._next_pong_bytes
+
+    def _space_pongs(self, now: float) -> None:
+        self._next_pong = now + self._limits.pong_spacing_seconds
+        self._next_pong_bytes = self._sent_bytes + self._limits.pong_spacing_bytes
 
     def _latest_pong(self) -> float:
         return self._next_pong + self._limits.pong_delay_seconds

@@ -183,11 +183,16 @@ class Incoming(Outgoing):
                 raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "replies that nobody reads")
         self._emit(data)
 
+    @property
+    def _sent_bytes(self) -> int:
+        """How many bytes of DATA were sent so far."""
+        return self._granted_bytes - self.send_window
+
     def _spend(self, budget: Budget, cost: int = 1) -> None:
         budget.left -= cost
         if budget.left < 0:
-            sent_bytes = self._granted_bytes - self.send_window
-            budget.refill(self._clock(), sent_bytes + self._received_bytes, self._finished_calls)
+            useful_bytes = self._sent_bytes + self._received_bytes
+            budget.refill(self._clock(), useful_bytes, self._finished_calls)
 
 
 def _count_content(stream: Stream, size: int, *, ended: bool) -> None:

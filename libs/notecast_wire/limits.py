@@ -31,8 +31,9 @@ class ConnectionLimits:
             its own. gRPC clients send one for whatever they get, to measure their link
             (grpc-go's and gRPC C++'s "BDP" estimate), and at once the next: answered at once they
             would be as many as all writes of a fan-out. One that comes alone is answered at once.
-            To the client it is a part of the link's delay, for which it opens its windows: with
-            0.25 s, clients that read nothing took in megabytes before anybody could see it.
+        pong_spacing_bytes: nor does it wait for longer than this much DATA takes to be sent. To the
+            client the wait is a part of the link's delay, for which it opens its windows: it would
+            take in megabytes that nobody reads before we could see that.
         pong_delay_seconds: by so much more an answer that had to wait may be late, to go with what
             is written next. By itself it would cost a write, and wake the peer for nothing else.
         settings_burst: each may walk over all streams, and no client changes its mind often.
@@ -54,7 +55,8 @@ class ConnectionLimits:
     resets_per_second: float = 1_000.0
     ping_burst: int = 1_000
     pings_per_second: float = 50.0
-    pong_spacing_seconds: float = 0.1
+    pong_spacing_seconds: float = 0.25
+    pong_spacing_bytes: int = 262_144
     pong_delay_seconds: float = 0.05
     settings_burst: int = 100
     settings_per_second: float = 1.0

@@ -14,6 +14,7 @@ from tests.wire.core.raw_client import (
     END_STREAM,
     GOAWAY,
     HEADERS,
+    INITIAL_WINDOW_SIZE,
     PING,
     RST_STREAM,
     SETTINGS,
@@ -198,6 +199,24 @@ def test_a_ping_that_waits_is_answered_with_what_is_written_but_not_too_soon() -
     assert client.sent() == [Frame(PING, ACK, 0, b"secondly")]
     client.connection.answer_pings_along()
     assert client.sent() == []
+
+
+def test_a_ping_waits_for_no_more_than_so_many_bytes() -> None:
+    client = RawClient(settings=setting(INITIAL_WINDOW_SIZE, LARGEST))
+    client.send(window_update(0, LARGEST - 65_535), Frame(PING, 0, 0, b"notecast"))
+    stream, most = client.begin(1), ConnectionLimits().pong_spacing_bytes
+    client.send(Frame(PING, 0, 0, b"secondly"))
+    client.connection.send_data(stream, bytes(most - 1))
+    client.sent()
+    client.connection.answer_pings_along()
+    assert client.sent() == []
+    client.connection.send_data(stream, b"1")
+    client.connection.answer_pings_along()
+    assert client.sent()[1:] == [Frame(PING, ACK, 0, b"secondly")]
+    client.connection.send_data(stream, bytes(most))
+    client.sent()
+    client.send(Frame(PING, 0, 0, b"thirdly!"))
+    assert client.sent() == [Frame(PING, ACK, 0, b"thirdly!")]
 
 
 def test_the_answer_to_our_ping_is_told() -> None:
