@@ -91,7 +91,7 @@ CASES = (
         streams=500,
         connections=20,
         notes_per_second=300,
-        rounds=2,
+        rounds=3,
         quick=_ALL,
     ),
     Case(

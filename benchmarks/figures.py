@@ -19,7 +19,8 @@ class Figures:
     Attributes:
         delivered_per_second: notes that reached a stream.
         per_cpu_second: deliveries for a CPU-second of its first part, as the gateway; None where
-            its processes are not known.
+            its processes are not known. The median of the rounds: one that the machine had little
+            time for says nothing of the server.
         per_cpu_second_whole: the same of all parts together.
         delay_p50_ms: from send to delivery; of a storm, from the start until a stream has every
             note. The median of the rounds.
@@ -96,13 +97,14 @@ def _keeps_up(case: Case, delivered: int, seconds: float) -> bool:
 
 
 def _per_cpu_second(reports: Sequence[LoadReport], *, whole: bool) -> float | None:
-    used = 0.0
+    of_each = []
     for report in reports:
-        if not report.processes:
-            return None
         parts: Sequence[Usage] = list(report.processes.values())
-        used += sum(part.cpu_seconds for part in (parts if whole else parts[:1]))
-    return sum(report.delivered for report in reports) / used if used else None
+        used = sum(part.cpu_seconds for part in (parts if whole else parts[:1]))
+        if not used:
+            return None
+        of_each.append(report.delivered / used)
+    return median(of_each)
 
 
 def _other_cores(reports: Sequence[LoadReport]) -> float | None:

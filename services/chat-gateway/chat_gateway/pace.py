@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-_LEAST_WAIT_ROUNDS = 2.0
-"""Between two rounds at least twice as much time passes as the first one had work.
+_LEAST_WAIT_ROUNDS = 1.5
+"""Between two rounds at least one and a half times as much time passes as the first one had work.
 
-So delivery has a third of the event loop at most, and sends and health checks have the rest. To
+So delivery has two fifths of the event loop at most, and sends and health checks have the rest. To
 give it more would make fewer notes share a round, where rounds are what costs most.
 """
 
