@@ -47,7 +47,7 @@ class Case:
         mode: what is done.
         gateways: of the systems of ours.
         dialect: which service is spoken to.
-        rounds: how often it is measured, the servers by turns; the figures are pooled.
+        rounds: how often it is measured, the servers by turns; `Figures` tells what counts.
         quick: the servers that are also measured in a quick run, once.
         alone: each server is started for the measurement and ended after it.
         compared_as: cases that stand next to each other and have the same word here are compared,

@@ -209,8 +209,7 @@ class ServerProtocol(asyncio.Protocol):
                 self._close(_LINGER_SECONDS)
 
     def _on_ping(self, answer_in: float) -> None:
-        if answer_in and self._pong_timer is None:
-            self._pong_timer = self.serving.loop.call_later(answer_in, self._answer_pings)
+        self._answer_pings_in(answer_in)
         # An acknowledgement and window updates are no use to the client; what is more was data.
         if self._writer.flushed_bytes - self._bytes_at_ping > _OVERHEAD_BYTES:
             self._upkeep.sent()
@@ -220,11 +219,14 @@ class ServerProtocol(asyncio.Protocol):
             self.connection.goaway(ErrorCode.ENHANCE_YOUR_CALM, debug=b"too_many_pings")
             self._close(_LINGER_SECONDS)
 
+    def _answer_pings_in(self, seconds: float) -> None:
+        """Sees to the PINGs that wait, if any do: 0 seconds say that none does."""
+        if seconds and self._pong_timer is None:
+            self._pong_timer = self.serving.loop.call_later(seconds, self._answer_pings)
+
     def _answer_pings(self) -> None:
-        wait = self.connection.answer_pings()
         self._pong_timer = None
-        if wait:
-            self._pong_timer = self.serving.loop.call_later(wait, self._answer_pings)
+        self._answer_pings_in(self.connection.answer_pings())
 
     # When to look after it, and when to go
 

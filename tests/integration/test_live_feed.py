@@ -178,7 +178,7 @@ async def test_a_subscription_that_only_looks_alive_is_replaced(valkey: ValkeyPr
         feed = heard.feed
         pipeline = RedisPipeline(RememberingConnector(valkey.url))
         publishing = asyncio.create_task(pipeline.run())
-        probe = FeedProbe(pipeline, feed)
+        probe = FeedProbe(pipeline, feed, timeout_seconds=2)
 
         def hear(channel: str, payload: bytes) -> None:
             (probe.hear if channel == probe.channel else hear_other)(payload)

@@ -106,7 +106,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         )
         acceptor = Acceptor(redis.pipeline, settings.idempotency_window_seconds)
         relay = Relay(hub, joiner, streams, transport, settings.redis_timeout_seconds)
-        probe = FeedProbe(redis.pipeline, feed)
+        probe = FeedProbe(redis.pipeline, feed, settings.redis_timeout_seconds)
         check = HeadCheck(hub, Heads(redis.watching), feed, health)
 
         add_services(server, *_services(settings, acceptor, relay, history, heads))

@@ -22,9 +22,6 @@ _INTERVAL_SECONDS = 0.4
 _PATIENCE_SECONDS = 0.6
 """How long a probe that Redis has taken may be on its way."""
 
-_ANSWER_SECONDS = 2.0
-"""How long to wait for Redis to take one."""
-
 _log = structlog.get_logger(__name__)
 
 
@@ -34,12 +31,14 @@ class FeedProbe:
     Args:
         pipeline: publishes, as it does notes.
         feed: should hear.
+        timeout_seconds: bound on the wait for Redis to take a probe.
     """
 
-    def __init__(self, pipeline: RedisPipeline, feed: LiveFeed) -> None:
+    def __init__(self, pipeline: RedisPipeline, feed: LiveFeed, timeout_seconds: float) -> None:
         self.channel = f"nc:probe:{uuid.uuid4().hex}"
         self._pipeline = pipeline
         self._feed = feed
+        self._timeout_seconds = timeout_seconds
         self._unheard: dict[bytes, float] = {}
 
     def hear(self, payload: bytes) -> None:
@@ -60,7 +59,7 @@ class FeedProbe:
 
     async def _publish(self, payload: bytes) -> None:
         self._unheard[payload] = time.monotonic()  # before it is sent: it may be heard at once
-        deadline = asyncio.get_running_loop().time() + _ANSWER_SECONDS
+        deadline = asyncio.get_running_loop().time() + self._timeout_seconds
         try:
             answer = await self._pipeline.call(pack(("PUBLISH", self.channel, payload)), deadline)
             taken = not isinstance(answer, ReplyError)

@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
 from grpc import StatusCode
@@ -20,6 +18,7 @@ from tests.wire.calls.serving import (
     unary_stream,
     unary_unary,
 )
+from tests.wire.calls.still_loop import StillLoop
 
 
 class Entry:
@@ -94,39 +93,6 @@ class Mark:
 
     def expire(self) -> None:
         self.expired = True
-
-
-class StillLoop:
-    """Its time stands still until a test moves it on; it counts how often somebody wakes up."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-        self.wakes = 0
-        self._timers: list[StillTimer] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def call_at(self, when: float, callback: Callable[[], None]) -> "StillTimer":
-        self._timers.append(StillTimer(self._timers, when, callback))
-        return self._timers[-1]
-
-    def move_on(self, seconds: float) -> None:
-        self.now += seconds
-        for timer in [timer for timer in self._timers if timer.when <= self.now]:
-            timer.cancel()
-            self.wakes += 1
-            timer.callback()
-
-
-@dataclass(eq=False)
-class StillTimer:
-    timers: list["StillTimer"]
-    when: float
-    callback: Callable[[], None]
-
-    def cancel(self) -> None:
-        self.timers.remove(self)
 
 
 def test_nobody_wakes_up_for_calls_that_have_ended() -> None:

@@ -10,6 +10,7 @@ from notecast_wire import server
 from notecast_wire.codes import FrameType
 from notecast_wire.gathering import Gathering
 from tests.support.waiting import eventually
+from tests.wire.calls.still_loop import StillLoop
 
 SECONDS = 0.05
 
@@ -21,20 +22,6 @@ def taking(taken: list[tuple[str, bytes]], name: str) -> Callable[[bytes], None]
 def frame(kind: int, size: int) -> bytes:
     """As many bytes that begin with a frame of this type."""
     return bytes((0, 0, 0, kind)).ljust(size, b"x")
-
-
-class Timers:
-    """As much of a loop as is asked for times, on a clock that stands still."""
-
-    def __init__(self, now: float) -> None:
-        self.due: list[float] = []
-        self._now = now
-
-    def time(self) -> float:
-        return self._now
-
-    def call_at(self, when: float, _callback: Callable[[], object]) -> None:
-        self.due.append(when)
 
 
 @pytest.fixture
@@ -165,11 +152,11 @@ async def test_nobody_is_kept_by_a_time_that_is_moved_on_again_and_again(
 def test_what_waits_is_taken_at_the_time_that_was_named_or_else_at_the_usual_one(
     named: float, taken_at: float
 ) -> None:
-    timers = Timers(now=1_000.0)
-    held = Gathering(cast("asyncio.AbstractEventLoop", timers), seconds=100.0)
+    loop = StillLoop()
+    held = Gathering(cast("asyncio.AbstractEventLoop", loop), seconds=100.0)
     held.until = named
     held.put(lambda _: None, b"1", calls=2)
-    assert timers.due == [taken_at]
+    assert loop.due == [taken_at]
 
 
 async def test_the_time_may_be_moved_on_while_something_waits(
