@@ -25,6 +25,7 @@ from chat_gateway.subscription import Subscription
 from notecast.v1.chat_pb2 import SubscribeResponse
 from notecast.v1.event_pb2 import Event
 from notecast.v1.history_pb2 import LoggedNote
+from notecast.v1.note_pb2 import Cursor
 from notecast_runtime.outbox import OutboxEntry, OutboxId
 from notecast_runtime.status import Ending
 
@@ -37,18 +38,25 @@ class ScriptedHistory(History):
     """A log in memory; remembers what it was asked for."""
 
     def __init__(self) -> None:
+        self.head = 0
         self.notes: list[LoggedNote] = []
         self.asked: list[Stretch] = []
 
     def write(self, epoch: int, sequences: Sequence[int]) -> None:
         """Adds notes without a text."""
+        self.head = max(self.head, *sequences)
         self.notes += [LoggedNote(epoch=epoch, sequence=s, note=b"") for s in sequences]
 
     async def replay(self, room: str, stretch: Stretch) -> AsyncGenerator[ReplayPart]:  # noqa: ARG002
         """As History.replay."""
         self.asked.append(stretch)
-        found = [n for n in self.notes if stretch.after < n.sequence <= stretch.through]
-        yield ReplayPart(found, found[0].sequence if found else 0)
+        left = [n for n in self.notes if stretch.after < n.sequence]
+        found = [n for n in left if n.sequence <= stretch.through]
+        yield ReplayPart(found, left[0].sequence if left else self.head + 1)
+
+    def remove_before(self, sequence: int) -> None:
+        """Retention removes the notes before a sequence."""
+        self.notes = [note for note in self.notes if note.sequence >= sequence]
 
     async def list_notes(
         self, room: str, before: int, page_size: int, timeout_seconds: float
@@ -171,12 +179,16 @@ def subscribed(
     encode: Encoding = as_frames,
     streams: Streams | None = None,
     flows: bool = True,
+    after: Cursor | None = None,
 ) -> Subscription:
-    """A stream that begins at the same place in rooms, the replay of which ends where they do."""
+    """A stream that begins at the same place in rooms, the replay of which ends where they do.
+
+    `after` is what the client saw last, where that is no longer in the log.
+    """
     feed: LiveFeed = None  # type: ignore[assignment]  # the rooms are open already
     hub = Hub(lambda _: rooms[0], feed, SharedHeads(ScriptedHeads()), max_rooms=1)
     subscription = Subscription(hub, Streams(1_000, 60) if streams is None else streams, encode)
-    subscription.begin([Joined(room, start, room.log.newest, None) for room in rooms])
+    subscription.begin([Joined(room, start, room.log.newest, after) for room in rooms])
     if flows:
         subscription.flow(window)
     return subscription

@@ -32,10 +32,10 @@ class PastPage(NamedTuple):
     """In order; the last one leads to `next_sequence`."""
 
     first_remaining: int
-    """The first sequence behind the one asked for that retention has left."""
+    """The first sequence after the one asked for that can still be read, here or in the ring."""
 
     next_sequence: int
-    """The sequence that comes behind the page."""
+    """The sequence that comes after the page, and after all that retention removed at its start."""
 
 
 class PastReader:
@@ -97,8 +97,12 @@ class PastReader:
                 size += sum(len(note.note) for note in part.notes)
                 if size > self._limits.page_bytes and frames[-1][0] < stretch.through:
                     return self._page(frames, first_remaining, frames[-1][0] + 1)
+        if not frames:
+            # What the ring holds can be read, whatever retention has removed meanwhile.
+            first_remaining = min(first_remaining, self._log.oldest)
         self._log.extend_back(stretch, frames)
-        return self._page(frames, first_remaining, stretch.through + 1)
+        # However many notes retention has removed, one read leads to the first that remains.
+        return self._page(frames, first_remaining, max(stretch.through + 1, first_remaining))
 
     def _page(
         self, frames: Iterable[tuple[int, bytes]], first_remaining: int, next_sequence: int

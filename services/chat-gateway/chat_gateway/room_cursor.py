@@ -54,6 +54,8 @@ class _Break(NamedTuple):
     reason: Discontinuity.Reason.ValueType
     after: Cursor
     resumes_at: int
+    is_found: bool = False
+    """Whether history was asked what retention has left from there on."""
 
 
 class RoomCursor:
@@ -187,7 +189,12 @@ class RoomCursor:
     def _write_break(self) -> bool:
         if self._break is None:
             return True
-        reason, after, resumes_at = self._break
+        reason, after, resumes_at, is_found = self._break
+        if not is_found and resumes_at < self.room.log.oldest:
+            # Retention may have removed more: the client is told one break, not one after another.
+            self._next_sequence = resumes_at
+            self._fetch = asyncio.create_task(self._fetch_page())
+            return False
         place = Cursor(epoch=self._epoch, sequence=resumes_at)
         if not self._say(discontinuity_frame(self.room.name, reason, after, place)):
             return False
@@ -224,6 +231,7 @@ class RoomCursor:
             return False
         if not self._say(caught_up_frame(self.room.name, self._epoch, self._next_sequence - 1)):
             return False
+        self._resumes = True  # from here on the client has a cursor
         self._caught_up_at = None
         return True
 
@@ -242,7 +250,8 @@ class RoomCursor:
                 return False
             self._messages.popleft()
             self._next_sequence = next_sequence
-            self._resumes = True
+            # A client that was shown nothing yet misses nothing that retention removes.
+            self._resumes = self._resumes or bool(body)
         return True
 
     async def _fetch_page(self) -> None:
@@ -253,12 +262,19 @@ class RoomCursor:
         except Exception:
             self._fail("replay_failed")
             return
-        if page.first_remaining > self._next_sequence and self._resumes:
-            after = Cursor(epoch=self._epoch, sequence=self._next_sequence - 1)
-            self.tell_break(Discontinuity.REASON_RETENTION, after, page.first_remaining)
+        self._note_what_is_gone(page.first_remaining)
         self._page.extend(page.runs)
         self._fetch = None
         self.deliver()
+
+    def _note_what_is_gone(self, first_remaining: int) -> None:
+        if self._break is not None:
+            resumes_at = max(self._break.resumes_at, first_remaining)
+            self._break = self._break._replace(resumes_at=resumes_at, is_found=True)
+        elif first_remaining > self._next_sequence and self._resumes:
+            after = Cursor(epoch=self._epoch, sequence=self._next_sequence - 1)
+            reason = Discontinuity.REASON_RETENTION
+            self._break = _Break(reason, after, first_remaining, is_found=True)
 
     async def _read_page(self) -> PastPage:
         """Waits for history as long as it takes."""

@@ -1,0 +1,110 @@
+"""What a stream is told where retention has removed notes that it was about to be shown."""
+
+from chat_gateway.cursors import Start
+from chat_gateway.heads import Head
+from chat_gateway.room import Room, RoomLimits
+from notecast.v1.event_pb2 import Discontinuity, Event
+from notecast.v1.note_pb2 import Cursor
+from tests.support.room_parts import EPOCH, ScriptedHistory, Window, open_room, subscribed
+from tests.support.waiting import eventually
+
+HEAD = 200
+FIRST_LEFT = 101
+LIMITS = RoomLimits(ring_notes=10, ring_bytes=10_000, run_bytes=10_000)
+
+
+def trimmed_room(first_left: int = FIRST_LEFT) -> tuple[Room, ScriptedHistory]:
+    """A room from which retention removed ten times what its ring holds."""
+    history = ScriptedHistory()
+    history.write(EPOCH, range(1, HEAD + 1))
+    history.remove_before(first_left)
+    return open_room(Head(EPOCH, HEAD), history, limits=LIMITS), history
+
+
+async def events_until_caught_up(window: Window) -> list[Event]:
+    events: list[Event] = []
+
+    def caught_up() -> bool:
+        events.extend(window.events())
+        return bool(events) and events[-1].HasField("caught_up")
+
+    await eventually(caught_up, "the stream has caught up")
+    return events
+
+
+def breaks(events: list[Event]) -> list[tuple[int, int]]:
+    told = [event.discontinuity for event in events if event.HasField("discontinuity")]
+    return [(each.after.sequence, each.resumes_at.sequence) for each in told]
+
+
+def shown(events: list[Event]) -> list[int]:
+    return [event.note.sequence for event in events if event.HasField("note")]
+
+
+async def test_a_stream_from_the_start_begins_with_what_remains_and_is_told_of_no_break() -> None:
+    (room, history), window = trimmed_room(), Window()
+    subscribed(window, room, start=Start(1, resumes=False))
+    events = await events_until_caught_up(window)
+    assert breaks(events) == []
+    assert shown(events) == list(range(FIRST_LEFT, HEAD + 1))
+    assert [stretch.after for stretch in history.asked[:2]] == [0, FIRST_LEFT - 1]
+
+
+async def test_a_cursor_before_what_remains_is_told_of_one_break_after_one_read() -> None:
+    (room, history), window = trimmed_room(), Window()
+    subscribed(window, room, start=Start(4, resumes=True))
+    events = await events_until_caught_up(window)
+    assert breaks(events) == [(3, FIRST_LEFT)]
+    assert shown(events) == list(range(FIRST_LEFT, HEAD + 1))
+    assert [stretch.after for stretch in history.asked[:2]] == [3, FIRST_LEFT - 1]
+
+
+async def test_a_room_of_which_nothing_remains_is_caught_up_after_one_read() -> None:
+    for resumes in (True, False):
+        (room, history), window = trimmed_room(HEAD + 1), Window()
+        subscribed(window, room, start=Start(1, resumes=resumes))
+        events = await events_until_caught_up(window)
+        assert breaks(events) == ([(0, HEAD + 1)] if resumes else [])
+        assert shown(events) == []
+        assert len(history.asked) == 1
+
+
+async def test_what_retention_removes_during_a_replay_is_told_once() -> None:
+    (room, history), window = trimmed_room(), Window()
+    window.close()
+    subscribed(window, room, start=Start(1, resumes=False))
+    window.open(1)  # the first page
+    await eventually(lambda: window.room == 0, "a page was shown")
+    history.remove_before(180)
+    (last_shown, *_) = reversed(shown(first := window.events()))
+    window.open()
+    events = first + await events_until_caught_up(window)
+    (told,) = breaks(events)
+    assert told[0] >= last_shown
+    assert told[1] == 180
+    assert shown(events) == [*range(FIRST_LEFT, told[0] + 1), *range(180, HEAD + 1)]
+
+
+async def test_what_the_ring_still_holds_is_shown_though_retention_has_removed_it() -> None:
+    (room, history), window = trimmed_room(), Window()
+    for sequence in range(HEAD + 1, HEAD + 6):
+        room.log.hear(sequence, b"\x0a\x00")
+    room.readers.tail.sequence = HEAD + 5
+    history.remove_before(HEAD + 4)
+    history.write(EPOCH, [HEAD + 4, HEAD + 5])
+    subscribed(window, room, start=Start(4, resumes=True))
+    events = await events_until_caught_up(window)
+    assert breaks(events) == [(3, HEAD + 1)]
+    assert len(events) == 1 + 5 + 1
+
+
+async def test_a_break_of_the_epoch_resumes_at_the_first_note_that_retention_has_left() -> None:
+    (room, _), window = trimmed_room(), Window()
+    forgotten = Cursor(epoch=EPOCH - 9, sequence=7)
+    subscribed(window, room, start=Start(1, resumes=False, broken=True), after=forgotten)
+    events = await events_until_caught_up(window)
+    assert breaks(events) == [(7, FIRST_LEFT)]
+    (told,) = (event.discontinuity for event in events if event.HasField("discontinuity"))
+    assert told.reason == Discontinuity.REASON_EPOCH
+    assert told.after == forgotten
+    assert shown(events) == list(range(FIRST_LEFT, HEAD + 1))
