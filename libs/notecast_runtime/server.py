@@ -16,6 +16,8 @@ import notecast_wire
 from notecast_runtime.health import Health
 from notecast_runtime.reflection import add_reflection
 from notecast_runtime.status import ErrorInterceptor
+from notecast_wire.clients import NO_PROXIES, TrustedProxies
+from notecast_wire.shares import UNDIVIDED, ShareRatios
 
 _log = structlog.get_logger(__name__)
 
@@ -45,7 +47,11 @@ TransportName = Literal["wire", "grpcio"]
 
 
 def create_server(
-    health: Health, services: Iterable[str], transport: TransportName = "grpcio"
+    health: Health,
+    services: Iterable[str],
+    transport: TransportName = "grpcio",
+    trusted_proxies: TrustedProxies = NO_PROXIES,
+    share_ratios: ShareRatios = UNDIVIDED,
 ) -> aio.Server:
     """A server with health and reflection, on which the caller registers its own services.
 
@@ -53,11 +59,19 @@ def create_server(
         health: what the health service answers.
         services: full names of the services to come, for reflection.
         transport: which server.
+        trusted_proxies: peers that say whom their requests come from.
+        share_ratios: how much of what clients share one of them may hold; all of it, unless they
+            are not of one house.
     """
     interceptors = (ErrorInterceptor(),)
     server: aio.Server
     if transport == "wire":
-        server = notecast_wire.server(interceptors=interceptors, options=_WIRE_OPTIONS)
+        server = notecast_wire.server(
+            interceptors=interceptors,
+            options=_WIRE_OPTIONS,
+            trusted_proxies=trusted_proxies,
+            share_ratios=share_ratios,
+        )
     else:
         server = aio.server(interceptors=interceptors, options=_OPTIONS)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)

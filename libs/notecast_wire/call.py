@@ -6,6 +6,7 @@ from typing import Any
 
 from grpc import StatusCode, aio
 
+from notecast_wire.clients import ClientId
 from notecast_wire.deadlines import Expiring
 from notecast_wire.inbox import Inbox
 from notecast_wire.messages import whole_message
@@ -83,6 +84,11 @@ class Call:
         self.left = False
         self._waiter: asyncio.Future[None] | None = None
         link.serving.open_calls += 1
+
+    @property
+    def client(self) -> ClientId:
+        """Whom the call comes from, behind a trusted proxy, too."""
+        return self.stream.client
 
     def begin(self, *, ended: bool) -> None:
         """Starts the task already where it reads the request itself; takes an early end."""

@@ -10,6 +10,7 @@ import grpc
 import structlog
 from grpc import Compression, StatusCode, aio
 
+from notecast_wire.clients import ClientId
 from notecast_wire.metadata import Metadata, Metadatum, decode_metadata, encode_metadata
 from notecast_wire.outlet import StreamOutlet
 from notecast_wire.peers import AuthContext, auth_context, identity_key, peer_name
@@ -25,7 +26,7 @@ class Context(Reply, aio.ServicerContext[Any, Any]):
     """One call, as its handler sees it.
 
     It does what `grpc.aio.ServicerContext` says, where nothing else is said here, and
-    `hand_over` besides.
+    `hand_over` and `client` besides.
     """
 
     _callbacks: list[DoneCallback] | None = None
@@ -196,6 +197,10 @@ class Context(Reply, aio.ServicerContext[Any, Any]):
     def peer(self) -> str:
         """The client's address: `ipv4:1.2.3.4:5`, `ipv6:%5B::1%5D:5`, or `unix:`."""
         return peer_name(self._call.link.transport)
+
+    def client(self) -> ClientId:
+        """Whom the call comes from: where `peer` is a trusted proxy, the client behind it."""
+        return self._call.client
 
     def auth_context(self) -> AuthContext:
         """How the connection is secured, and what the client's certificate says."""

@@ -139,7 +139,11 @@ class HeaderFrames(Incoming):
             self._refuse_headers(stream_id, ended=ended)
             return
         length = check_request(stream_id, headers)
-        stream = Stream(stream_id, self.initial_send_window, self._initial_receive_window, length)
+        peer = self.peer
+        client = peer.client_of(headers) if peer.proxied else peer.own
+        stream = Stream(
+            stream_id, self.initial_send_window, self._initial_receive_window, length, client
+        )
         if ended:
             if length > 0:
                 raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "a body that never comes")

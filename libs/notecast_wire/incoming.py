@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from notecast_wire.clients import ClientId, Peer
 from notecast_wire.closed_streams import ClosedStreams
 from notecast_wire.codes import MAX_STREAM_ID, ErrorCode, Flag, error_code
 from notecast_wire.errors import ConnectionFault, StreamFault
@@ -16,6 +17,7 @@ from notecast_wire.stream import ANSWERED, FORGOTTEN, PEER_ENDED, Stream
 
 _END_STREAM: Final = Flag.END_STREAM
 _PADDED: Final = Flag.PADDED
+_SOMEBODY: Final = Peer(ClientId("", ""))
 _AWAITING_PER_CHATTER: Final = 8
 """Waking this many owners costs as much as a frame of no use."""
 
@@ -24,6 +26,9 @@ class Incoming(Outgoing):
     """The receiving half of a connection, as far as streams go that are open or were.
 
     Handlers raise ConnectionFault and StreamFault; the connection turns them into frames.
+
+    Attributes:
+        peer: who is at the other end, and so whose the streams are.
     """
 
     __slots__ = (
@@ -36,6 +41,7 @@ class Incoming(Outgoing):
         "_receive_window",
         "_received_bytes",
         "_unread_replies",
+        "peer",
     )
 
     def __init__(
@@ -45,6 +51,7 @@ class Incoming(Outgoing):
         clock: Callable[[], float],
     ) -> None:
         super().__init__(on_output, ClosedStreams(limits.closed_streams_remembered))
+        self.peer = _SOMEBODY
         self._limits = limits
         self._clock = clock
         self._floods = Floods(limits, clock())

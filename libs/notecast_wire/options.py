@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from notecast_wire.clients import NO_PROXIES, TrustedProxies
 from notecast_wire.limits import ConnectionLimits
+from notecast_wire.shares import ShareRatios
 
 _INT_MAX: Final = 2**31 - 1  # gRPC's "never" and "unlimited"
 _NEVER: Final = float("inf")
@@ -33,6 +35,8 @@ class ServerOptions:
         gathering: how long what comes waits for more while several calls are under way; 0: never.
         handshake_timeout: for TLS, and then for the client's preface and settings.
         limits: what the connection itself holds its peer to.
+        trusted_proxies: whose word about a request's client counts.
+        share_ratios: how much of what clients share one of them may hold.
     """
 
     max_receive_message_bytes: int = 4 * 1024 * 1024
@@ -49,6 +53,8 @@ class ServerOptions:
     gathering: float = 0.0
     handshake_timeout: float = 20.0
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
+    trusted_proxies: TrustedProxies = NO_PROXIES
+    share_ratios: ShareRatios = field(default_factory=ShareRatios)
 
     def jittered_age(self) -> float:
         """The age at which one connection is to end, so that not all do together."""
@@ -94,10 +100,19 @@ _OPTIONS: Final[Mapping[str, _Option]] = {
 }
 
 
-def read_options(pairs: Iterable[tuple[str, Any]]) -> ServerOptions:
+def read_options(
+    pairs: Iterable[tuple[str, Any]],
+    trusted_proxies: TrustedProxies = NO_PROXIES,
+    share_ratios: ShareRatios | None = None,
+) -> ServerOptions:
     """The options that pairs of names and values give; the last of a repeated one counts.
 
     `grpc.so_reuseport` is taken as 0 alone: two servers never share a port here.
+
+    Args:
+        pairs: as gRPC has options.
+        trusted_proxies: as the attribute.
+        share_ratios: as the attribute; None for the default.
 
     Raises:
         ValueError: an unknown name, or a value out of bounds; says which.
@@ -113,4 +128,9 @@ def read_options(pairs: Iterable[tuple[str, Any]]) -> ServerOptions:
         if not isinstance(value, int) or not option.least <= value <= _INT_MAX:
             raise ValueError(f"{name} = {value!r} is not from {option.least} to {_INT_MAX}")
         (of_limits if option.of_limits else own)[option.attribute] = option.convert(value)
-    return ServerOptions(**own, limits=ConnectionLimits(**of_limits))
+    return ServerOptions(
+        **own,
+        limits=ConnectionLimits(**of_limits),
+        trusted_proxies=trusted_proxies,
+        share_ratios=share_ratios or ShareRatios(),
+    )

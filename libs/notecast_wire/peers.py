@@ -28,6 +28,12 @@ def peer_name(transport: asyncio.BaseTransport) -> str:
     return f"ipv4:{host}:{port}"
 
 
+def peer_address(transport: asyncio.BaseTransport) -> tuple[str | None, str]:
+    """The client's IP address and port; None and nothing on a Unix socket."""
+    address: Any = transport.get_extra_info("peername")
+    return (address[0], str(address[1])) if isinstance(address, tuple) else (None, "")
+
+
 def auth_context(transport: asyncio.BaseTransport) -> AuthContext:
     """What is known of the client's identity: the names in its certificate, if it has shown one."""
     tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")

@@ -22,6 +22,7 @@ from notecast_wire.events import (
     StreamEnded,
     StreamWritable,
 )
+from notecast_wire.peers import peer_address
 from notecast_wire.serving import Links, Serving
 from notecast_wire.socket_reader import SocketReader
 from notecast_wire.socket_writer import SocketWriter
@@ -90,6 +91,9 @@ class ServerProtocol(asyncio.Protocol):
         if self.serving.stopping or (tls is not None and not negotiated_http2(tls)):
             self.transport.abort()
             return
+        host, port = peer_address(self.transport)
+        connection = port or self.serving.next_connection()
+        self.connection.peer = self.serving.options.trusted_proxies.peer(host, connection)
         self.make_room()
         self.connection.start()
         self._look_after()

@@ -14,10 +14,12 @@ import structlog
 from grpc import Compression, aio
 
 from notecast_wire.addresses import Listener, listen
+from notecast_wire.clients import NO_PROXIES, TrustedProxies
 from notecast_wire.dispatch import Dispatcher
 from notecast_wire.options import ServerOptions, read_options
 from notecast_wire.protocol import ServerProtocol
 from notecast_wire.serving import Links, Serving
+from notecast_wire.shares import ShareRatios
 
 _log = structlog.get_logger(__name__)
 
@@ -232,8 +234,11 @@ def server(
     options: Iterable[tuple[str, Any]] | None = None,
     maximum_concurrent_rpcs: int | None = None,
     compression: Compression | None = None,
+    *,
+    trusted_proxies: TrustedProxies = NO_PROXIES,
+    share_ratios: ShareRatios | None = None,
 ) -> Server:
-    """A server to register services on, with the arguments of `grpc.aio.server`.
+    """A server to register services on, with the arguments of `grpc.aio.server`, and two more.
 
     Args:
         migration_thread_pool: must be None: handlers that are plain functions are not run.
@@ -244,6 +249,8 @@ def server(
         maximum_concurrent_rpcs: calls above that get RESOURCE_EXHAUSTED, whatever they are;
             None for any number.
         compression: Gzip to compress responses unless a handler says otherwise.
+        trusted_proxies: peers that say whom their requests come from; others are not believed.
+        share_ratios: how much of what clients share one of them may hold; None for the default.
 
     Raises:
         ValueError: an unknown option, one out of its bounds, or Deflate.
@@ -257,6 +264,7 @@ def server(
     if compression not in (None, Compression.NoCompression, Compression.Gzip):
         raise ValueError(f"{compression!r} is not supported")
     dispatcher = Dispatcher(interceptors or (), maximum_concurrent_rpcs)
-    made = Server(dispatcher, read_options(options or ()), gzip=compression is Compression.Gzip)
+    read = read_options(options or (), trusted_proxies, share_ratios)
+    made = Server(dispatcher, read, gzip=compression is Compression.Gzip)
     made.add_generic_rpc_handlers(handlers or ())
     return made

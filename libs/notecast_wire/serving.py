@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from itertools import count
 from typing import Any, Protocol
 
 from notecast_wire.connection import Connection
@@ -37,6 +38,11 @@ class Serving:
         self.open_calls = 0
         self.running: set[Any] = set()
         self.stopping = False
+        self._connections = count(1)
+
+    def next_connection(self) -> str:
+        """A name for a connection that has no port to tell it by: not one of those before."""
+        return f"#{next(self._connections)}"
 
 
 class Link(Protocol):

@@ -3,6 +3,7 @@
 from collections import deque
 from typing import Any, Final
 
+from notecast_wire.clients import ClientId
 from notecast_wire.joint_window import NO_JOINT_WINDOW, JointWindow
 
 PEER_ENDED: Final = 1
@@ -38,10 +39,12 @@ class Stream:
         unsent: what windows or socket kept back, in order: views of DATA, and as the last, where
             they are kept too, the trailers' block as bytes. None while nothing is kept.
         call: the owner's.
+        client: whose request it is.
     """
 
     __slots__ = (
         "call",
+        "client",
         "content_left",
         "credit",
         "data_head",
@@ -54,9 +57,15 @@ class Stream:
     )
 
     def __init__(
-        self, stream_id: int, send_window: int, receive_window: int, content_length: int
+        self,
+        stream_id: int,
+        send_window: int,
+        receive_window: int,
+        content_length: int,
+        client: ClientId,
     ) -> None:
         self.id = stream_id
+        self.client = client
         self.data_head = stream_id.to_bytes(6)
         self.granted = send_window
         self.joint: JointWindow = NO_JOINT_WINDOW

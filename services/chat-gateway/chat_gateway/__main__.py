@@ -46,6 +46,7 @@ from notecast_runtime.redis_connector import RedisConnector
 from notecast_runtime.redis_pipeline import RedisPipeline
 from notecast_runtime.server import TransportName, create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings
+from notecast_wire import TrustedProxies
 
 _CANCEL_AGAIN_SECONDS = 0.5
 
@@ -92,8 +93,9 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
 
         feed = RedisLiveFeed(redis.connector, redis.serving)
         heads = Heads(redis.serving)
-        server = create_server(health, SERVICES, settings.transport)
-        transport = _transport(settings.transport, server)
+        proxies, shares = settings.proxies(), settings.share_ratios()
+        server = create_server(health, SERVICES, settings.transport, proxies, shares)
+        transport = _transport(settings.transport, server, proxies)
         shared_heads = SharedHeads(heads)
         room_parts = _room_parts(settings, transport, redis.serving, history, heads)
         make_room = partial(Room, shared=room_parts)
@@ -131,8 +133,8 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
                 _log.info("stopped")
 
 
-def _transport(name: TransportName, server: aio.Server) -> Transport:
-    return WireTransport(server) if name == "wire" else GrpcioTransport()
+def _transport(name: TransportName, server: aio.Server, proxies: TrustedProxies) -> Transport:
+    return WireTransport(server) if name == "wire" else GrpcioTransport(proxies)
 
 
 def _room_parts(

@@ -6,6 +6,7 @@ from chat_gateway.drain_times import DrainTimes
 from chat_gateway.validation import MAX_NAME_BYTES, RequestLimits, room_fault
 from notecast_runtime.server import TransportName
 from notecast_runtime.settings import ServiceSettings
+from notecast_wire import ShareRatios, TrustedProxies
 
 
 class GatewaySettings(ServiceSettings):
@@ -13,6 +14,32 @@ class GatewaySettings(ServiceSettings):
 
     transport: TransportName = Field(
         default="wire", description="the gRPC server: notecast_wire, or that of grpcio"
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="the proxies that say whom a call comes from: networks (10.0.0.0/8), addresses"
+        " and the word unix, separated by commas; empty: none, and every peer is a client itself",
+    )
+    trusted_hops: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="how many of these proxies a call passes: so many entries from the right of"
+        " x-forwarded-for is the client's address",
+    )
+    client_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="how much of what all clients share one address may hold (an IPv6 network of"
+        " 64 bits is one); 1: all",
+    )
+    connection_share: float = Field(
+        default=0.25,
+        gt=0,
+        le=1,
+        description="the same for one connection of an address, behind which there may be many"
+        " people; 1: all",
     )
     history_target: str = Field(
         default="127.0.0.1:50052",
@@ -96,6 +123,20 @@ class GatewaySettings(ServiceSettings):
         if fault := room_fault(value):
             raise ValueError(fault)
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_proxies(cls, value: str) -> str:
+        TrustedProxies.parse(value)  # ValueError for an entry that is no network
+        return value
+
+    def proxies(self) -> TrustedProxies:
+        """Whose word about a call's client counts."""
+        return TrustedProxies.parse(self.trusted_proxies, self.trusted_hops)
+
+    def share_ratios(self) -> ShareRatios:
+        """How much of what clients share one of them may hold."""
+        return ShareRatios(self.client_share, self.connection_share)
 
     def drain_times(self) -> DrainTimes:
         """When the end does what."""
