@@ -13,6 +13,7 @@
         ├── RedisUnavailableError
         ├── HistoryUnavailableError
         ├── OverloadedError
+        ├── StreamExpiredError
         └── ShuttingDownError
 
 They know nothing of gRPC; `notecast_runtime.status` says what each becomes there.
@@ -187,6 +188,17 @@ class OverloadedError(UnavailableError):
     """A bound on work that waits was reached; nothing was done."""
 
     reason = "OVERLOADED"
+
+
+class StreamExpiredError(UnavailableError):
+    """The stream has been open for as long as one may be; its client may open another."""
+
+    reason = "STREAM_EXPIRED"
+    retry_after_seconds = 0.1
+
+    def __init__(self, lifetime_seconds: float) -> None:
+        super().__init__(f"a stream lasts about {lifetime_seconds:g} s here; open it again")
+        self.lifetime_seconds = lifetime_seconds
 
 
 class ShuttingDownError(UnavailableError):

@@ -5,22 +5,25 @@ dependencies do (else a restart of Redis would restart every pod); `readiness`, 
 empty name and the names of the services are SERVING while every condition holds.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Mapping
 
 import structlog
 from grpc_health.v1 import health_pb2
-from grpc_health.v1.health import aio as health_aio
 
 LIVENESS = "liveness"
 READINESS = "readiness"
 
-_STATUS = health_pb2.HealthCheckResponse
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 _log = structlog.get_logger(__name__)
 
 
 class Health:
-    """Gathers the conditions of readiness and keeps the health servicer told.
+    """Gathers the conditions of readiness.
+
+    To report is an assignment: it never waits for those who are told of it, which are clients.
 
     Args:
         services: the full names of the gRPC services whose health is the readiness.
@@ -28,37 +31,43 @@ class Health:
     """
 
     def __init__(self, services: Iterable[str], conditions: Iterable[str]) -> None:
-        self.servicer = health_aio.HealthServicer()
         self._names = ("", READINESS, *services)
         self._conditions = dict.fromkeys(conditions, False)
-        self._ready: bool | None = None
+        self._changed = asyncio.Event()
 
     @property
     def ready(self) -> bool:
         """Whether every condition holds."""
         return all(self._conditions.values())
 
-    async def start(self) -> None:
-        """Begins to answer: alive, and not ready before the conditions were reported."""
-        await self.servicer.set(LIVENESS, _STATUS.SERVING)
-        await self._publish()
+    @property
+    def changed(self) -> asyncio.Event:
+        """Set when `ready` changes next. Take it before the statuses are read."""
+        return self._changed
 
-    async def report(self, condition: str, *, holds: bool) -> None:
+    def status(self, name: str) -> int | None:
+        """What is said of a name; None of one that is not known."""
+        return self.statuses().get(name)
+
+    def statuses(self) -> Mapping[str, int]:
+        """What is said of every name."""
+        readiness = _SERVING if self.ready else _NOT_SERVING
+        return {**dict.fromkeys(self._names, readiness), LIVENESS: _SERVING}
+
+    def report(self, condition: str, *, holds: bool) -> None:
         """Says whether a condition holds now; KeyError for one that was not announced."""
         if self._conditions[condition] == holds:
             return
-        self._conditions[condition] = holds
         _log.info("condition_changed", condition=condition, holds=holds)
-        await self._publish()
+        self._set(condition, holds=holds)
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Not ready any more, whatever is reported from now on; still alive."""
-        self._conditions["serving"] = False
-        await self._publish()
+        self._set("serving", holds=False)
 
-    async def _publish(self) -> None:
-        if self.ready == self._ready:
-            return
-        self._ready = self.ready
-        for name in self._names:
-            await self.servicer.set(name, _STATUS.SERVING if self.ready else _STATUS.NOT_SERVING)
+    def _set(self, condition: str, *, holds: bool) -> None:
+        before = self.ready
+        self._conditions[condition] = holds
+        if self.ready != before:
+            self._changed.set()
+            self._changed = asyncio.Event()

@@ -14,7 +14,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import notecast_wire
 from notecast_runtime.health import Health
+from notecast_runtime.health_service import HealthServicer
 from notecast_runtime.reflection import add_reflection
+from notecast_runtime.standard_streams import StandardStreams
 from notecast_runtime.status import ErrorInterceptor
 from notecast_wire.clients import NO_PROXIES, TrustedProxies
 from notecast_wire.shares import UNDIVIDED, ShareRatios
@@ -52,6 +54,7 @@ def create_server(
     transport: TransportName = "grpcio",
     trusted_proxies: TrustedProxies = NO_PROXIES,
     share_ratios: ShareRatios = UNDIVIDED,
+    streams: StandardStreams | None = None,
 ) -> aio.Server:
     """A server with health and reflection, on which the caller registers its own services.
 
@@ -62,8 +65,11 @@ def create_server(
         trusted_proxies: peers that say whom their requests come from.
         share_ratios: how much of what clients share one of them may hold; all of it, unless they
             are not of one house.
+        streams: where watches of health and reflection have their places; whoever stops the
+            server closes it.
     """
     interceptors = (ErrorInterceptor(),)
+    places = StandardStreams() if streams is None else streams
     server: aio.Server
     if transport == "wire":
         server = notecast_wire.server(
@@ -74,7 +80,7 @@ def create_server(
         )
     else:
         server = aio.server(interceptors=interceptors, options=_OPTIONS)
-    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(health, places), server)
     health_service = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
     add_reflection(server, (*services, health_service))
     return server

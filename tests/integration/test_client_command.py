@@ -249,7 +249,7 @@ async def test_health_exits_with_0_only_where_the_server_is_serving(
     server: ScriptedChatServer,
 ) -> None:
     assert await notecast("health", server=server.address) == (1, "NOT_SERVING\n", "")
-    await server.health.report("scripted", holds=True)
+    server.health.report("scripted", holds=True)
     assert await notecast("health", server=server.address) == (0, "SERVING\n", "")
     assert await notecast("health", "nobody", server=server.address) == (
         1,

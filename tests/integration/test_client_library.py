@@ -353,7 +353,7 @@ async def test_health_tells_serving_from_not_serving_and_refuses_unknown_names(
 ) -> None:
     assert await client.health("liveness") == "SERVING"
     assert await client.health() == "NOT_SERVING"
-    await server.health.report("scripted", holds=True)
+    server.health.report("scripted", holds=True)
     assert await client.health() == "SERVING"
     with pytest.raises(RequestRefusedError):
         await client.health("nobody")

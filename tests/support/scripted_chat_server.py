@@ -75,7 +75,6 @@ class ScriptedChatServer(chat_pb2_grpc.ChatServiceServicer):
         self._server = create_server(self.health, (SERVICE,))
         chat_pb2_grpc.add_ChatServiceServicer_to_server(self, self._server)
         self._port = listen(self._server, "127.0.0.1", self._port)
-        await self.health.start()
         await self._server.start()
 
     async def stop(self) -> None:

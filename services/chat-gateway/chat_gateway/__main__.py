@@ -46,6 +46,7 @@ from notecast_runtime.redis_connector import RedisConnector
 from notecast_runtime.redis_pipeline import RedisPipeline
 from notecast_runtime.server import TransportName, create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings
+from notecast_runtime.standard_streams import StandardStreams
 from notecast_wire import TrustedProxies
 
 _CANCEL_AGAIN_SECONDS = 0.5
@@ -94,7 +95,10 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         feed = RedisLiveFeed(redis.connector, redis.serving)
         heads = Heads(redis.serving)
         proxies, shares = settings.proxies(), settings.share_ratios()
-        server = create_server(health, SERVICES, settings.transport, proxies, shares)
+        standard_streams = StandardStreams()
+        server = create_server(
+            health, SERVICES, settings.transport, proxies, shares, standard_streams
+        )
         transport = _transport(settings.transport, server, proxies)
         shared_heads = SharedHeads(heads)
         room_parts = _room_parts(settings, transport, redis.serving, history, heads)
@@ -112,7 +116,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         check = HeadCheck(hub, Heads(redis.watching), feed, health)
 
         add_services(server, *_services(settings, acceptor, relay, history, heads))
-        drain = Drain(health, server, streams, hub, settings.drain_times())
+        drain = Drain(health, server, streams, hub, standard_streams, settings.drain_times())
         port = listen(server, settings.listen_host, settings.listen_port)
         parts = [
             redis.pipeline.run(),
@@ -122,7 +126,6 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
             streams.run(),
         ]
         async with _running_parts(parts):
-            await health.start()
             await server.start()
             _log.info("serving", port=port, transport=settings.transport)
             try:

@@ -12,6 +12,7 @@ from chat_gateway.hub import Hub
 from chat_gateway.streams import Streams
 from notecast_runtime.errors import ShuttingDownError
 from notecast_runtime.health import Health
+from notecast_runtime.standard_streams import StandardStreams
 
 _TICK_SECONDS: Final = 0.05
 
@@ -33,6 +34,7 @@ class Drain:
         server: refuses what is new in a way that clients and proxies try again elsewhere.
         streams: are sent away, each with its places.
         hub: ends the streams that can't be.
+        standard_streams: end as soon as nothing new is taken: they have nothing to hand over.
         times: when.
         clock: seconds that only ever grow.
     """
@@ -43,6 +45,7 @@ class Drain:
         server: Server,
         streams: Streams,
         hub: Hub,
+        standard_streams: StandardStreams,
         times: DrainTimes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -50,6 +53,7 @@ class Drain:
         self._server = server
         self._streams = streams
         self._hub = hub
+        self._standard_streams = standard_streams
         self._times = times
         self._clock = clock
 
@@ -57,10 +61,11 @@ class Drain:
         """Returns when all has ended, or was cut when the grace was over."""
         times, began = self._times, self._clock()
         _log.info("draining", streams=len(self._streams))
-        await self._health.stop()
+        self._health.stop()
         await asyncio.sleep(times.refuse_at)
         # First the door, then the streams: who is sent away must not come back in by it.
         stopping = asyncio.create_task(self._server.stop(times.grace_seconds - times.refuse_at))
+        self._standard_streams.close()
         told = 0
         while not stopping.done() and (elapsed := self._clock() - began) < times.farewell_at:
             told += self._send_away(elapsed, told)
@@ -71,7 +76,8 @@ class Drain:
 
     async def cut_short(self) -> None:
         """Ends what `run` has left, if it did not come to its end."""
-        await self._health.stop()
+        self._health.stop()
+        self._standard_streams.close()
         self._close_hub()
         await self._server.stop(self._times.grace_seconds)
 

@@ -60,9 +60,9 @@ class HeadCheck:
         """Checks until cancelled, at intervals, when poked, and soon after a failure."""
         while going_on():
             self._poked.clear()
-            await self._health.report(LIVE_FEED, holds=self._feed.complete)
+            self._health.report(LIVE_FEED, holds=self._feed.complete)
             answered = await self._redis_answers()
-            await self._health.report(REDIS, holds=answered)
+            self._health.report(REDIS, holds=answered)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_INTERVAL_SECONDS if answered else _RETRY_SECONDS):
                     await self._poked.wait()

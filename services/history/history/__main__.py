@@ -28,6 +28,7 @@ from notecast_runtime.logs import configure_logs
 from notecast_runtime.redis_client import Redis, connect, with_known_layout
 from notecast_runtime.server import create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings
+from notecast_runtime.standard_streams import StandardStreams
 
 _READING_CONNECTIONS = 16
 _WRITING_CONNECTIONS = 2  # the worker's and the sweep's
@@ -55,10 +56,10 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
         servicer = HistoryServicer(Replayer(log, tail), Pager(log, tail))
 
         # The server of grpcio cancels, or forgets, calls that cross the beginning of its end.
-        server = create_server(health, [SERVICE], "wire")
+        streams = StandardStreams()
+        server = create_server(health, [SERVICE], "wire", streams=streams)
         history_pb2_grpc.add_HistoryServiceServicer_to_server(servicer, server)
         port = listen(server, settings.listen_host, settings.listen_port)
-        await health.start()
         await server.start()
         persisting = asyncio.create_task(supervised("worker", worker.run, health, PERSISTING))
         sweeping = asyncio.create_task(_sweep(settings, writing, health))
@@ -67,7 +68,8 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
             yield port
         finally:
             _log.info("stopping")
-            await health.stop()
+            health.stop()
+            streams.close()
             worker.stop()
             sweeping.cancel()
             grace = settings.shutdown_grace_seconds

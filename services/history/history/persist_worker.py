@@ -79,8 +79,8 @@ class PersistWorker:
                 await self._persist_on(backoff)
             except REDIS_AWAY as error:
                 _log.warning("redis_away", error=str(error))
-                await self._health.report(REDIS, holds=False)
-                await self._health.report(PERSISTING, holds=False)
+                self._health.report(REDIS, holds=False)
+                self._health.report(PERSISTING, holds=False)
                 await self._pause(backoff.next_delay())
 
     async def _persist_on(self, backoff: Backoff) -> None:
@@ -102,8 +102,8 @@ class PersistWorker:
         self._places = await self._reader.places(sorted(holding.partitions))
         self._refresh_at = _now() + holding.renew_seconds
         self._rests.keep(holding.partitions)
-        await self._health.report(REDIS, holds=True)
-        await self._health.report(PERSISTING, holds=not self._rests)
+        self._health.report(REDIS, holds=True)
+        self._health.report(PERSISTING, holds=not self._rests)
 
     async def _pass(self) -> None:
         awake, wait = self._awake()
@@ -118,7 +118,7 @@ class PersistWorker:
             self._rests.end(partition)  # another replica did what failed here
         if reading.batches:
             await self._persist(reading.batches)
-        await self._health.report(PERSISTING, holds=not self._rests)
+        self._health.report(PERSISTING, holds=not self._rests)
         if reading.batches and not reading.cut:
             notes = sum(len(batch.entries) for batch in reading.batches)
             await self._pause(

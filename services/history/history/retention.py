@@ -50,7 +50,7 @@ class AgeRetention:
                 return
             try:
                 await self.sweep(partition)
-                await self._health.report(RETENTION, holds=True)
+                self._health.report(RETENTION, holds=True)
                 backoff.reset()
             except (*REDIS_AWAY, RedisError) as error:
                 _log.warning("retention_failed", partition=partition, error=str(error))

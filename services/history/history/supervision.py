@@ -43,7 +43,7 @@ async def supervised(
             _log.exception("part_died", part=part)
         else:
             return
-        await health.report(condition, holds=False)
+        health.report(condition, holds=False)
         if loop.time() - begin > _RECOVERED_SECONDS:
             backoff.reset()
         await asyncio.sleep(backoff.next_delay())

@@ -23,7 +23,7 @@ class Part:
 
     async def run(self) -> None:
         self.runs += 1
-        await self._health.report(WORKING, holds=True)
+        self._health.report(WORKING, holds=True)
         fate = await self.fate.get()
         if fate:
             raise fate
