@@ -36,6 +36,7 @@ class Call:
     Attributes:
         inbox: what has come of the request; None where that is nothing, or all in one piece.
         message: the request of a method that takes one, as it is to be deserialised.
+        awaits_request: there is a bound on how long its request may take to be whole.
         task: the handler's, once it is started.
         entered: the task has begun to run. One that is cancelled before never does.
         on_close: what to call when the call is over.
@@ -48,6 +49,7 @@ class Call:
     __slots__ = (
         "_serve",
         "_waiter",
+        "awaits_request",
         "due_tick",
         "entered",
         "expires",
@@ -74,6 +76,7 @@ class Call:
         self._serve = serve
         self.inbox: Inbox | None = None
         self.message: bytes | None = None
+        self.awaits_request = False
         self.task: asyncio.Task[None] | None = None
         self.entered = False
         self.on_close: Callable[[], None] | None = None
@@ -97,6 +100,19 @@ class Call:
             self._start()
         if ended:
             self.request_ended()
+
+    def await_request(self) -> None:
+        """Bounds how long the request may take to be whole, unless it is.
+
+        Not part of `begin`: most requests are whole with what came together with their headers.
+        """
+        if self.task is None and not self.over:
+            self.limit_request()
+
+    def limit_request(self) -> None:
+        """Bounds how long the request may take to be whole."""
+        self.awaits_request = True
+        self.link.serving.request_timeouts.start(self)
 
     def set_deadline(self, seconds: float) -> None:
         """Ends the call with DEADLINE_EXCEEDED after so long, up to 10 ms more."""
@@ -123,6 +139,8 @@ class Call:
 
     def request_ended(self) -> None:
         """The request is whole."""
+        if self.awaits_request:
+            self._request_came()
         inbox = self.inbox or self._open_inbox()
         try:
             inbox.end()
@@ -131,6 +149,16 @@ class Call:
                 self._start()
         except CallError as error:
             self.throw(error)
+
+    def time_out(self) -> None:
+        """The request is not whole in time.
+
+        DEADLINE_EXCEEDED rather than CANCELLED, which is the caller's own doing: a time has
+        expired before the operation could complete (gRPC's doc/statuscodes.md).
+        """
+        seconds = self.link.serving.options.request_timeout
+        text = f"the request was not whole within {seconds:g} s"
+        self.throw(CallError(StatusCode.DEADLINE_EXCEEDED, text))
 
     def stream_ended(self) -> None:
         """The client has left, or was thrown out."""
@@ -147,9 +175,9 @@ class Call:
         """The deadline has passed."""
         self.throw(CallError(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
 
-    def stop(self) -> None:
-        """The server ends."""
-        self.throw(CallError(StatusCode.UNAVAILABLE, "the server is stopping"))
+    def stop(self, why: str) -> None:
+        """The server or the connection ends."""
+        self.throw(CallError(StatusCode.UNAVAILABLE, why))
 
     def throw(self, error: CallError) -> None:
         """Ends the call with a status at once, whatever waits to be sent, and its task with it."""
@@ -206,19 +234,28 @@ class Call:
         self.stream.call = successor
         self.link.make_room()
 
+    def _request_came(self) -> None:
+        self.awaits_request = False
+        self.link.serving.request_timeouts.discard(self)
+
     def _release(self) -> None:
         self.over = True
         self.stream.call = None
+        if self.awaits_request:
+            self._request_came()
         if self.inbox is not None:
             self.inbox.close()
 
     def _open_inbox(self) -> Inbox:
         gzip = dict(self.headers).get(b"grpc-encoding") == b"gzip"
-        self.inbox = Inbox(self.link, self.stream, gzip=gzip)
+        one = self.method is None or not self.method.reads_many
+        self.inbox = Inbox(self.link, self.stream, gzip=gzip, each_in_time=not one)
         return self.inbox
 
     def _start(self) -> None:
         serving = self.link.serving
+        if self.awaits_request:
+            self._request_came()
         name = None if self.method is None else self.method.name
         self.task = serving.loop.create_task(self._serve(self, self.method), name=name)
         serving.running.add(self)

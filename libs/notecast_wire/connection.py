@@ -78,6 +78,16 @@ class Connection(ControlFrames):
                 events.append(ConnectionEnded(fault.code, fault.reason))
         return events
 
+    @property
+    def unfinished(self) -> int:
+        """A number for the header block or frame of which a part is missing; 0 where none is.
+
+        It stays the same until that is whole, whatever comes of it.
+        """
+        if self._block is not None:
+            return -self._blocks_begun
+        return self._reader.unfinished
+
     def pause(self) -> None:
         """The socket takes no more for now: DATA is kept."""
         self.congested = True

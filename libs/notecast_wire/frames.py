@@ -30,6 +30,7 @@ class FrameReader:
     """
 
     __slots__ = (
+        "_begun",
         "_missing",
         "_rest",
     )
@@ -37,6 +38,12 @@ class FrameReader:
     def __init__(self) -> None:
         self._rest = bytearray()
         self._missing = 0
+        self._begun = 0
+
+    @property
+    def unfinished(self) -> int:
+        """The number of the frame that is not complete; 0 between two frames."""
+        return self._begun if self._rest else 0
 
     def frames(self, data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
         """Gives the frames that are complete with this data, each once.
@@ -57,6 +64,8 @@ class FrameReader:
                 return
             data = bytes(self._rest)
             self._rest.clear()
+        else:
+            self._begun += 1
         position = 0
         end = len(data)
         while (start := position + HEAD_BYTES) <= end:
@@ -72,6 +81,8 @@ class FrameReader:
             self._keep(data, position, start - end)
 
     def _keep(self, data: bytes, position: int, missing: int) -> None:
+        if position:  # else it is the one that the data began with, or went on with
+            self._begun += 1
         self._rest += memoryview(data)[position:]
         self._missing = missing
 

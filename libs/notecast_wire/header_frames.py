@@ -49,6 +49,7 @@ class HeaderFrames(Incoming):
 
     __slots__ = (
         "_block",
+        "_blocks_begun",
         "_decoder",
         "_only",
     )
@@ -62,6 +63,7 @@ class HeaderFrames(Incoming):
         super().__init__(limits, on_output, clock)
         self._decoder = HeaderDecoder(limits.max_header_list_bytes)
         self._block: _OpenBlock | None = None
+        self._blocks_begun = 0
         self._only: int | None = FrameType.SETTINGS  # the type that must come next, if one must
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes, events: list[Event]) -> None:
@@ -77,6 +79,7 @@ class HeaderFrames(Incoming):
             self._on_block(stream_id, payload, events, ended=ended, fault=fault)
         else:
             self._block = _OpenBlock(stream_id, payload, fault, ended=ended)
+            self._blocks_begun += 1
             self._only = FrameType.CONTINUATION
 
     def _on_continuation(

@@ -60,6 +60,9 @@ class _Refusal:
         self._stream.call = self
         self._timer = self._link.serving.loop.call_later(_REST_SECONDS, self.request_ended)
 
+    def await_request(self) -> None:
+        """It has its time: see `wait`."""
+
     def data_received(self, _data: bytes, _size: int, *, ended: bool) -> None:
         """Drops it. The window stays used up: there is no use in saying more."""
         if ended:
@@ -83,4 +86,6 @@ class _Refusal:
     def writable(self) -> None:
         """Nothing waits for that."""
 
-    stop = request_ended
+    def stop(self, _why: str) -> None:
+        """The server or the connection ends."""
+        self.request_ended()

@@ -31,31 +31,40 @@ class Inbox:
         link: its connection; the inboxes of one share a bound.
         stream: the request's.
         gzip: the request's headers say that its messages may be compressed.
+        each_in_time: the request may go on for as long as it likes, and each of its messages has
+            to become whole in the server's `request_timeout`.
+
+    Attributes:
+        ended: the request is whole, or the call is over.
     """
 
     __slots__ = (
-        "_ended",
+        "_each_in_time",
         "_gzip",
         "_held",
         "_link",
         "_messages",
         "_reader",
         "_stream",
+        "_timed",
         "_uncredited",
         "_waiter",
         "_waiting",
+        "ended",
     )
 
-    def __init__(self, link: Link, stream: Stream, *, gzip: bool) -> None:
+    def __init__(self, link: Link, stream: Stream, *, gzip: bool, each_in_time: bool) -> None:
         self._link = link
         self._stream = stream
         self._gzip = gzip
+        self._each_in_time = each_in_time
+        self._timed = False
         self._reader = MessageReader(link.serving.options.max_receive_message_bytes)
         self._messages: deque[RawMessage] = deque()
         self._waiting = 0
         self._held = 0
         self._uncredited = 0
-        self._ended = False
+        self.ended = False
         self._waiter: asyncio.Future[None] | None = None
 
     def receive(self, data: bytes, size: int) -> None:
@@ -72,6 +81,8 @@ class Inbox:
         self._waiting += sum(map(_cost, messages))
         self._uncredited += size
         self._account()
+        if self._each_in_time:
+            self._watch_message(begun=bool(messages))
         if self._link.held_request_bytes > self._link.serving.options.max_held_request_bytes:
             raise CallError(
                 StatusCode.RESOURCE_EXHAUSTED, "too much of this connection's requests waits"
@@ -87,7 +98,7 @@ class Inbox:
         """
         if self._reader.held_bytes:
             raise CallError(StatusCode.INTERNAL, "the request ends within a message")
-        self._ended = True
+        self.ended = True
         self._wake()
 
     async def next(self) -> bytes | None:
@@ -97,7 +108,7 @@ class Inbox:
             CallError: it can't be unpacked.
             grpc.aio.UsageError: somebody else waits for it already.
         """
-        while not self._messages and not self._ended:
+        while not self._messages and not self.ended:
             await self._more()
         return self._take() if self._messages else None
 
@@ -108,7 +119,7 @@ class Inbox:
             CallError: there is none, or more than one, or it can't be unpacked.
             grpc.aio.UsageError: somebody else waits for it already.
         """
-        while not self._ended:
+        while not self.ended:
             await self._more()
         return self.take_only()
 
@@ -126,19 +137,29 @@ class Inbox:
             )
         return self._take()
 
+    def time_out(self) -> None:
+        """A message is not whole in time: ends the call, as `Call.time_out` does."""
+        self._timed = False
+        seconds = self._link.serving.options.request_timeout
+        text = f"a message of the request was not whole within {seconds:g} s"
+        self._stream.call.throw(CallError(StatusCode.DEADLINE_EXCEEDED, text))
+
     def close(self) -> None:
         """Holds nothing any more; who waits gets the end."""
         self._messages.clear()
         self._reader = MessageReader(0)
         self._waiting = 0
         self._account()
-        self._ended = True
+        self._stop_watching()
+        self.ended = True
         self._wake()
 
     def _take(self) -> bytes:
         raw = self._messages.popleft()
         self._waiting -= _cost(raw)
         self._account()
+        if self._each_in_time and not self._messages:
+            self._watch_message(begun=True)
         if not raw.compressed:
             return raw.data
         if not self._gzip:
@@ -158,6 +179,25 @@ class Inbox:
         if not self._messages and self._uncredited:
             self._link.connection.consumed(self._stream, self._uncredited)
             self._uncredited = 0
+
+    def _watch_message(self, *, begun: bool) -> None:
+        """Bounds the time of a message that is not whole.
+
+        Not while whole ones wait to be read: then it may be our window that keeps its rest back.
+
+        Args:
+            begun: the message has just begun, or its client has just been waited for.
+        """
+        if not self._reader.held_bytes or self._messages:
+            self._stop_watching()
+        elif begun or not self._timed:
+            self._timed = True
+            self._link.serving.request_timeouts.start(self)
+
+    def _stop_watching(self) -> None:
+        if self._timed:
+            self._timed = False
+            self._link.serving.request_timeouts.discard(self)
 
     async def _more(self) -> None:
         if self._waiter is not None:

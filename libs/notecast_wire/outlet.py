@@ -164,9 +164,9 @@ class StreamOutlet:
         """The deadline has passed."""
         self.cut(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 
-    def stop(self) -> None:
-        """The server ends."""
-        self.cut(StatusCode.UNAVAILABLE, "the server is stopping")
+    def stop(self, why: str) -> None:
+        """The server or the connection ends."""
+        self.cut(StatusCode.UNAVAILABLE, why)
 
     def _lose(self) -> None:
         """The call has ended: lets go of all that it knew."""

@@ -26,6 +26,7 @@ from notecast_wire.peers import peer_address
 from notecast_wire.serving import Links, Serving
 from notecast_wire.socket_reader import SocketReader
 from notecast_wire.socket_writer import SocketWriter
+from notecast_wire.stream import Stream
 from notecast_wire.upkeep import Due, Upkeep
 
 _log = structlog.get_logger(__name__)
@@ -79,6 +80,7 @@ class ServerProtocol(asyncio.Protocol):
         self._farewell: bytes | None = None
         self._last_said = False
         self._closing = False
+        self._unfinished = 0
 
     # The transport's side
 
@@ -120,6 +122,7 @@ class ServerProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the interface's
         """The socket is gone."""
         self._closing = True
+        self.serving.request_timeouts.discard(self)
         self._links.discard(self)
         for timer in (self._timer, self._pong_timer):
             if timer is not None:
@@ -160,10 +163,20 @@ class ServerProtocol(asyncio.Protocol):
         if self._closing:
             self._abort_after(_LINGER_SECONDS)
             return
+        self._end(ErrorCode.NO_ERROR, "the server is stopping")
+
+    def time_out(self) -> None:
+        """A frame or a header block is not whole in time: nothing else can come before it is."""
+        if not self._closing:
+            reason = "a frame or a header block that does not become whole"
+            _log.info("connection_ended", code="ENHANCE_YOUR_CALM", reason=reason)
+            self._end(ErrorCode.ENHANCE_YOUR_CALM, reason)
+
+    def _end(self, code: ErrorCode, why: str) -> None:
         for stream in list(self.connection.streams.values()):
             if stream.call is not None:
-                stream.call.stop()
-        self.connection.goaway()
+                stream.call.stop(why)
+        self.connection.goaway(code, debug=why.encode())
         self._close(_LINGER_SECONDS)
 
     # What comes
@@ -176,8 +189,20 @@ class ServerProtocol(asyncio.Protocol):
         except Exception:  # a fault of ours: what state the connection is in, nobody knows
             cut(self.transport)
             raise
+        unfinished = self.connection.unfinished
+        if unfinished != self._unfinished:
+            self._await_rest(unfinished)
+
+    def _await_rest(self, unfinished: int) -> None:
+        """Bounds how long a frame or a header block may take to be whole."""
+        self._unfinished = unfinished
+        if unfinished and not self._closing:
+            self.serving.request_timeouts.start(self)
+        else:
+            self.serving.request_timeouts.discard(self)
 
     def _handle(self, events: list[Event]) -> None:
+        unended: list[Stream] = []
         for event in events:
             if isinstance(event, DataReceived):
                 call = event.stream.call
@@ -187,8 +212,13 @@ class ServerProtocol(asyncio.Protocol):
                 if not event.stream.over:  # else it was given up with the same bytes
                     self._taken += 1
                     self._dispatcher.begin(self, event)
+                    if not event.ended:
+                        unended.append(event.stream)
             else:
                 self._handle_seldom(event)
+        for stream in unended:
+            if stream.call is not None:
+                stream.call.await_request()
         if self._last_said:
             self._close_if_done()
 

@@ -66,6 +66,8 @@ async def answer(call: Call, method: Method) -> None:
 async def _late(call: Call) -> bytes:
     """The request of a method that was unknown when the call began."""
     assert call.inbox is not None  # noqa: S101 - such calls begin with one
+    if not call.inbox.ended:
+        call.limit_request()
     return await call.inbox.only()
 
 

@@ -199,6 +199,7 @@ class Server(aio.Server):
         with suppress(TimeoutError):
             await asyncio.wait_for(self._links.empty.wait(), _LAST_SECONDS)
         serving.deadlines.stop()
+        serving.request_timeouts.stop()
 
     def _new_link(self) -> ServerProtocol:
         assert self._serving is not None  # noqa: S101 - it is there before anything is accepted

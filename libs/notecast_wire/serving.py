@@ -9,6 +9,7 @@ from notecast_wire.connection import Connection
 from notecast_wire.deadlines import Deadlines
 from notecast_wire.gathering import Gathering
 from notecast_wire.options import ServerOptions
+from notecast_wire.request_timeouts import RequestTimeouts
 
 
 class Serving:
@@ -21,6 +22,7 @@ class Serving:
 
     Attributes:
         deadlines: of its calls.
+        request_timeouts: of what its clients have begun to send.
         gathering: when what comes is taken.
         open_calls: how many have no status yet, handed over ones included.
         running: the calls whose handlers have not returned.
@@ -34,6 +36,7 @@ class Serving:
         self.options = options
         self.gzip = gzip
         self.deadlines = Deadlines(loop)
+        self.request_timeouts = RequestTimeouts(loop, options.request_timeout)
         self.gathering = Gathering(loop, options.gathering)
         self.open_calls = 0
         self.running: set[Any] = set()

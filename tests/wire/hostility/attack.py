@@ -17,6 +17,8 @@ IGNORE: Final = raw.request("/test.Bytes/Ignore")
 OPEN_STREAMS: Final = 900
 """Nearly as many as a server lets one connection have."""
 LARGEST_FRAME: Final = 16_384
+LONGER_THAN_REQUESTS: Final = 2.5
+"""In seconds: by then, requests that are not whole have ended."""
 
 _MANY: Final = 200_000
 _IN_A_PIECE: Final = 64
@@ -58,6 +60,14 @@ def silence(seconds: float) -> Pieces:
     while time.monotonic() < deadline:
         time.sleep(0.05)
         yield b""
+
+
+def signs_of_life(seconds: float) -> Pieces:
+    """Nothing of use for so long: as `silence`, but keepalive has no reason to end it."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        time.sleep(0.2)
+        yield raw.window_update(0, 1)
 
 
 def frames_of(message: bytes, stream_id: int) -> Iterator[bytes]:

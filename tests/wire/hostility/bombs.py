@@ -11,10 +11,12 @@ from tests.wire.hostility.attack import (
     HANG,
     IGNORE,
     LARGEST_FRAME,
+    LONGER_THAN_REQUESTS,
     OPEN_STREAMS,
     Attack,
     Pieces,
     frames_of,
+    signs_of_life,
     silence,
     stream_ids,
 )
@@ -65,7 +67,7 @@ def _large_messages_that_never_come() -> Pieces:
     head = b"\0" + (4 * 1024 * 1024).to_bytes(4)
     for number in stream_ids(OPEN_STREAMS):
         yield raw.headers(number, COUNT) + raw.data(number, head)
-    yield from silence(0.5)
+    yield from signs_of_life(LONGER_THAN_REQUESTS)
 
 
 def _half_messages() -> Pieces:

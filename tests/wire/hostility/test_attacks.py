@@ -19,9 +19,13 @@ _FAULTS = {
 }
 """What ends the connection, and with which error."""
 
+_DEADLINE_EXCEEDED = "grpc-status 4"
+
 _PAST_WINDOWS = ("window_overflow_of_a_stream", "data_past_the_window", "empty_messages_flood")
 
-_UNNOTICED = ("large_messages_that_never_come", "zero_window")
+_UNFINISHED = ("half_requests", "large_messages_that_never_come")
+
+_UNNOTICED = ("zero_window",)
 """What every client may do; it must only cost little."""
 
 
@@ -71,12 +75,24 @@ async def test_half_messages_on_many_streams_are_refused_in_the_end(server: Vict
     assert reception.statuses[_RESOURCE_EXHAUSTED] > OPEN_STREAMS / 2
 
 
+@pytest.mark.parametrize("attack", _UNFINISHED)
+async def test_requests_that_do_not_come_end_and_their_connection_goes_on(
+    server: Victim, attack: str
+) -> None:
+    reception = (await siege(server, attack)).reception
+    assert reception.completed
+    assert reception.goaway is None
+    assert reception.statuses[_DEADLINE_EXCEEDED] == OPEN_STREAMS
+
+
 async def test_gzip_bombs_are_refused(server: Victim) -> None:
     reception = (await siege(server, "gzip_bombs")).reception
     assert reception.statuses[_RESOURCE_EXHAUSTED] == 50
 
 
-@pytest.mark.parametrize("attack", sorted(WAITS.keys() - _FAULTS.keys() - set(_UNNOTICED)))
+@pytest.mark.parametrize(
+    "attack", sorted(WAITS.keys() - _FAULTS.keys() - {*_UNNOTICED, *_UNFINISHED})
+)
 async def test_a_peer_that_does_not_read_or_send_is_cut_off(server: Victim, attack: str) -> None:
     reception = (await siege(server, attack)).reception
     assert reception.cut_off

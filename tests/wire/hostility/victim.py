@@ -28,6 +28,7 @@ _OPTIONS = (
     ("grpc.keepalive_time_ms", 1_000),
     ("grpc.keepalive_timeout_ms", 1_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    ("notecast_wire.request_timeout_ms", 1_500),
 )
 
 

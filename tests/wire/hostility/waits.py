@@ -10,10 +10,12 @@ from tests.wire.hostility.attack import (
     COUNT,
     FLOOD,
     HANG,
+    LONGER_THAN_REQUESTS,
     OPEN_STREAMS,
     Attack,
     Pieces,
     flood,
+    signs_of_life,
     silence,
     stream_ids,
 )
@@ -59,9 +61,7 @@ def _no_settings() -> Pieces:
 
 def _slowloris() -> Pieces:
     """Preface and SETTINGS, an octet at a time."""
-    for octet in raw.PREFACE + raw.settings():
-        time.sleep(0.2)
-        yield bytes((octet,))
+    yield from _dripped(raw.PREFACE + raw.settings())
 
 
 def _half_a_header_block() -> Pieces:
@@ -72,6 +72,34 @@ def _half_a_header_block() -> Pieces:
 def _half_a_frame() -> Pieces:
     yield raw.headers(1, COUNT) + raw.frame_head(raw.DATA, 0, 1, 1_000) + bytes(10)
     yield from silence(_LONGER_THAN_ANY_TIMEOUT)
+
+
+def _dripped_frame() -> Pieces:
+    """A frame of which an octet comes now and then: a sign of life, and nothing else can come."""
+    yield raw.headers(1, COUNT) + raw.frame_head(raw.DATA, 0, 1, 1_000)
+    yield from _dripped(bytes(1_000))
+
+
+def _dripped_header_block() -> Pieces:
+    """The same of whole frames: a block that has no end."""
+    yield raw.frame(raw.HEADERS, 0, 1, HANG)
+    for _ in range(30):
+        time.sleep(0.5)
+        yield raw.frame(raw.CONTINUATION, 0, 1)
+
+
+def _dripped(octets: bytes) -> Pieces:
+    for octet in octets:
+        time.sleep(0.2)
+        yield bytes((octet,))
+
+
+def _half_requests() -> Pieces:
+    """Calls that have begun and whose requests never come, or not whole."""
+    half = raw.message(bytes(100))[:-1]
+    for number in stream_ids(OPEN_STREAMS):
+        yield raw.headers(number, HANG) + (raw.data(number, half) if number % 4 == 1 else b"")
+    yield from signs_of_life(LONGER_THAN_REQUESTS)
 
 
 def _another_protocol() -> Pieces:
@@ -89,6 +117,9 @@ WAITS: Final[Mapping[str, Attack]] = MappingProxyType(
         "slowloris": Attack(_slowloris, greets=False),
         "half_a_header_block": Attack(_half_a_header_block),
         "half_a_frame": Attack(_half_a_frame),
+        "dripped_frame": Attack(_dripped_frame),
+        "dripped_header_block": Attack(_dripped_header_block),
+        "half_requests": Attack(_half_requests),
         "another_protocol": Attack(_another_protocol, greets=False),
     }
 )
