@@ -56,6 +56,7 @@ lint: .venv/.development ## every static check
 	$(BIN)/buf lint
 	$(BIN)/python tools/generate_stubs.py --check
 	$(BIN)/python tools/generate_tables.py --check
+	$(BIN)/python tools/generate_partition_tags.py --check
 	$(BIN)/hadolint $(DOCKERFILES)
 	$(BIN)/python tools/check_envoy.py
 	$(BIN)/python tools/check_compose.py

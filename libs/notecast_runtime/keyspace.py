@@ -7,14 +7,29 @@ Cluster (Redis Cluster specification, "Hash tags"), and so does what one worker 
 
 from zlib import crc32
 
+from notecast_runtime.partition_tags import PARTITION_TAGS
+
 PARTITIONS = 64
 """Fixed for good: another number would put every room elsewhere."""
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Of all that this module says. A change that a release of before would misread takes the next."""
 
 LAYOUT_KEY = "nc:layout"
 """A string: the version of the layout of all the data. One for the whole system."""
+
+
+_PREFIXES = tuple(f"nc:{{{tag}}}:" for tag in PARTITION_TAGS)
+
+
+def first_layout_prefix(partition: int) -> str:
+    """How a partition's keys and channels began in layout 1, where its number was the tag."""
+    return f"nc:{{{partition}}}:"
+
+
+def prefix_of(partition: int) -> str:
+    """How all keys and channels of a partition begin."""
+    return _PREFIXES[partition]
 
 
 def partition_of(room: str) -> int:
@@ -26,63 +41,63 @@ def partition_of(room: str) -> int:
 
 def epoch_key(partition: int) -> str:
     """A string: the partition's epoch, in milliseconds since the Unix epoch."""
-    return f"nc:{{{partition}}}:epoch"
+    return f"{_PREFIXES[partition]}epoch"
 
 
 def run_key(partition: int) -> str:
     """A string: the run id of the Redis that wrote last."""
-    return f"nc:{{{partition}}}:run"
+    return f"{_PREFIXES[partition]}run"
 
 
 def epochs_key(partition: int) -> str:
     """A list: the epochs before the current one that are remembered, oldest first."""
-    return f"nc:{{{partition}}}:epochs"
+    return f"{_PREFIXES[partition]}epochs"
 
 
 def epoch_end_prefix(partition: int) -> str:
     """What an epoch's number follows: a hash of where each room stood when it ended."""
-    return f"nc:{{{partition}}}:end:"
+    return f"{_PREFIXES[partition]}end:"
 
 
 def heads_key(partition: int) -> str:
     """A hash: room to the sequence of its newest note."""
-    return f"nc:{{{partition}}}:head"
+    return f"{_PREFIXES[partition]}head"
 
 
 def outbox_key(partition: int) -> str:
     """A stream: every accepted note of the partition, in order of acceptance."""
-    return f"nc:{{{partition}}}:outbox"
+    return f"{_PREFIXES[partition]}outbox"
 
 
 def persisted_key(partition: int) -> str:
     """A string: the outbox id up to which every note is in its room's stream."""
-    return f"nc:{{{partition}}}:persisted"
+    return f"{_PREFIXES[partition]}persisted"
 
 
 def lease_key(partition: int) -> str:
     """A string that expires: which replica of the history service persists the partition now."""
-    return f"nc:{{{partition}}}:lease"
+    return f"{_PREFIXES[partition]}lease"
 
 
 def rejected_key(partition: int) -> str:
     """A stream: the newest entries of the outbox that could not be persisted, and why."""
-    return f"nc:{{{partition}}}:rejected"
+    return f"{_PREFIXES[partition]}rejected"
 
 
 def log_key(room: str) -> str:
     """A stream: the room's persisted notes, each under the id `<sequence>-0`."""
-    return f"nc:{{{partition_of(room)}}}:log:{room}"
+    return f"{_PREFIXES[partition_of(room)]}log:{room}"
 
 
 def sent_key(room: str, note_id: str) -> str:
     """A hash that lives for the idempotency window: where the note with this id was put."""
     # The length keeps apart what a colon within a name would run together.
-    return f"nc:{{{partition_of(room)}}}:sent:{len(room)}:{room}:{note_id}"
+    return f"{_PREFIXES[partition_of(room)]}sent:{len(room)}:{room}:{note_id}"
 
 
 def live_channel(room: str) -> str:
     """The Pub/Sub channel that carries the room's notes as they are accepted."""
-    return f"nc:{{{partition_of(room)}}}:room:{room}"
+    return f"{_PREFIXES[partition_of(room)]}room:{room}"
 
 
 def room_of_channel(channel: str) -> str:

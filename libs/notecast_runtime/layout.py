@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from notecast_runtime.keyspace import LAYOUT_KEY
+from notecast_runtime.keyspace import LAYOUT_KEY, PARTITIONS, first_layout_prefix
 
 Ask = Callable[[Sequence[Sequence[str | bytes | int]]], Awaitable[Sequence[Any]]]
 """Sends commands together, and returns their answers in order, as bytes.
@@ -24,15 +24,27 @@ A refusal is an exception in the place of its answer. Raises where the connectio
 EXIT_CODE = 3
 """Of a process that met data of another layout."""
 
-_VERSION_BEFORE_THE_KEY = 1
-"""What data without a version have: the first layout was in use before it was numbered."""
+_FIRST, _SECOND = 1, 2
+"""Data without a version are told apart by their tags: the first layout was in use before it was
+numbered, and what has lost its number has the tags of the second."""
+
+MIGRATION = f"{_FIRST}>{_SECOND}"
+"""Stands in the version's place while `migration` carries data over: no release knows it."""
 
 _LONGEST_SHOWN = 64
 """Bytes of what stands in a version's place."""
 
 _NEWER = "a newer release wrote them: start that one again, or restore a backup of before it"
-_OLDER = "an older release wrote them: start that one again, or back them up and migrate them"
+_OLDER = (
+    "an older release wrote them: start that one again, or back them up and run"
+    " `python -m notecast_runtime.migrate`"
+)
+_BETWEEN = (
+    "they are being migrated: run `python -m notecast_runtime.migrate` until it says `migrated`"
+)
 _OTHER = "something else wrote that key: is this the right Redis, and the right database?"
+
+_FIRST_RUNS = ("MGET", *(f"{first_layout_prefix(partition)}run" for partition in range(PARTITIONS)))
 
 _log = structlog.get_logger(__name__)
 
@@ -55,6 +67,8 @@ class LayoutError(RedisConnectionError):
     @property
     def advice(self) -> str:
         """What an operator can do."""
+        if self.found == MIGRATION:
+            return _BETWEEN
         if not self.found.isdecimal():
             return _OTHER
         return _NEWER if int(self.found) > self.known else _OLDER
@@ -83,9 +97,8 @@ class LayoutCheck:
         Args:
             ask: speaks to Redis.
             answer: to `GET` of the layout's key.
-            in_use: whether any run of Redis was remembered *before* that was asked. What
-                remembers runs has numbered the data first, so runs without a version are
-                of a release that had none. (Epochs would not do: where Redis forgets all
+            in_use: whether any run of Redis was remembered, under the names of today, *before*
+                that was asked. (Epochs would not do: where Redis forgets all
                 that it has, they are written anew on connections that are open already.)
 
         Raises:
@@ -128,15 +141,19 @@ class LayoutCheck:
 
     async def _number(self, ask: Ask, *, in_use: bool) -> str:
         """Numbers the data; returns the version that they have then, maybe by somebody else."""
-        version = _VERSION_BEFORE_THE_KEY if in_use else self._known
-        if version != self._known:
-            return str(version)
-        written, answer = await ask([("SET", LAYOUT_KEY, version, "NX"), ("GET", LAYOUT_KEY)])
+        [runs] = await ask([_FIRST_RUNS])
+        if isinstance(runs, Exception):
+            raise RedisConnectionError(f"the layout can't be checked: {runs}")
+        if any(runs):
+            return str(_FIRST)
+        if in_use and self._known != _SECOND:
+            return str(_SECOND)
+        written, answer = await ask([("SET", LAYOUT_KEY, self._known, "NX"), ("GET", LAYOUT_KEY)])
         found = _version(answer)
         if isinstance(written, Exception) or found is None:
             raise RedisConnectionError(f"the layout can't be written: {written}")
         if in_use:
-            _log.info("data_taken_over", layout=version)
+            _log.info("data_taken_over", layout=self._known)
         return found
 
 

@@ -7,8 +7,14 @@ import pytest
 import redis
 
 from notecast_runtime.epoch_guard import EpochGuard
-from notecast_runtime.keyspace import LAYOUT_KEY, LAYOUT_VERSION, PARTITIONS, lease_key
-from notecast_runtime.layout import EXIT_CODE, LayoutError
+from notecast_runtime.keyspace import (
+    LAYOUT_KEY,
+    LAYOUT_VERSION,
+    PARTITIONS,
+    first_layout_prefix,
+    lease_key,
+)
+from notecast_runtime.layout import EXIT_CODE, MIGRATION, LayoutError
 from notecast_runtime.redis_client import connect
 from notecast_runtime.redis_connection import RedisConnection
 from notecast_runtime.redis_connector import RedisConnector
@@ -44,7 +50,7 @@ async def test_an_empty_redis_is_given_the_number_of_the_layout(
         assert store.get(LAYOUT_KEY) == PRESENT
 
 
-async def test_data_of_before_the_layout_had_a_number_are_taken_over(
+async def test_data_that_have_lost_their_number_are_taken_over(
     valkey: ValkeyProcess, store: redis.Redis
 ) -> None:
     async with running_history(valkey.url), running_gateway(valkey.url) as gateway:
@@ -63,7 +69,12 @@ async def test_data_of_before_the_layout_had_a_number_are_taken_over(
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize(
     ("found", "advice"),
-    [(NEWER, "newer release"), ("0", "older release"), ("of others", "right Redis")],
+    [
+        (NEWER, "newer release"),
+        ("1", "notecast_runtime.migrate"),
+        (MIGRATION, "being migrated"),
+        ("of others", "right Redis"),
+    ],
 )
 async def test_a_service_that_meets_another_layout_refuses_to_start_and_says_what_to_do(
     service: str, found: str, advice: str, valkey: ValkeyProcess, store: redis.Redis
@@ -118,34 +129,47 @@ async def test_a_running_service_whose_redis_comes_back_with_another_layout_ends
 async def test_a_redis_that_forgot_all_it_had_is_numbered_at_the_next_connection(
     valkey: ValkeyProcess, store: redis.Redis
 ) -> None:
-    later = RedisConnector(valkey.url, EpochGuard(known_layout=2), 5)
+    later = RedisConnector(valkey.url, EpochGuard(LAYOUT_VERSION + 1), 5)
     async with running_gateway(valkey.url) as gateway:
         store.flushall()
         await gateway.send("lobby", "accepted on a connection of before")
     async with later.connected():
-        assert store.get(LAYOUT_KEY) == b"2"
+        assert store.get(LAYOUT_KEY) == NEWER.encode()
 
 
-async def test_to_a_later_release_data_without_a_number_are_of_the_first_layout(
+async def test_to_a_later_release_data_without_a_number_are_of_the_layout_of_their_tags(
     valkey: ValkeyProcess, store: redis.Redis
 ) -> None:
     async with RedisConnector(valkey.url, EpochGuard(), 5).connected():
         store.delete(LAYOUT_KEY)
-    before = contents(store)
-    with pytest.raises(LayoutError) as error:
-        await RedisConnector(valkey.url, EpochGuard(known_layout=2), 5).open()
-    assert (error.value.found, error.value.known) == ("1", 2)
-    client = connect(valkey.url, EpochGuard(known_layout=2), 5)
-    with pytest.raises(LayoutError):
-        await client.ping()
-    await client.aclose()
-    assert contents(store) == before
+    await is_refused_as(b"2", valkey, LAYOUT_VERSION + 1)
+
+
+async def test_data_of_before_there_was_a_number_are_of_the_first_layout_and_refused(
+    valkey: ValkeyProcess, store: redis.Redis
+) -> None:
+    store.set(first_layout_prefix(17) + "run", "a run of Redis")
+    await is_refused_as(b"1", valkey, LAYOUT_VERSION)
+
+
+async def is_refused_as(version: bytes, valkey: ValkeyProcess, known: int) -> None:
+    """Neither kind of connection is made, and nothing is written."""
+    with valkey.client() as store:
+        before = contents(store)
+        with pytest.raises(LayoutError) as error:
+            await RedisConnector(valkey.url, EpochGuard(known_layout=known), 5).open()
+        assert (error.value.found, error.value.known) == (version.decode(), known)
+        client = connect(valkey.url, EpochGuard(known_layout=known), 5)
+        with pytest.raises(LayoutError):
+            await client.ping()
+        await client.aclose()
+        assert contents(store) == before
 
 
 async def test_of_two_releases_that_find_an_empty_redis_at_once_only_one_goes_on(
     valkey: ValkeyProcess, store: redis.Redis
 ) -> None:
-    versions = [1, 2] * 8
+    versions = [LAYOUT_VERSION, LAYOUT_VERSION + 1] * 8
     connectors = [RedisConnector(valkey.url, EpochGuard(version), 5) for version in versions]
     outcomes = await asyncio.gather(
         *(connector.open() for connector in connectors), return_exceptions=True

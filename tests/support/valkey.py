@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,9 +18,15 @@ _START_SECONDS = 10.0
 
 
 class ValkeyProcess:
-    """Starts on entering and ends on leaving; the data stay while it is stopped in between."""
+    """Starts on entering and ends on leaving; the data stay while it is stopped in between.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: for the data.
+        arguments: of the command line, after its own.
+    """
+
+    def __init__(self, folder: Path, arguments: Sequence[str] = ()) -> None:
+        self._arguments = arguments
         self.port = free_port()
         self._folder = folder
         self._copy = folder.with_name(f"{folder.name}-copy")
@@ -44,6 +51,7 @@ class ValkeyProcess:
                 # Written before it is answered, so a kill loses nothing; and never waiting for
                 # a disk, on which anything else on the machine may keep it for a second.
                 *("--appendonly", "yes", "--appendfsync", "no", "--save", ""),
+                *self._arguments,
             ],
             stdout=subprocess.DEVNULL,
         )

@@ -14,6 +14,7 @@ from notecast_runtime.keyspace import (
     rejected_key,
     room_of_channel,
 )
+from notecast_runtime.partition_tags import PARTITION_TAGS
 
 ROOMS = st.text(min_size=1, max_size=128)
 
@@ -30,7 +31,7 @@ def test_sixty_four_partitions_share_the_rooms() -> None:
 @given(ROOMS)
 def test_all_that_a_script_touches_has_one_hash_tag(room: str) -> None:
     partition = partition_of(room)
-    tag = f"nc:{{{partition}}}:"
+    tag = f"nc:{{{PARTITION_TAGS[partition]}}}:"
     keys = [
         epoch_key(partition),
         heads_key(partition),
