@@ -1,8 +1,8 @@
 """Server reflection under both of its names.
 
-grpcio-reflection serves `grpc.reflection.v1alpha` only, and newer tools ask for
-`grpc.reflection.v1` first, some for nothing else. The two differ in the package alone
-(grpc/grpc-proto, reflection/v1/reflection.proto), so the one is served as the other.
+Newer tools ask for `grpc.reflection.v1` first, some for nothing else, and older ones for
+`v1alpha`. The two differ in the package alone (grpc/grpc-proto, reflection/v1/reflection.proto),
+so the one is served as the other.
 """
 
 from collections.abc import Iterable
@@ -10,32 +10,40 @@ from collections.abc import Iterable
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc import aio
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from notecast_runtime.reflection_service import ReflectionServicer
+from notecast_runtime.standard_streams import StandardStreams
+from notecast_runtime.symbols import Symbols
 
 _METHOD = "ServerReflectionInfo"
 _FILE = "grpc/reflection/v1/reflection.proto"
 _PACKAGE = "grpc.reflection.v1"
-_SERVICE = f"{_PACKAGE}.ServerReflection"
+SERVICES = (
+    f"{_PACKAGE}.ServerReflection",
+    reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].full_name,
+)
 
 
-def add_reflection(server: aio.Server, services: Iterable[str]) -> None:
+def add_reflection(server: aio.Server, services: Iterable[str], streams: StandardStreams) -> None:
     """Registers both versions, which tell of the services and of themselves.
 
     Args:
         server: not started yet.
         services: full names; their descriptors are in the default pool.
+        streams: where its streams have their places.
     """
-    names = (*services, _SERVICE, reflection.SERVICE_NAME)
     _describe_v1()
-    reflection.enable_server_reflection(names, server)
+    symbols = Symbols((*services, *SERVICES), descriptor_pool.Default())
     handler = grpc.stream_stream_rpc_method_handler(
-        reflection.aio.ReflectionServicer(names).ServerReflectionInfo,
+        ReflectionServicer(symbols, streams).ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}),)
-    )
+    for service in SERVICES:
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(service, {_METHOD: handler}),)
+        )
 
 
 def _describe_v1() -> None:

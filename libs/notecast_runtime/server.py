@@ -82,7 +82,7 @@ def create_server(
         server = aio.server(interceptors=interceptors, options=_OPTIONS)
     health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(health, places), server)
     health_service = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-    add_reflection(server, (*services, health_service))
+    add_reflection(server, (*services, health_service), places)
     return server
 
 

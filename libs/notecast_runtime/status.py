@@ -3,6 +3,7 @@
 from __future__ import annotations  # some types of grpc take parameters only for checkers
 
 from collections.abc import Awaitable, Callable
+from inspect import isasyncgenfunction
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import grpc
@@ -19,6 +20,7 @@ from notecast_runtime.errors import (
     NoteIdTakenError,
     UnavailableError,
 )
+from notecast_runtime.unreadable import fault_of
 from notecast_wire import MethodInterceptor
 
 DOMAIN = "notecast.v1"
@@ -105,8 +107,9 @@ class ErrorInterceptor(MethodInterceptor):
     """Lets servicers raise NotecastError: the caller gets its status.
 
     Any other exception is a fault of ours: logged with its stack, and the caller
-    gets INTERNAL without a word about what is inside. For methods with one request,
-    whose handler is a coroutine (not an async generator).
+    gets INTERNAL without a word about what is inside. That a client has left is none, nor
+    that the one request of a method can't be parsed: its caller gets INVALID_REQUEST. For
+    methods whose handler is a coroutine; an async generator is left as it is.
     """
 
     def __init__(self) -> None:
@@ -120,8 +123,8 @@ class ErrorInterceptor(MethodInterceptor):
     ) -> Handler | None:
         """Wraps the handler that the method has, if it has one of the kinds above."""
         handler = await continuation(handler_call_details)
-        if handler is None or handler.request_streaming:
-            return handler
+        if handler is None:
+            return None
         method = handler_call_details.method
         known = self._wrapped.get(method)
         if known is None or known[0] is not handler:
@@ -130,25 +133,63 @@ class ErrorInterceptor(MethodInterceptor):
 
 
 def _wrapped(handler: Handler, method: str) -> Handler:
-    make, behaviour = (
-        (grpc.unary_stream_rpc_method_handler, handler.unary_stream)
-        if handler.response_streaming
-        else (grpc.unary_unary_rpc_method_handler, handler.unary_unary)
-    )
-    return make(
-        _translating(behaviour, method),
-        request_deserializer=handler.request_deserializer,
+    deserialize = handler.request_deserializer
+    make: Any
+    if handler.request_streaming:
+        make, behaviour = (
+            (grpc.stream_stream_rpc_method_handler, handler.stream_stream)
+            if handler.response_streaming
+            else (grpc.stream_unary_rpc_method_handler, handler.stream_unary)
+        )
+    else:
+        make, behaviour = (
+            (grpc.unary_stream_rpc_method_handler, handler.unary_stream)
+            if handler.response_streaming
+            else (grpc.unary_unary_rpc_method_handler, handler.unary_unary)
+        )
+        deserialize = deserialize and _sparing(deserialize)
+    if isasyncgenfunction(behaviour):
+        return handler
+    wrapped: Handler = make(
+        _translating(behaviour, method, _kind(handler)),
+        request_deserializer=deserialize,
         response_serializer=handler.response_serializer,
     )
+    return wrapped
 
 
-def _translating(behaviour: Any, method: str) -> Any:  # noqa: ANN401 - any handler
+class _Unparsed(NamedTuple):
+    """A request that is none."""
+
+    data: bytes
+
+
+def _sparing(deserialize: Any) -> Any:  # noqa: ANN401 - any method's
+    """The deserialiser, but that it raises nothing: servers would make INTERNAL of it."""
+
+    def deserialized(data: bytes) -> Any:  # noqa: ANN401 - what the method takes
+        try:
+            return deserialize(data)
+        except Exception:
+            return _Unparsed(data)
+
+    return deserialized
+
+
+def _kind(handler: Handler) -> Any:  # noqa: ANN401 - a Descriptor, or None
+    """What the method takes, where its deserialiser is a message's."""
+    return getattr(getattr(handler.request_deserializer, "__self__", None), "DESCRIPTOR", None)
+
+
+def _translating(behaviour: Any, method: str, kind: Any) -> Any:  # noqa: ANN401 - any handler
     async def translated(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401
         try:
+            if type(request) is _Unparsed:
+                raise fault_of(request.data, kind)  # noqa: TRY301 - as the handler would
             return await behaviour(request, context)
         except NotecastError as error:
             await abort(context, error)
-        except aio.AbortError:
+        except (aio.AbortError, aio.InternalError):  # it was aborted, or the client has left
             raise
         except Exception:
             _log.exception("call_failed", method=method)

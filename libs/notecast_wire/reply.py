@@ -57,7 +57,8 @@ class Reply:
         try:
             return self._method.deserialize(message)
         except Exception as error:
-            _log.exception("request_unreadable", method=self._method.name)
+            # Its client's fault, and whoever sends one may send many: no error, and no stack.
+            _log.info("request_unreadable", method=self._method.name, fault=type(error).__name__)
             raise CallError(StatusCode.INTERNAL, "Exception deserializing request!") from error
 
     def finish_unary(self, response: Any) -> None:  # noqa: ANN401 - what the method gives

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # some types of grpc take parameters only for checkers
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -68,5 +69,9 @@ async def test_another_handler_or_method_gets_a_wrapping_of_its_own(
 
 async def test_what_it_is_not_made_for_is_left_as_it_is(interceptor: ErrorInterceptor) -> None:
     assert await intercepted(interceptor, "/a/B", None) is None
-    streaming: grpc.RpcMethodHandler[Any, Any] = grpc.stream_unary_rpc_method_handler(behaviour)
+
+    async def generator(_: object, __: object) -> AsyncIterator[bytes]:
+        yield b""
+
+    streaming: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(generator)
     assert await intercepted(interceptor, "/a/B", streaming) is streaming

@@ -1,0 +1,72 @@
+"""How often an event may be logged, whoever causes it. No I/O."""
+
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+BURST_LINES: Final = 10
+PERIOD_SECONDS: Final = 6.0
+
+
+class Admission(NamedTuple):
+    """What becomes of a line."""
+
+    passes: bool
+    suppressed: int
+    """How many lines of the event were kept back since its last one; with one that passes."""
+
+
+class _Event:
+    __slots__ = ("lines", "seen", "suppressed")
+
+    def __init__(self, lines: float, seen: float) -> None:
+        self.lines = lines
+        """How many may be written now."""
+        self.seen = seen
+        self.suppressed = 0
+
+
+class LogLimiter:
+    """Lets a burst of each event through, and from then on one line a period.
+
+    It counts by the event's name alone: whoever causes a flood may choose what the fields say.
+
+    Args:
+        burst_lines: how many lines of one event may come at once.
+        period_seconds: in which one more may come.
+        clock: seconds that only ever grow.
+    """
+
+    def __init__(
+        self,
+        burst_lines: int = BURST_LINES,
+        period_seconds: float = PERIOD_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._burst_lines = burst_lines
+        self.period_seconds = period_seconds
+        self._clock = clock
+        self._events: dict[str, _Event] = {}
+
+    def admit(self, name: str) -> Admission:
+        """Asks for a line of an event, and counts it."""
+        now = self._clock()
+        event = self._events.get(name)
+        if event is None:
+            event = self._events[name] = _Event(self._burst_lines, now)
+        earned = (now - event.seen) / self.period_seconds
+        event.lines = min(event.lines + earned, self._burst_lines)
+        event.seen = now
+        if event.lines < 1:
+            event.suppressed += 1
+            return Admission(passes=False, suppressed=0)
+        event.lines -= 1
+        return Admission(passes=True, suppressed=self.tell_suppressed(name))
+
+    def tell_suppressed(self, name: str) -> int:
+        """How many lines of an event were kept back since this was asked last."""
+        event = self._events.get(name)
+        if event is None:
+            return 0
+        suppressed, event.suppressed = event.suppressed, 0
+        return suppressed
