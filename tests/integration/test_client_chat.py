@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.command import Terminal
 from tests.support.scripted_chat_server import ScriptedChatServer
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -117,3 +118,25 @@ async def test_sigterm_gives_the_terminal_back(server: ScriptedChatServer) -> No
         terminal.process.send_signal(signal.SIGTERM)
         assert await terminal.ends() == 143
         assert terminal.echoes()
+
+
+async def test_ctrl_z_gives_the_terminal_back_and_fg_goes_on(server: ScriptedChatServer) -> None:
+    async with Terminal(
+        "chat", "lobby", "--name", "ann", server=server.address, by_shell=True
+    ) as terminal:
+        await terminal.shows("ann>")
+        terminal.type("half a ")
+        await terminal.shows("half a")
+        terminal.type("\x1a")
+        await terminal.shows("Stopped")
+        assert terminal.echoes()
+        await server.write("lobby", "meanwhile", author="bob")
+        terminal.type("echo $((6*7))\n")
+        await terminal.shows("42")
+        assert "meanwhile" not in terminal.screen
+        terminal.type("fg\n")
+        await terminal.shows("meanwhile")
+        terminal.type("sentence\r")
+        await terminal.shows(": half a sentence")
+        terminal.type("\x04")
+        await eventually(terminal.echoes, "the terminal is the shell's again")

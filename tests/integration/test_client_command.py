@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from notecast_runtime.errors import RedisUnavailableError
-from tests.support.command import finish, notecast, start
+from tests.support.command import finish, in_shell, notecast, start
 from tests.support.ports import free_port
 from tests.support.scripted_chat_server import ScriptedChatServer
 from tests.support.waiting import eventually
@@ -292,13 +292,149 @@ async def test_chat_does_not_end_before_its_last_line_came_back(
     assert outcome.out.endswith(" ann: one\n")
 
 
-async def test_a_line_that_is_refused_ends_chat_with_its_fault(
+async def test_a_refused_line_is_named_with_its_number_and_the_others_are_sent(
+    server: ScriptedChatServer,
+) -> None:
+    text = b"\xef\xbb\xbfone\r\n\x1b[31mred\n\n\xff\xfe\n" + b"x" * 1_048_577 + b"\nlast\n"
+    outcome = await notecast("chat", "lobby", server=server.address, text=text)
+    assert outcome.code == 1
+    assert outcome.err.splitlines() == [
+        "notecast: line 2 was not sent: refused: text has the control character U+001B",
+        "notecast: line 4 was not sent: it is not valid UTF-8",
+        "notecast: line 5 was not sent: it is longer than 1048576 bytes",
+    ]
+    assert [line.rsplit(" ", 1)[1] for line in outcome.out.splitlines()] == ["one", "last"]
+
+
+async def test_what_would_refuse_every_line_ends_chat_at_the_first(
     server: ScriptedChatServer,
 ) -> None:
     server.send_fault = grpc.StatusCode.PERMISSION_DENIED
     outcome = await notecast("chat", "lobby", server=server.address, text="one\ntwo\n")
-    assert outcome == (1, "", "notecast: refused: as the test asked for\n")
+    assert outcome == (
+        1,
+        "",
+        "notecast: line 1 was not sent, and none after it was: refused: as the test asked for\n",
+    )
     assert len(server.send_requests) == 1
+
+
+async def test_a_send_drops_the_byte_order_mark_of_standard_input(
+    server: ScriptedChatServer,
+) -> None:
+    await notecast("send", "lobby", server=server.address, text=b"\xef\xbb\xbfhello\r\n")
+    assert server.send_requests[0].text == "hello"
+
+
+async def test_names_are_sent_composed_whichever_way_they_were_typed(
+    server: ScriptedChatServer,
+) -> None:
+    await notecast("send", "cafe\u0301", "hi", "-n", "Zoe\u0308", server=server.address)
+    (sent,) = server.send_requests
+    assert (sent.room, sent.author) == ("caf\u00e9", "Zo\u00eb")
+    tail = await notecast(
+        *("tail", "cafe\u0301", "caf\u00e9", "--last", "1", "--no-follow"), server=server.address
+    )
+    assert (tail.code, tail.out.count("hi")) == (0, 1)
+    assert "hi" in (await notecast("history", "cafe\u0301", server=server.address)).out
+
+
+@pytest.mark.parametrize("word", [b"chat", b"history", b"send"])
+async def test_an_argument_that_is_not_utf_8_is_wrong_usage(word: bytes) -> None:
+    outcome = await notecast(word, b"caf\xe9", server="127.0.0.1:1")
+    assert outcome.code == 2
+    assert "b'caf\\xe9' is not valid UTF-8" in outcome.err
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "latin-1:strict"])
+async def test_what_the_output_can_not_hold_is_a_sign_and_reading_goes_on(
+    server: ScriptedChatServer, encoding: str
+) -> None:
+    await server.write("lobby", "before", "an emoji: \U0001f469", "\x1b[2J", "after")
+    for words in (("history", "lobby"), ("tail", "lobby", "--from-start", "--no-follow")):
+        outcome = await notecast(*words, server=server.address, PYTHONIOENCODING=encoding)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert [line.split(": ", 1)[1] for line in outcome.out.splitlines()] == [
+            "before",
+            "an emoji: <U+1F469>",
+            "<U+001B>[2J",
+            "after",
+        ]
+
+
+async def test_chat_in_a_pipe_goes_on_where_its_output_can_not_hold_what_others_say(
+    server: ScriptedChatServer,
+) -> None:
+    await server.write("lobby", "\U0001f389", author="bob")
+    outcome = await notecast(
+        "chat",
+        "lobby",
+        "-n",
+        "ann",
+        server=server.address,
+        text="bye\n",
+        PYTHONIOENCODING="latin-1",
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    assert [line.split(" ", 1)[1] for line in outcome.out.splitlines()] == [
+        "bob: <U+1F389>",
+        "ann: bye",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("$notecast send lobby hello >&-", 1, "standard output is closed"),
+        ("$notecast history lobby >&-", 1, "standard output is closed"),
+        ("$notecast tail lobby --last 1 >&-", 1, "standard output is closed"),
+        ("echo hello | $notecast chat lobby >&-", 1, "standard output is closed"),
+        ("$notecast --help >&-", 1, "can't write: Bad file descriptor"),
+        ("$notecast send lobby <&-", 1, "can't read standard input: Bad file descriptor"),
+        ("$notecast chat lobby <&-", 1, "can't read standard input: Bad file descriptor"),
+        ("$notecast history lobby >/dev/full", 1, "No space left on device"),
+        ("$notecast history lobby <&- 2>&-", 0, ""),
+        ("$notecast send lobby '' 2>&-", 1, ""),
+        ("$notecast send lobby '' 2>/dev/full", 1, ""),
+        ("$notecast send lobby '' <&- >/dev/null 2>&-", 1, ""),
+        ("$notecast nonsense <&- >&- 2>&-", 2, ""),
+    ],
+)
+async def test_closed_streams_are_told_of_in_a_line_where_it_matters(
+    server: ScriptedChatServer, line: str, code: int, says: str
+) -> None:
+    await server.write("lobby", "one")
+    outcome = await in_shell(line, server.address)
+    assert outcome.code == code, outcome
+    assert says in outcome.err
+    assert outcome.err.count("\n") == bool(says)
+    assert not server.send_requests or server.send_requests[0].text == ""
+
+
+async def test_a_reader_of_standard_error_that_goes_away_ends_nothing(
+    server: ScriptedChatServer,
+) -> None:
+    ours, theirs = os.pipe()
+    process = await start("tail", "lobby", server=server.address, stderr=theirs)
+    os.close(theirs)
+    os.close(ours)
+    await eventually(lambda: server.open_streams, "tail has joined")
+    await server.cut(grpc.StatusCode.UNAVAILABLE)
+    await eventually(lambda: len(server.subscribe_requests) > 1, "tail has joined again")
+    await server.write("lobby", "still here")
+    assert process.stdout is not None
+    assert b"still here" in await process.stdout.readline()
+    process.terminate()
+    assert await process.wait() == 143
+
+
+@pytest.mark.parametrize("words", ["history lobby", "tail lobby --from-start"])
+async def test_a_reader_that_is_gone_from_the_start_is_no_error(
+    server: ScriptedChatServer, words: str
+) -> None:
+    await server.write("lobby", *["x" * 10_000] * 30)
+    line = f"$notecast {words} | true; echo ${{PIPESTATUS[0]}}"
+    assert await in_shell(line, server.address) == (0, "0\n", "")
 
 
 async def test_chat_waits_for_a_slow_pipe_and_ends_by_ctrl_c(server: ScriptedChatServer) -> None:

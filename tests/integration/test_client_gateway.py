@@ -52,6 +52,43 @@ async def test_a_conversation_by_command_over_two_gateways(valkey: ValkeyProcess
         assert await notecast("health", server=one.target) == (0, "SERVING\n", "")
 
 
+async def test_lines_that_a_gateway_refuses_are_named_and_the_others_are_stored(
+    valkey: ValkeyProcess,
+) -> None:
+    async with (
+        running_history(valkey.url) as history,
+        running_gateway(valkey.url, history) as gateway,
+    ):
+        text = f"one\n\x1b[31mred\n{'x' * 20_000}\n{'x' * 900_000}\nlast\n"
+        outcome = await notecast("chat", "lobby", server=gateway.target, text=text)
+        assert outcome.code == 1
+        told = outcome.err.splitlines()
+        assert [line.split(":")[1] for line in told] == [
+            f" line {number} was not sent" for number in (2, 3, 4)
+        ]
+        assert "U+001B at 0" in told[0]
+        assert "at most 16384" in told[1]
+        stored = await notecast("history", "lobby", "--json", server=gateway.target)
+        assert [json.loads(line)["text"] for line in stored.out.splitlines()] == ["one", "last"]
+
+
+async def test_a_room_is_the_same_by_either_spelling(valkey: ValkeyProcess) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    async with (
+        running_history(valkey.url) as history,
+        running_gateway(valkey.url, history) as gateway,
+        Client(gateway.target) as client,
+    ):
+        await client.send(decomposed, "Zoe\u0308", "hello")
+        for name in (composed, decomposed):
+            (note,) = (await client.list_notes(name)).notes
+            assert (note.room, note.author) == (composed, "Zo\u00eb")
+        start = chat_pb2.RoomSubscription(room=decomposed, last=1)
+        async with aclosing(client.subscribe(start)) as events:
+            assert (await anext(events)).note.room == composed
+        assert start.room == decomposed
+
+
 async def test_a_client_whose_gateway_restarts_resumes_without_loss_or_repetition(
     valkey: ValkeyProcess,
 ) -> None:

@@ -83,6 +83,19 @@ async def test_a_tutorial_note_is_a_note_of_the_configured_room(valkey: ValkeyPr
         assert (note.room, note.author, note.text) == ("den", "ann", "hi")
 
 
+@pytest.mark.parametrize(
+    ("typed", "author"),
+    [(" ann ", "ann"), ("Zoe\u0308", "Zo\u00eb"), ("an\u202en", "ann"), ("ann\t\n", "ann")],
+)
+async def test_a_tutorial_user_may_type_any_name(
+    valkey: ValkeyProcess, typed: str, author: str
+) -> None:
+    async with running_gateway(valkey.url) as gateway, gateway.read("lobby") as reader:
+        await ChatServerStub(gateway.channel).SendNote(Note(name=typed, message="hi"), timeout=10)
+        (note,) = await reader.notes(1)
+        assert note.author == author
+
+
 async def test_a_tutorial_client_s_bad_note_is_named_in_the_tutorial_s_words(
     valkey: ValkeyProcess,
 ) -> None:

@@ -4,11 +4,15 @@ import asyncio
 import fcntl
 import os
 import pty
+import shlex
 import struct
 import sys
 import termios
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
 from tests.support.waiting import eventually
@@ -29,14 +33,21 @@ class Outcome(NamedTuple):
     err: str
 
 
-async def start(*words: str, server: str, stdin: int = DEVNULL, stdout: int = PIPE) -> Process:
+async def start(
+    *words: str | bytes,
+    server: str,
+    stdin: int = DEVNULL,
+    stdout: int = PIPE,
+    stderr: int = PIPE,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Process:
     """Starts `notecast` with words, to talk to the server at an address."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "notecast_client", *words),
-        env=_ENVIRONMENT | {"NOTECAST_SERVER": server},
+        env=_ENVIRONMENT | {"NOTECAST_SERVER": server, **environment},
         stdin=stdin,
         stdout=stdout,
-        stderr=PIPE,
+        stderr=stderr,
     )
 
 
@@ -50,13 +61,30 @@ async def finish(process: Process, text: str | bytes | None = None) -> Outcome:
         process.kill()
         raise
     assert process.returncode is not None
-    return Outcome(process.returncode, (out or b"").decode(), err.decode())
+    return Outcome(process.returncode, *((read or b"").decode() for read in (out, err)))
 
 
-async def notecast(*words: str, server: str, text: str | bytes | None = None) -> Outcome:
+async def notecast(
+    *words: str | bytes, server: str, text: str | bytes | None = None, **environment: str
+) -> Outcome:
     """Runs `notecast` to its end."""
-    process = await start(*words, server=server, stdin=DEVNULL if text is None else PIPE)
-    return await finish(process, text)
+    stdin = DEVNULL if text is None else PIPE
+    return await finish(
+        await start(*words, server=server, stdin=stdin, environment=environment), text
+    )
+
+
+async def in_shell(line: str, server: str) -> Outcome:
+    """Runs a line of a shell's language, in which `$notecast` is the command."""
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", line),
+        env=_ENVIRONMENT
+        | {"NOTECAST_SERVER": server, "notecast": f"{sys.executable} -m notecast_client"},
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    return await finish(process)
 
 
 class Terminal:
@@ -65,10 +93,16 @@ class Terminal:
     Args:
         words: of the command line.
         server: the address to talk to.
+        by_shell: have a shell with job control start it there, as a person does.
     """
 
-    def __init__(self, *words: str, server: str) -> None:
-        self._words = words
+    def __init__(self, *words: str, server: str, by_shell: bool = False) -> None:
+        command = (sys.executable, "-m", "notecast_client", *words)
+        self._line = shlex.join(command)
+        self._by_shell = by_shell
+        self._command = (
+            ("bash", "--norc", "--noprofile", "--noediting", "-i") if by_shell else command
+        )
         self._server = server
         self.screen = ""
         """All that was ever written to the terminal, escape sequences and all."""
@@ -77,15 +111,20 @@ class Terminal:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "notecast_client", *self._words),
-            env=_ENVIRONMENT | {"NOTECAST_SERVER": self._server},
+            *self._command,
+            env=_ENVIRONMENT | {"NOTECAST_SERVER": self._server, "PS1": "shell> "},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
+            # A shell controls jobs where the terminal is its controlling one.
+            preexec_fn=partial(fcntl.ioctl, 0, termios.TIOCSCTTY, 0) if self._by_shell else None,
         )
         self._theirs = theirs
         asyncio.get_running_loop().add_reader(self._ours, self._read)
+        if self._by_shell:
+            await self.shows("shell> ")
+            self.type(f"{self._line}\n")
         return self
 
     async def __aexit__(self, *_: object) -> None:

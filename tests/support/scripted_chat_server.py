@@ -137,6 +137,8 @@ class ScriptedChatServer(chat_pb2_grpc.ChatServiceServicer):
             await _end(context, self.send_fault)
         if not request.text:
             raise InvalidRequestError([FieldViolation("text", "is empty; at least 1 byte")])
+        if "\x1b" in request.text:
+            raise InvalidRequestError([FieldViolation("text", "has the control character U+001B")])
         await self.sends_pass.wait()
         first = note = self._sent.get((request.room, request.note_id))
         if note is None:

@@ -1,15 +1,23 @@
 """The command `notecast`, also as `python -m notecast_client`."""
 
 import os
+import sys
 
-from notecast_client.cli import app
+from notecast_client import standard_streams
 
 
 def main() -> None:
     """Runs the command; ends the process with its exit code."""
+    standard_streams.prepare()
     # gRPC's own log would write into the chat; what matters of it comes back as an error.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    app(prog_name="notecast")
+    from notecast_client.cli import app  # noqa: PLC0415 - opens files, which the streams precede
+
+    try:
+        app(prog_name="notecast")
+    except OSError as error:  # of --help and --version; other words have terminal.run
+        standard_streams.drop(sys.stdout.fileno())
+        sys.exit(f"notecast: can't write: {error.strerror or error}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-Room = Annotated[str, typer.Argument(metavar="ROOM", help="The room's name.")]
+Room = Annotated[
+    str, typer.Argument(metavar="ROOM", parser=cli_options.name, help="The room's name.")
+]
 Name = Annotated[
     str,
     typer.Option(
@@ -30,6 +32,8 @@ Name = Annotated[
         "-n",
         default_factory=cli_options.login_name,
         show_default="your login name",
+        metavar="NAME",
+        parser=cli_options.name,
         help="Who writes.",
     ),
 ]
@@ -90,11 +94,20 @@ def send(
     name: Name,
     text: Annotated[
         str | None,
-        typer.Argument(metavar="TEXT", help="What to say; - or nothing: standard input."),
+        typer.Argument(
+            metavar="TEXT",
+            parser=cli_options.words,
+            help="What to say; - or nothing: standard input.",
+        ),
     ] = None,
     note_id: Annotated[
         str | None,
-        typer.Option("--note-id", metavar="ID", help="The note's id; else a random one."),
+        typer.Option(
+            "--note-id",
+            metavar="ID",
+            parser=cli_options.words,
+            help="The note's id; else a random one.",
+        ),
     ] = None,
     label: Annotated[
         list[str] | None,
@@ -120,7 +133,10 @@ def send(
 def tail(
     context: typer.Context,
     *,
-    rooms: Annotated[list[str], typer.Argument(metavar="ROOM", help="One or more rooms.")],
+    rooms: Annotated[
+        list[str],
+        typer.Argument(metavar="ROOM", parser=cli_options.name, help="One or more rooms."),
+    ],
     last: Annotated[
         int | None,
         typer.Option("--last", metavar="N", min=1, max=10_000, help="Begin with the last N notes."),
@@ -196,7 +212,12 @@ def history(
 def health(
     context: typer.Context,
     service: Annotated[
-        str, typer.Argument(metavar="SERVICE", help="liveness, readiness, or a service's name.")
+        str,
+        typer.Argument(
+            metavar="SERVICE",
+            parser=cli_options.words,
+            help="liveness, readiness, or a service's name.",
+        ),
     ] = "readiness",
 ) -> None:
     """As `chat`, for cli_commands.health."""

@@ -12,9 +12,18 @@ from notecast_client.cli_commands import MAX_INPUT_BYTES, client_for
 from notecast_client.cli_options import ChatOptions, Server
 from notecast_client.conversation import Conversation
 from notecast_client.errors import ClientError, NoAnswerError, RequestRefusedError
-from notecast_client.input_lines import input_lines
+from notecast_client.input_lines import InputLine, input_lines
 from notecast_client.rendering import neutralise
-from notecast_client.terminal import INTERRUPTED, OK, CommandError, Output, describe, say
+from notecast_client.terminal import (
+    INTERRUPTED,
+    OK,
+    REFUSED,
+    CommandError,
+    Output,
+    describe,
+    outcome,
+    say,
+)
 
 _WELCOME = "{room} at {address}; you are {name}; Ctrl-D or /quit leaves"
 _NO_SUCH_COMMAND = "no such command: there is /quit; begin with // to say something with a /"
@@ -46,7 +55,7 @@ async def _at_terminal(server: Server, options: ChatOptions) -> int:
 
 async def _prompt(conversation: Conversation, name: str, tell: Callable[[str], None]) -> int:
     """Asks for lines and says them; a line that could not be sent is offered again."""
-    session: PromptSession[str] = PromptSession(erase_when_done=True)
+    session: PromptSession[str] = PromptSession(erase_when_done=True, enable_suspend=True)
     draft = ""
     while True:
         try:
@@ -80,27 +89,49 @@ async def _say(conversation: Conversation, line: str, tell: Callable[[str], None
 
 async def _line_by_line(server: Server, options: ChatOptions) -> int:
     """Sends each line of standard input, and ends when all of them came back from the room."""
+    output = Output()
     async with client_for(server) as client:
         conversation = Conversation(
-            client, options.room, options.name, show=Output().write_line, tell=say
+            client, options.room, options.name, show=output.write_line, tell=say
         )
         return await _first_of(conversation.listen(), _send_lines(conversation, server.timeout))
 
 
 async def _send_lines(conversation: Conversation, timeout: float) -> int:  # noqa: ASYNC109
+    """Sends the lines that can be sent; those that can't be are told of, each with its number."""
+    exit_code = OK
     await conversation.joined()
     try:
         async for line in input_lines(sys.stdin.fileno(), MAX_INPUT_BYTES):
-            if line.strip():
-                await conversation.say(line)
-    except ValueError as error:
-        raise CommandError(f"standard input: {error}") from None
+            if fault := line.fault or (line.text.strip() and await _fault_of(line, conversation)):
+                say(f"line {line.number} was not sent: {fault}")
+                exit_code = REFUSED
+    except OSError as error:
+        raise CommandError(f"can't read standard input: {error.strerror or error}") from None
     try:
         async with asyncio.timeout(timeout):
             await conversation.heard()
     except TimeoutError:
         raise NoAnswerError(timeout) from None
-    return OK
+    return exit_code
+
+
+async def _fault_of(line: InputLine, conversation: Conversation) -> str:
+    """Sends a line; returns what the server finds wrong with its text, empty if nothing.
+
+    Raises:
+        CommandError: another fault, which the lines after it would have as well.
+    """
+    try:
+        await conversation.say(line.text)
+    except ClientError as error:
+        if isinstance(error, RequestRefusedError) and error.concerns_only("text"):
+            return describe(error)
+        words, exit_code = outcome(error)
+        sent = "not sent" if isinstance(error, RequestRefusedError) else "perhaps not sent"
+        rest = "and none after it was"
+        raise CommandError(f"line {line.number} was {sent}, {rest}: {words}", exit_code) from None
+    return ""
 
 
 async def _first_of(

@@ -16,6 +16,7 @@ from notecast_client.errors import (
     ServerFaultError,
     ServerUnavailableError,
 )
+from notecast_client.input_lines import decoded
 from notecast_client.rendering import (
     LONG_TIME,
     as_json,
@@ -36,6 +37,7 @@ def client_for(server: Server) -> Client:
 
 async def send(server: Server, options: SendOptions) -> int:
     """Sends one note and prints its place, or the whole answer as JSON."""
+    output = Output()
     text = _standard_input() if options.text is None else options.text
     async with client_for(server) as client:
         try:
@@ -52,7 +54,7 @@ async def send(server: Server, options: SendOptions) -> int:
             code = UNAVAILABLE if isinstance(error, ServerUnavailableError) else REFUSED
             doubt = f"the note may have been stored: see `notecast history {options.room}`"
             raise CommandError(f"{describe(error)}; {doubt}", code) from None
-    Output().write_line(as_json(answer) if options.json else format_place(answer.cursor))
+    output.write_line(as_json(answer) if options.json else format_place(answer.cursor))
     return OK
 
 
@@ -82,11 +84,11 @@ async def tail(server: Server, options: TailOptions) -> int:
 
 async def history(server: Server, options: HistoryOptions) -> int:
     """Prints the newest notes, oldest first."""
+    printed = Output()
     async with client_for(server) as client:
         notes = await client.newest_notes(
             options.room, options.last, options.before and _cursor(options.before)
         )
-    printed = Output()
     for note in notes:
         printed.write_line(as_json(note) if options.json else note_line(note, LONG_TIME))
     return OK
@@ -94,6 +96,7 @@ async def history(server: Server, options: HistoryOptions) -> int:
 
 async def health(server: Server, service: str) -> int:
     """Prints a service's health."""
+    output = Output()
     async with client_for(server) as client:
         try:
             status = await client.health(service)
@@ -102,7 +105,7 @@ async def health(server: Server, service: str) -> int:
                 raise
             hint = "liveness and readiness are always there"
             raise CommandError(f"the server has no service {service!r}; {hint}") from None
-    Output().write_line(status)
+    output.write_line(status)
     return OK if status == "SERVING" else REFUSED
 
 
@@ -145,10 +148,13 @@ def _cursor(place: Place) -> note_pb2.Cursor:
 
 def _standard_input() -> str:
     """All of standard input, without the line break at its end."""
-    read = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+    try:
+        read = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+    except OSError as error:
+        raise CommandError(f"can't read standard input: {error.strerror or error}") from None
     if len(read) > MAX_INPUT_BYTES:
         raise CommandError(f"standard input is longer than {MAX_INPUT_BYTES} bytes; send less")
     try:
-        return read.decode().removesuffix("\n").removesuffix("\r")
+        return decoded(read).removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise CommandError("standard input is not valid UTF-8") from None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import typer
 
 from notecast_client.cursors import Place, parse_place
+from notecast_text.names import composed
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})")
 
@@ -74,13 +75,36 @@ def login_name() -> str:
         raise typer.BadParameter("you have no login name here; give one with --name") from None
 
 
+def words(text: str) -> str:
+    """Takes any text.
+
+    Raises:
+        typer.BadParameter: it is not valid UTF-8, which Python marks by lone surrogates.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        shown = text.encode(errors="surrogateescape")
+        raise typer.BadParameter(f"{shown!r} is not valid UTF-8") from None
+    return text
+
+
+def name(text: str) -> str:
+    """Takes the name of a room or an author, composed as servers want it (see names.composed).
+
+    Raises:
+        typer.BadParameter: as `words`.
+    """
+    return composed(words(text))
+
+
 def server_address(text: str) -> str:
     """Takes HOST:PORT, where HOST may be an IPv6 address in brackets.
 
     Raises:
         typer.BadParameter: it is something else.
     """
-    match = _ADDRESS.fullmatch(text)
+    match = _ADDRESS.fullmatch(words(text))
     if match is None or not 1 <= int(match[2]) <= 65535:
         raise typer.BadParameter(f"{text!r} is not HOST:PORT, as in localhost:8080")
     return text
@@ -106,7 +130,7 @@ def labels(pairs: Sequence[str]) -> dict[str, str]:
     """
     taken: dict[str, str] = {}
     for pair in pairs:
-        key, equals, value = pair.partition("=")
+        key, equals, value = words(pair).partition("=")
         if not (key and equals):
             raise typer.BadParameter(f"--label {pair!r} is not KEY=VALUE")
         taken[key] = value

@@ -22,6 +22,7 @@ from notecast_client.errors import (
 )
 from notecast_client.resume import Progress
 from notecast_client.subscription import OnLost, Patience, Subscription
+from notecast_text.names import composed
 
 if TYPE_CHECKING:
     from notecast.v1.chat_pb2_grpc import ChatServiceAsyncStub
@@ -45,6 +46,17 @@ _OPTIONS = (
 Answer = TypeVar("Answer")
 
 
+def _start(room: str | chat_pb2.RoomSubscription) -> chat_pb2.RoomSubscription:
+    """Where to begin in a room; the caller's own request stays as it is."""
+    start = chat_pb2.RoomSubscription()
+    if isinstance(room, str):
+        start.room = composed(room)
+    else:
+        start.CopyFrom(room)
+        start.room = composed(room.room)
+    return start
+
+
 def _ignore(_lost: ClientError | None, _delay: float) -> None:
     pass
 
@@ -54,6 +66,9 @@ class Client:
 
     Every method may raise ServerUnavailableError (NotConnectedError where no server was reached
     within `connect_timeout` of the first call), ServerFaultError, and RequestRefusedError.
+
+    Names of rooms and authors are sent in Unicode's normal form C, the only one that servers take,
+    whichever the caller's system writes; events and notes carry that form.
 
     Args:
         target: the server's address, as HOST:PORT or any other target of gRPC.
@@ -112,8 +127,8 @@ class Client:
                 client's.
         """
         request = chat_pb2.SendNoteRequest(
-            room=room,
-            author=author,
+            room=composed(room),
+            author=composed(author),
             text=text,
             note_id=uuid.uuid4().hex if note_id is None else note_id,
             labels=labels or {},
@@ -162,10 +177,7 @@ class Client:
                 next attempt follows.
         """
         await self.connect()
-        starts = [
-            chat_pb2.RoomSubscription(room=room) if isinstance(room, str) else room
-            for room in rooms
-        ]
+        starts = [_start(room) for room in rooms]
         subscription = Subscription(
             self._chat.Subscribe, Progress(starts), Patience(self._timeout, patience), on_lost
         )
@@ -190,7 +202,7 @@ class Client:
             page_size: how many notes at most, 0 to 500; 0 means 50.
             before: only notes before this place; None: the newest.
         """
-        request = chat_pb2.ListNotesRequest(room=room, page_size=page_size, before=before)
+        request = chat_pb2.ListNotesRequest(room=composed(room), page_size=page_size, before=before)
         return await self._call(lambda limit: self._chat.ListNotes(request, timeout=limit))
 
     async def newest_notes(

@@ -69,6 +69,10 @@ class RequestRefusedError(ClientError):
         self.reason = reason
         self.violations = tuple(violations)
 
+    def concerns_only(self, field: str) -> bool:
+        """Whether a field is all that is at fault: with another value, the server would take it."""
+        return {violation.field for violation in self.violations} == {field}
+
 
 class ServerFaultError(ClientError):
     """The server failed in a way that is not the request's fault.

@@ -4,12 +4,36 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 _CHUNK_BYTES = 64 * 1024
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-async def input_lines(descriptor: int, longest: int) -> AsyncIterator[str]:
-    """The lines of a file, a pipe or a terminal, without their line breaks.
+class InputLine(NamedTuple):
+    """One line, without its line break."""
+
+    number: int
+    """From 1."""
+
+    text: str
+    """Empty where there is a fault."""
+
+    fault: str = ""
+    """Why the line can't be taken; empty where it can."""
+
+
+def decoded(data: bytes) -> str:
+    """Text of a file or a pipe: UTF-8, without the byte order mark that some programs begin with.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return data.removeprefix(_BYTE_ORDER_MARK).decode()
+
+
+async def input_lines(descriptor: int, longest: int) -> AsyncIterator[InputLine]:
+    """The lines of a file, a pipe or a terminal.
 
     A thread reads: asyncio itself can't read from files, and would switch a pipe that is
     shared with other processes to non-blocking. It may stay in a read that never returns, and so
@@ -18,42 +42,70 @@ async def input_lines(descriptor: int, longest: int) -> AsyncIterator[str]:
 
     Args:
         descriptor: what to read, as 0.
-        longest: the most bytes that a line may have.
+        longest: the most bytes that a line may have; of a longer one nothing is kept.
 
     Raises:
-        ValueError: a line is longer, or not valid UTF-8.
+        OSError: reading failed.
     """
-    chunks: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
+    chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue(maxsize=1)
     loop = asyncio.get_running_loop()
     threading.Thread(target=_read, args=(descriptor, loop, chunks), daemon=True).start()
-    rest = b""
+    lines = _Lines(longest)
     while chunk := await chunks.get():
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield _decoded(line, longest)
-        if len(rest) > longest:
-            break
-    if rest:
-        yield _decoded(rest, longest)
+        if isinstance(chunk, OSError):
+            raise chunk
+        for line in lines.add(chunk):
+            yield line
+    for line in lines.end():
+        yield line
 
 
-def _decoded(line: bytes, longest: int) -> str:
-    if len(line) > longest:
-        raise ValueError(f"a line is longer than {longest} bytes")
-    try:
-        return line.decode().removesuffix("\r")
-    except UnicodeDecodeError:
-        raise ValueError("a line is not valid UTF-8") from None
+class _Lines:
+    """Cuts chunks into lines; holds no more than the longest line and a chunk."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._rest = b""
+        self._number = 0
+        self._is_too_long = False
+
+    def add(self, chunk: bytes) -> list[InputLine]:
+        """The lines that a chunk ends."""
+        *ended, self._rest = (self._rest + chunk).split(b"\n")
+        lines = [self._line(each) for each in ended]
+        if len(self._rest) > self._longest:
+            self._is_too_long = True
+            self._rest = b""
+        return lines
+
+    def end(self) -> list[InputLine]:
+        """The last line, where no line break ends it."""
+        return [self._line(self._rest)] if self._rest or self._is_too_long else []
+
+    def _line(self, data: bytes) -> InputLine:
+        self._number += 1
+        was_too_long, self._is_too_long = self._is_too_long, False
+        if was_too_long or len(data) > self._longest:
+            return InputLine(self._number, "", f"it is longer than {self._longest} bytes")
+        try:
+            text = decoded(data) if self._number == 1 else data.decode()
+        except UnicodeDecodeError:
+            return InputLine(self._number, "", "it is not valid UTF-8")
+        return InputLine(self._number, text.removesuffix("\r"))
 
 
-def _read(descriptor: int, loop: asyncio.AbstractEventLoop, chunks: asyncio.Queue[bytes]) -> None:
-    """Puts each chunk, and an empty one at the end; waits until there is room for it."""
-    chunk = b"begin"
-    while chunk:
+def _read(
+    descriptor: int,
+    loop: asyncio.AbstractEventLoop,
+    chunks: asyncio.Queue[bytes | OSError],
+) -> None:
+    """Puts each chunk, at the end an empty one or an error; waits until there is room for it."""
+    chunk: bytes | OSError = b"begin"
+    while chunk and not isinstance(chunk, OSError):
         try:
             chunk = os.read(descriptor, _CHUNK_BYTES)
-        except OSError:
-            chunk = b""
+        except OSError as error:
+            chunk = error
         put = chunks.put(chunk)
         try:
             asyncio.run_coroutine_threadsafe(put, loop).result()

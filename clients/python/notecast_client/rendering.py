@@ -1,7 +1,6 @@
 """Notes and events as people and programs read them."""
 
 import json
-import re
 import zlib
 from datetime import datetime
 
@@ -11,11 +10,11 @@ from rich.text import Text
 
 from notecast.v1 import event_pb2, note_pb2
 from notecast_client.cursors import format_place
+from notecast_text.invisible import replace_invisible
 
 SHORT_TIME = "%H:%M"
 LONG_TIME = "%Y-%m-%d %H:%M:%S"
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _COLOURS = (
     *("cyan", "green", "yellow", "magenta", "blue", "red"),
     *("bright_cyan", "bright_green", "bright_yellow", "bright_magenta", "bright_blue"),
@@ -29,14 +28,15 @@ _REASONS = {
 def neutralise(text: str) -> str:
     """One line of text that a terminal shows and does not obey.
 
-    Control characters (escape sequences begin with one), line breaks, and the characters that turn
-    the direction of writing, which could dress one name up as another, become visible signs.
+    Control characters (escape sequences begin with one), line breaks, the characters that turn the
+    direction of writing and those that don't show at all, which could dress one name up as
+    another, become visible signs. Those that join emoji or letters stay where they do so.
     """
-    return _CONTROLS.sub(_sign_for, text)
+    return replace_invisible(text, _sign_for)
 
 
-def _sign_for(match: re.Match[str]) -> str:
-    code = ord(match[0])
+def _sign_for(character: str) -> str:
+    code = ord(character)
     if code < 0x20:
         return chr(0x2400 + code)
     if code == 0x7F:

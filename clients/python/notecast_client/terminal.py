@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import stat
@@ -18,10 +19,10 @@ from notecast_client.errors import (
     ServerUnavailableError,
 )
 from notecast_client.rendering import neutralise
+from notecast_client.standard_streams import drop
 
 OK = 0
 REFUSED = 1
-USAGE = 2
 UNAVAILABLE = 69
 """EX_UNAVAILABLE of sysexits.h."""
 
@@ -41,7 +42,16 @@ class Output(Console):
     """Standard output, as it is while writing: colours on a terminal only, lines never folded.
 
     A reader that went away (`| head`) is an error like any other; Console would exit with 1.
+    Make it before anything is done of which it is to tell.
+
+    Raises:
+        CommandError: standard output is closed.
     """
+
+    def __init__(self) -> None:
+        if fcntl.fcntl(sys.stdout.fileno(), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise CommandError("standard output is closed; give it to >/dev/null to print nothing")
+        super().__init__()
 
     def on_broken_pipe(self) -> None:
         """Called by Console where a write fails so."""
@@ -54,8 +64,10 @@ class Output(Console):
 
 def say(words: str) -> None:
     """Tells the person at the terminal something, on standard error."""
-    with contextlib.suppress(BrokenPipeError):
+    try:
         print(f"notecast: {words}", file=sys.stderr, flush=True)
+    except OSError:  # nobody reads it, or there is no room for it
+        drop(sys.stderr.fileno())
 
 
 def run(command: Coroutine[None, None, int]) -> int:
@@ -65,17 +77,17 @@ def run(command: Coroutine[None, None, int]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _drop_output()
+        drop(sys.stdout.fileno())
         return OK
-    except (CommandError, ClientError, UnicodeError, OSError) as error:
-        words, exit_code = _outcome(error)
+    except (CommandError, ClientError, OSError) as error:
+        words, exit_code = outcome(error)
         say(words)
         if isinstance(error, OSError):
-            _drop_output()
+            drop(sys.stdout.fileno())
         return exit_code
 
 
-def _outcome(error: Exception) -> tuple[str, int]:
+def outcome(error: CommandError | ClientError | OSError) -> tuple[str, int]:
     """What to say of a failure, and the exit code."""
     match error:
         case CommandError():
@@ -86,8 +98,6 @@ def _outcome(error: Exception) -> tuple[str, int]:
             return describe(error), REFUSED
         case OSError():
             return f"can't read or write: {error.strerror or error}", REFUSED
-        case _:
-            return "the arguments must be valid UTF-8", USAGE
 
 
 def describe(error: ClientError) -> str:
@@ -142,8 +152,3 @@ def _watching_reader(gone: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         loop.remove_reader(descriptor)
-
-
-def _drop_output() -> None:
-    """Nobody reads on: what is still buffered must not fail again when Python exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

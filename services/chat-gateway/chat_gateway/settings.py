@@ -50,7 +50,7 @@ class GatewaySettings(ServiceSettings):
         default="lobby",
         min_length=1,
         max_length=MAX_NAME_BYTES,
-        description="the room that the tutorial's service speaks to; no control characters",
+        description="the room of the tutorial's service; a name as the protocol has it",
     )
     max_text_bytes: int = Field(
         default=16_384, ge=1, le=262_144, description="bound on a note's text, in bytes of UTF-8"

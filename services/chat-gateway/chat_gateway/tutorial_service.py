@@ -12,6 +12,7 @@ from chat_gateway.send import Sender
 from notecast.v1 import note_pb2
 from notecast.v1.chat_pb2 import RoomSubscription, SendNoteRequest, SubscribeResponse
 from notecast_runtime.errors import FieldViolation, InvalidRequestError
+from notecast_text.names import NameKind, mended
 from tutorial.chat_pb2 import Empty, Note
 from tutorial.chat_pb2_grpc import ChatServerServicer
 
@@ -37,8 +38,13 @@ class TutorialService(ChatServerServicer):
         self._timeout_seconds = timeout_seconds
 
     async def SendNote(self, request: Note, context: Context) -> Empty:
-        """As in the tutorial's chat.proto."""
-        note = SendNoteRequest(room=self._room, author=request.name, text=request.message)
+        """As in the tutorial's chat.proto.
+
+        Its users type names that nothing has checked, and its client stops at an error: a name
+        that may not be an author's is mended rather than refused, unless nothing is left of it.
+        """
+        author = mended(request.name, NameKind.PERSON)
+        note = SendNoteRequest(room=self._room, author=author, text=request.message)
         try:
             await self._sender.send(note, time_left(context, self._timeout_seconds))
         except InvalidRequestError as error:

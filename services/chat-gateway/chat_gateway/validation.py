@@ -11,6 +11,7 @@ from notecast.v1.chat_pb2 import (
     SubscribeRequest,
 )
 from notecast_runtime.errors import FieldViolation, InvalidRequestError
+from notecast_text.names import NameKind, name_fault
 
 MAX_NAME_BYTES = 128
 """Bound on a room, an author and a note id, in bytes of UTF-8."""
@@ -51,7 +52,7 @@ def check_send(request: SendNoteRequest, limits: RequestLimits) -> None:
     _raise(
         [
             *_name_faults("room", request.room),
-            *_name_faults("author", request.author),
+            *_name_faults("author", request.author, NameKind.PERSON),
             *_text_faults("text", request.text, 1, limits.text_bytes, _CONTROLS_OF_TEXT),
             *_text_faults("note_id", request.note_id, 0, MAX_NAME_BYTES),
             *_label_faults(request.labels),
@@ -107,8 +108,26 @@ def _subscription_faults(field: str, wanted: RoomSubscription) -> Iterator[Field
             yield FieldViolation(f"{field}.from_start", "is false; only true is allowed")
 
 
-def _name_faults(field: str, value: str) -> Iterable[FieldViolation]:
-    return _text_faults(field, value, 1, MAX_NAME_BYTES)
+def _name_faults(
+    field: str, value: str, kind: NameKind = NameKind.ROOM
+) -> Iterable[FieldViolation]:
+    # As in `_text_faults`; a blank may be at an end.
+    if (
+        value.isascii()
+        and value.isprintable()
+        and 1 <= len(value) <= MAX_NAME_BYTES
+        and " " not in value
+    ):
+        return ()
+    return _all_name_faults(field, value, kind)
+
+
+def _all_name_faults(field: str, value: str, kind: NameKind) -> Iterator[FieldViolation]:
+    size = len(value.encode())
+    if not 1 <= size <= MAX_NAME_BYTES:
+        yield _size_fault(field, size, 1, MAX_NAME_BYTES)
+    if fault := name_fault(value, kind):
+        yield FieldViolation(field, fault)
 
 
 def _text_faults(
@@ -125,16 +144,20 @@ def _all_text_faults(
     field: str, value: str, at_least: int, at_most: int, controls: re.Pattern[str]
 ) -> Iterator[FieldViolation]:
     size = len(value.encode())
-    if size < at_least:
-        yield FieldViolation(field, f"is empty; at least {at_least} byte is needed")
-    if size > at_most:
-        yield FieldViolation(field, f"has {size} bytes; at most {at_most} are allowed")
+    if not at_least <= size <= at_most:
+        yield _size_fault(field, size, at_least, at_most)
     if found := controls.search(value):
         fault = f"has the control character U+{ord(found[0]):04X} at {found.start()}"
         allowed = (
             "none is" if controls is _CONTROLS else "only tab, line feed and carriage return are"
         )
         yield FieldViolation(field, f"{fault}; {allowed} allowed")
+
+
+def _size_fault(field: str, size: int, at_least: int, at_most: int) -> FieldViolation:
+    if size < at_least:
+        return FieldViolation(field, f"is empty; at least {at_least} byte is needed")
+    return FieldViolation(field, f"has {size} bytes; at most {at_most} are allowed")
 
 
 def _label_faults(labels: Mapping[str, str]) -> Iterator[FieldViolation]:

@@ -3,6 +3,7 @@
 import json
 import unicodedata
 
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,8 +52,30 @@ def test_the_direction_of_writing_can_not_be_turned() -> None:
     assert neutralise("user\u202ennA") == "user<U+202E>nnA"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("safe\u202ecod.exe", "safe<U+202E>cod.exe"),
+        ("a\u2066b\u2069", "a<U+2066>b<U+2069>"),
+        ("ann\u200b", "ann<U+200B>"),
+        ("an\u200dn", "an<U+200D>n"),
+        ("ann\ufe0f", "ann<U+FE0F>"),
+        ("\ufeffann", "<U+FEFF>ann"),
+        ("ann\u200e\u061c", "ann<U+200E><U+061C>"),
+        ("a\u3164b", "a<U+3164>b"),
+        ("ann\U000e0041", "ann<U+E0041>"),
+        ("a\u2028b", "a<U+2028>b"),
+    ],
+)
+def test_what_does_not_show_is_shown(text: str, shown: str) -> None:
+    assert neutralise(text) == shown
+    line = note_line(a_note(text=text, author=text), LONG_TIME).plain
+    assert line.endswith(f" {shown}: {shown}")
+
+
 def test_letters_of_all_scripts_and_joined_emoji_stay_as_they_are() -> None:
-    for text in ("Grüße", "日本語", "שלום", "\U0001f469\u200d\U0001f680"):
+    joined = ("\U0001f469\u200d\U0001f680", "\u2764\ufe0f", "\u0645\u06cc\u200c\u062e\u0648")
+    for text in ("Grüße", "日本語", "שלום", *joined):
         assert neutralise(text) == text
 
 

@@ -1,4 +1,3 @@
-import unicodedata
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +13,7 @@ from notecast.v1.chat_pb2 import (
 )
 from notecast.v1.note_pb2 import Cursor
 from notecast_runtime.errors import InvalidRequestError
+from notecast_text.names import NameKind, name_fault
 
 LIMITS = RequestLimits(text_bytes=16_384, rooms_per_stream=3)
 
@@ -45,7 +45,7 @@ ROOM = RoomSubscription(room="a")
     [
         (send(room=""), "room", "at least 1 byte"),
         (send(room="é" * 65), "room", "has 130 bytes; at most 128"),
-        (send(room="a\nb"), "room", "U+000A at 1; none"),
+        (send(room="a\nb"), "room", "U+000A at 1, which does not show"),
         (send(author=""), "author", "at least 1 byte"),
         (send(author="a" * 129), "author", "at most 128"),
         (send(author="\x9b"), "author", "U+009B at 0"),
@@ -109,10 +109,41 @@ def test_what_is_just_within_the_bounds_is_taken(check: Callable[[], None]) -> N
     check()
 
 
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        (" lobby", "begins with the blank U+0020 (SPACE)"),
+        ("lobby ", "ends with the blank U+0020 (SPACE)"),
+        ("cafe\u0301", "not in Unicode's normal form C, by U+0065"),
+        ("lob\u202eyb", "U+202E (RIGHT-TO-LEFT OVERRIDE) at 3"),
+        ("lob\u200bby", "U+200B (ZERO WIDTH SPACE) at 3"),
+    ],
+)
+def test_a_name_has_one_spelling_wherever_it_stands(name: str, fault: str) -> None:
+    checks = [
+        ("room", send(room=name)),
+        ("author", send(author=name)),
+        ("subscriptions[0].room", subscribe(RoomSubscription(room=name))),
+        ("room", page(room=name)),
+    ]
+    for field, check in checks:
+        with pytest.raises(InvalidRequestError) as refused:
+            check()
+        (violation,) = refused.value.violations
+        assert violation.field == field
+        assert fault in violation.fault
+
+
+def test_joined_emoji_name_a_person_and_no_room() -> None:
+    send(author="Ann \U0001f469\u200d\U0001f680")()
+    with pytest.raises(InvalidRequestError, match="ZERO WIDTH JOINER"):
+        send(room="\U0001f469\u200d\U0001f680")()
+
+
 @given(st.text(max_size=140) | st.text(st.characters(max_codepoint=0xA0), max_size=140))
-def test_a_name_is_taken_exactly_if_its_bytes_fit_and_none_is_a_control(name: str) -> None:
+def test_a_name_is_taken_exactly_if_its_bytes_fit_and_it_is_well_spelt(name: str) -> None:
     fits = 1 <= len(name.encode()) <= 128
-    plain = all(unicodedata.category(character) != "Cc" for character in name)
+    plain = name_fault(name, NameKind.ROOM) is None
     if fits and plain:
         send(room=name)()
     else:

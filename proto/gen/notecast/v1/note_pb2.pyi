@@ -86,8 +86,8 @@ class Note(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     room: _builtins.str
-    """The room whose log holds the note. 1 to 128 bytes of UTF-8, no control
-    characters.
+    """The room whose log holds the note. 1 to 128 bytes of UTF-8 in normal form C,
+    of characters that show, without blanks at its ends. Equal bytes, equal room.
     """
     epoch: _builtins.int
     """The epoch in which the note was accepted; see Cursor."""
@@ -98,8 +98,8 @@ class Note(_message.Message):
     server. 1 to 128 bytes of UTF-8, no control characters.
     """
     author: _builtins.str
-    """Who wrote it, as the sender says. 1 to 128 bytes of UTF-8, no control
-    characters.
+    """Who wrote it, as the sender says. Bounds as those of a room; joiners and
+    variation selectors are taken where they show, as in emoji.
     """
     text: _builtins.str
     """What was written. 1 to 16,384 bytes of UTF-8 (a setting of the gateway); of

@@ -1,0 +1,1 @@
+"""What Unicode text looks like: which characters don't show, and what makes a good name."""
