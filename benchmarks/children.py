@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.errors import ServerError
 from notecast_local.child import Child, Program
-from notecast_local.ports import HOST
+from notecast_local.settings import HOST
 
 _READY_SECONDS = 30.0
 _READY_INTERVAL_SECONDS = 0.05

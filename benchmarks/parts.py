@@ -11,9 +11,11 @@ from pathlib import Path
 from benchmarks.cases import GRPCIO, HUB, TUTORIAL, WIRE, WIRE_ENVOY
 from benchmarks.children import free_ports
 from notecast_local.child import Program
+from notecast_local.edge import Edge
 from notecast_local.envoy import CONFIGURATION, render
-from notecast_local.ports import HOST, StackPorts
+from notecast_local.ports import StackPorts
 from notecast_local.readiness import listens
+from notecast_local.settings import HOST
 from notecast_local.stack import stages_of
 
 _SETTINGS = {
@@ -21,7 +23,13 @@ _SETTINGS = {
     # 10,000 rooms with a reader each are a case, and just as many as a gateway takes by default.
     "NOTECAST_MAX_STREAMS": "20000",
     "NOTECAST_MAX_OPEN_ROOMS": "20000",
+    # All load is of one client, and on a few connections.
+    "NOTECAST_CLIENT_SHARE": "1",
+    "NOTECAST_CONNECTION_SHARE": "1",
 }
+
+# A generator of load is a proxy with many clients on few connections.
+_EDGE = Edge(streams_per_connection=1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ def _system(transport: str, gateways: int, envoy: bool, folder: Path) -> Part:  
     """Valkey, history, gateways, and Envoy where wanted: as `make run` has them."""
     (folder / "valkey").mkdir(parents=True)
     ports = _ports(gateways)
-    (folder / "envoy.yaml").write_text(render(CONFIGURATION.read_text(), ports))
+    (folder / "envoy.yaml").write_text(render(CONFIGURATION.read_text(), ports, _EDGE))
     stages = stages_of(ports, folder, _environment(transport))
     programs = [_renamed(each, transport) for each in chain.from_iterable(stages)]
     valkey, history, *gateway_programs, envoy_program = programs

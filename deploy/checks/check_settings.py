@@ -9,6 +9,8 @@ from deploy.checks.findings import Finding
 from deploy.checks.manifests import Manifests
 from notecast_runtime.settings import ENVIRONMENT_PREFIX, variable_of
 
+_HOPS = "NOTECAST_TRUSTED_HOPS"
+_COUNT_HOPS = frozenset({"envoy", "chat-gateway"})
 _LIST = "settings-at-default.yaml"
 _NO_PREFIX = "nothing that is set here "
 """So that no value comes from this process's own environment."""
@@ -24,6 +26,20 @@ def check_settings(manifests: Manifests, facts: Facts) -> Iterator[Finding]:
                 yield from _known(workload.where, environment, program)
                 yield from _allowed(workload.where, environment, program)
                 yield from _complete(workload.where, set(environment), at_default, program)
+    yield from _agree(manifests)
+
+
+def _agree(manifests: Manifests) -> Iterator[Finding]:
+    """Envoy and the gateways count the same proxies, or they mean different clients."""
+    counted = {
+        workload.where: manifests.environment(container).get(_HOPS) or "1"
+        for workload in manifests.workloads
+        for container in workload.containers
+        if container["name"] in _COUNT_HOPS
+    }
+    if len(set(counted.values())) > 1:
+        found = ", ".join(f"{hops} in {where}" for where, hops in counted.items())
+        yield Finding(next(iter(counted)), f"{_HOPS} differs: {found}")
 
 
 def _known(

@@ -11,8 +11,8 @@ import pytest
 from redis import asyncio as aioredis
 
 from notecast_local.child import Child
-from notecast_local.ports import HOST, StackPorts, choose_ports
-from notecast_local.settings import LocalSettings
+from notecast_local.ports import StackPorts, choose_ports
+from notecast_local.settings import HOST, LocalSettings
 from tests.chaos.chat import Chat
 from tests.chaos.faults import Kind, Site
 from tests.chaos.folder import RunFolder

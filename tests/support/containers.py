@@ -127,6 +127,8 @@ def running_containers(
             "COMPOSE_PROJECT_NAME": f"notecast-test-{os.getpid()}-{ports[0]}",
             "NOTECAST_PORT": f"127.0.0.1:{ports[0]}",
             "NOTECAST_TUTORIAL_PORT": f"127.0.0.1:{ports[1]}",
+            # Stacks side by side have networks of their own.
+            "NOTECAST_FRONT": f"10.213.{ports[0] % 256}",
         }
         for name, value in {**chosen, **(environment or {})}.items():
             variables.setenv(name, value)

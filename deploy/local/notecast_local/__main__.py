@@ -25,7 +25,8 @@ def main() -> int:
     try:
         with data_folder(settings.folder):
             ports = choose_ports(settings)
-            (settings.folder / "envoy.yaml").write_text(render(CONFIGURATION.read_text(), ports))
+            configuration = render(CONFIGURATION.read_text(), ports, settings.edge)
+            (settings.folder / "envoy.yaml").write_text(configuration)
             asyncio.run(_run(settings, ports, console))
     except LocalStackError as error:
         Console(sys.stderr).fail(str(error))

@@ -6,18 +6,21 @@ from typing import Any
 
 import yaml
 
-from notecast_local.ports import HOST, StackPorts
+from notecast_local.edge import Edge, put_in
+from notecast_local.ports import StackPorts, proxy_address
+from notecast_local.settings import HOST
 
 CONFIGURATION = Path(__file__).resolve().parents[2] / "envoy" / "envoy.yaml"
 """The configuration that the containers use as it is."""
 
 
-def render(text: str, ports: StackPorts) -> str:
-    """Puts local addresses into a configuration and changes nothing else.
+def render(text: str, ports: StackPorts, edge: Edge = Edge()) -> str:  # noqa: B008 - immutable
+    """Puts local addresses and what is set into a configuration, and changes nothing else.
 
     Args:
         text: the YAML of CONFIGURATION.
         ports: where Envoy listens, and where the gateways do.
+        edge: what is set. Unless it says otherwise, Envoy answers to this machine's names alone.
 
     Returns:
         The YAML to start Envoy with.
@@ -31,6 +34,10 @@ def render(text: str, ports: StackPorts) -> str:
     listener["address"] = _address(ports.clients)
     tutorial["address"] = _address(ports.tutorial)
     endpoints["lb_endpoints"] = _endpoints(ports.gateways)
+    # By this address gateways tell Envoy from clients that come to them directly.
+    source = {"address": proxy_address(), "port_value": 0}
+    cluster["upstream_bind_config"] = {"source_address": source}
+    put_in(configuration, edge)
     rendered: str = yaml.safe_dump(configuration, sort_keys=False)
     return rendered
 

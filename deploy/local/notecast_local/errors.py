@@ -35,7 +35,7 @@ class AlreadyRunningError(LocalStackError):
     def __init__(self, folder: Path, pid: str) -> None:
         super().__init__(
             f"a local stack runs already with the data in {folder} (process {pid}). Stop it with"
-            " Ctrl-C there, or choose another folder with NOTECAST_LOCAL_DATA=..."
+            " Ctrl-C there, or choose another folder with NOTECAST_DATA=..."
         )
         self.folder = folder
 
@@ -45,8 +45,7 @@ class UnusableFolderError(LocalStackError):
 
     def __init__(self, folder: Path, fault: str) -> None:
         super().__init__(
-            f"can't keep data in {folder}: {fault}. Choose another folder with"
-            " NOTECAST_LOCAL_DATA=..."
+            f"can't keep data in {folder}: {fault}. Choose another folder with NOTECAST_DATA=..."
         )
         self.folder = folder
 

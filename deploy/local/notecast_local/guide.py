@@ -1,6 +1,7 @@
 """The text that says how to chat."""
 
-from notecast_local.ports import HOST, StackPorts
+from notecast_local.ports import StackPorts
+from notecast_local.settings import HOST
 
 _READ = '{"subscriptions":[{"room":"lobby","from_start":true}]}'
 _SEND = '{"room":"lobby","author":"ada","text":"hello"}'

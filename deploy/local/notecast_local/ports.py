@@ -8,10 +8,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from notecast_local.errors import PortTakenError
-from notecast_local.settings import LocalSettings
+from notecast_local.settings import HOST, LocalSettings
 
-HOST = "127.0.0.1"
-
+_PROXY_HOST = "127.0.0.2"
 _FIRST_GATEWAY_PORT = 50051
 _HIGHEST_PORT = 65535
 
@@ -28,6 +27,21 @@ class StackPorts:
     gateways: tuple[int, ...]
 
 
+def proxy_address() -> str:
+    """The address that Envoy connects to gateways from.
+
+    It is not HOST, from which local clients come, so gateways that trust it do not trust these.
+    A program can bind to it all the same: between the processes of one machine this is no wall.
+    Where the machine has no second loopback address (macOS by default), it is HOST.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((_PROXY_HOST, 0))
+        except OSError:
+            return HOST
+    return _PROXY_HOST
+
+
 def choose_ports(settings: LocalSettings) -> StackPorts:
     """Checks the ports that are given and chooses the others among the free ones.
 
@@ -39,8 +53,8 @@ def choose_ports(settings: LocalSettings) -> StackPorts:
     """
     with ExitStack() as held:
         for port, purpose, variable in (
-            (settings.port, "for clients", "NOTECAST_LOCAL_PORT"),
-            (settings.tutorial_port, "for clients of the tutorial", "NOTECAST_LOCAL_TUTORIAL_PORT"),
+            (settings.port, "for clients", "NOTECAST_PORT"),
+            (settings.tutorial_port, "for clients of the tutorial", "NOTECAST_TUTORIAL_PORT"),
         ):
             try:
                 held.enter_context(_listening_on(port))

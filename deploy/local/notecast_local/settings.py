@@ -1,17 +1,25 @@
 """What may be set: by option, or else by environment, or else as it stands here."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from notecast_runtime.settings import describe_bounds
+from notecast_local.edge import STREAMS_PER_CONNECTION, Edge
+from notecast_runtime.settings import ENVIRONMENT_PREFIX, describe_bounds
 
-PREFIX = "NOTECAST_LOCAL_"
+HOST = "127.0.0.1"
+"""Where everything listens."""
+PREFIX = ENVIRONMENT_PREFIX
+"""The services' own: one name means one thing, whatever reads it."""
+
+_HOST = re.compile(r"\*|(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\]")
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 
 _DESCRIPTION = (
     "Runs the whole system as local processes until Ctrl-C. Each option is also a variable"
@@ -25,19 +33,73 @@ class LocalSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    port: int = Field(default=8080, ge=1, le=65535, description="the port for clients")
+    port: int = Field(
+        default=8080,
+        ge=1,
+        le=65535,
+        description="the port for clients, on this machine alone; 127.0.0.1: may stand before it",
+    )
     tutorial_port: int = Field(
-        default=11912, ge=1, le=65535, description="the port for clients of the gRPC chat tutorial"
+        default=11912,
+        ge=1,
+        le=65535,
+        description="the same for clients of the gRPC chat tutorial",
     )
     gateways: int = Field(default=2, ge=1, le=16, description="how many gateways to run")
     data: str = Field(
         default=".run", min_length=1, description="the folder of Valkey's data and of the logs"
     )
+    allowed_hosts: str = Field(
+        default="",
+        description="host names that clients may ask for beside localhost, 127.0.0.1 and [::1], as"
+        " chat.example.com,*.example.com in lower case without ports; *: any",
+    )
+    allowed_origins: str = Field(
+        default="",
+        description="origins of web pages that may call, as"
+        " https://chat.example.com,https://example.com in lower case; empty: pages of this machine",
+    )
+    trusted_hops: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="how many proxies a call passes, the local Envoy included",
+    )
+    streams_per_connection: int = Field(
+        default=STREAMS_PER_CONNECTION,
+        ge=1,
+        le=1000,
+        description="how many calls one connection may have open at a time",
+    )
+
+    @field_validator("port", "tutorial_port", mode="before")
+    @classmethod
+    def _without_its_address(cls, value: object) -> object:
+        """Compose takes the same variable, with the address to publish the port at before it."""
+        return value.removeprefix(f"{HOST}:") if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts", "allowed_origins")
+    @classmethod
+    def _are_what_clients_send(cls, value: str, info: ValidationInfo) -> str:
+        form = _HOST if info.field_name == "allowed_hosts" else _ORIGIN
+        if not all(form.fullmatch(word) for word in _words(value)):
+            raise ValueError("a word is of another form")
+        return value
 
     @property
     def folder(self) -> Path:
         """The data folder, absolute."""
         return Path(self.data).absolute()
+
+    @property
+    def edge(self) -> Edge:
+        """What Envoy is told."""
+        return Edge(
+            _words(self.allowed_hosts),
+            _words(self.allowed_origins),
+            self.trusted_hops,
+            self.streams_per_connection,
+        )
 
 
 def read_settings(arguments: Sequence[str]) -> LocalSettings:
@@ -84,6 +146,10 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
         )
     options = vars(parser.parse_args(arguments))
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
 
 
 def _option(name: str) -> str:

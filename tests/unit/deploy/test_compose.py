@@ -1,6 +1,7 @@
 """The compose files: bounded, closed, and explained."""
 
 import re
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +77,16 @@ def test_no_password_is_in_the_files() -> None:
     for file in (TRIAL, PRODUCTION, DEPLOY / "redis/redis.conf"):
         said = [line for line in file.read_text().splitlines() if not line.startswith("#")]
         assert not [line for line in said if re.search(r"(requirepass \w|redis://[^/]*@)", line)]
+
+
+def test_gateways_believe_envoys_one_address_and_no_other() -> None:
+    (network,) = yaml.safe_load(TRIAL.read_text())["networks"]["front"]["ipam"]["config"]
+    address = SERVICES["envoy"]["networks"]["front"]["ipv4_address"]
+    assert SERVICES["chat-gateway"]["environment"]["NOTECAST_TRUSTED_PROXIES"] == address
+    default = re.sub(r"\$\{NOTECAST_FRONT:-(.*?)\}", r"\1", address)
+    subnet = re.sub(r"\$\{NOTECAST_FRONT:-(.*?)\}", r"\1", network["subnet"])
+    others = re.sub(r"\$\{NOTECAST_FRONT:-(.*?)\}", r"\1", network["ip_range"])
+    assert ip_address(default) in IPv4Network(subnet)
+    # No gateway that starts before Envoy gets its address.
+    assert ip_address(default) not in IPv4Network(others)
+    assert IPv4Network(others).subnet_of(IPv4Network(subnet))

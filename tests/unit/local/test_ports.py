@@ -24,8 +24,8 @@ def free_settings(**changes: int) -> LocalSettings:
 @pytest.mark.parametrize(
     ("setting", "purpose", "variable"),
     [
-        ("port", "for clients", "NOTECAST_LOCAL_PORT"),
-        ("tutorial_port", "for clients of the tutorial", "NOTECAST_LOCAL_TUTORIAL_PORT"),
+        ("port", "for clients", "NOTECAST_PORT"),
+        ("tutorial_port", "for clients of the tutorial", "NOTECAST_TUTORIAL_PORT"),
     ],
 )
 def test_a_taken_port_is_named_with_its_purpose_and_the_variable_that_changes_it(

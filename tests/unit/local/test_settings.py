@@ -1,5 +1,6 @@
 import pytest
 
+from notecast_local.edge import Edge
 from notecast_local.settings import read_settings
 
 
@@ -11,8 +12,8 @@ def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_an_option_goes_before_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NOTECAST_LOCAL_PORT", "9000")
-    monkeypatch.setenv("NOTECAST_LOCAL_GATEWAYS", "3")
+    monkeypatch.setenv("NOTECAST_PORT", "9000")
+    monkeypatch.setenv("NOTECAST_GATEWAYS", "3")
     settings = read_settings(["--port", "9001"])
     assert (settings.port, settings.gateways) == (9001, 3)
 
@@ -20,11 +21,11 @@ def test_an_option_goes_before_its_variable(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("variable", "value", "allowed"),
     [
-        ("NOTECAST_LOCAL_PORT", "eighty", "a whole number"),
-        ("NOTECAST_LOCAL_PORT", "0", "at least 1"),
-        ("NOTECAST_LOCAL_TUTORIAL_PORT", "65536", "at most 65535"),
-        ("NOTECAST_LOCAL_GATEWAYS", "17", "at most 16"),
-        ("NOTECAST_LOCAL_DATA", "", "of length at least 1"),
+        ("NOTECAST_PORT", "eighty", "a whole number"),
+        ("NOTECAST_PORT", "0", "at least 1"),
+        ("NOTECAST_TUTORIAL_PORT", "65536", "at most 65535"),
+        ("NOTECAST_GATEWAYS", "17", "at most 16"),
+        ("NOTECAST_DATA", "", "of length at least 1"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_variable_and_what_is_allowed(
@@ -52,3 +53,30 @@ def test_an_unknown_word_gets_the_usage(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_two_ports_for_clients_must_differ(capsys: pytest.CaptureFixture[str]) -> None:
     assert "both 9000" in refusal(["--port", "9000", "--tutorial-port", "9000"], capsys)
+
+
+def test_a_port_may_come_with_this_machines_address_as_for_compose(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NOTECAST_PORT", "127.0.0.1:9000")
+    assert read_settings([]).port == 9000
+    monkeypatch.setenv("NOTECAST_PORT", "0.0.0.0:9000")
+    assert "on this machine alone" in refusal([], capsys)
+
+
+def test_what_envoy_is_told_comes_from_the_variables_that_containers_take(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert read_settings([]).edge == Edge()
+    monkeypatch.setenv("NOTECAST_ALLOWED_HOSTS", "chat.example.com, *.example.org")
+    monkeypatch.setenv("NOTECAST_ALLOWED_ORIGINS", "https://chat.example.com,http://localhost:5173")
+    monkeypatch.setenv("NOTECAST_TRUSTED_HOPS", "2")
+    monkeypatch.setenv("NOTECAST_STREAMS_PER_CONNECTION", "1000")
+    assert read_settings([]).edge == Edge(
+        ("chat.example.com", "*.example.org"),
+        ("https://chat.example.com", "http://localhost:5173"),
+        2,
+        1000,
+    )
+    monkeypatch.setenv("NOTECAST_ALLOWED_HOSTS", "https://chat.example.com")
+    assert "NOTECAST_ALLOWED_HOSTS='https://chat.example.com' is not allowed" in refusal([], capsys)

@@ -399,3 +399,10 @@ def test_a_selectors_expressions_mean_what_kubernetes_says(
 ) -> None:
     expression = {"key": "part", "operator": operator, "values": values}
     assert selects({"matchExpressions": [expression]}, {"part": "a"}) is taken
+
+
+def test_envoy_and_gateways_count_the_same_proxies(local: Overlay) -> None:
+    assert local.says(check_settings) == []
+    local.settings("envoy-settings")["NOTECAST_TRUSTED_HOPS"] = "2"
+    (said,) = local.says(check_settings)
+    assert "NOTECAST_TRUSTED_HOPS differs" in said
