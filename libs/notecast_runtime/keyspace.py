@@ -74,6 +74,11 @@ def persisted_key(partition: int) -> str:
     return f"{_PREFIXES[partition]}persisted"
 
 
+def ages_key(partition: int) -> str:
+    """A list: how far persisting had come, and when, as far back as notes are kept by age."""
+    return f"{_PREFIXES[partition]}ages"
+
+
 def lease_key(partition: int) -> str:
     """A string that expires: which replica of the history service persists the partition now."""
     return f"{_PREFIXES[partition]}lease"

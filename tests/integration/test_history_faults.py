@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,7 +14,14 @@ from history.retention import RETENTION, AgeRetention
 from notecast.v1.history_pb2 import LoggedNote, ReplayRequest
 from notecast.v1.history_pb2_grpc import HistoryServiceStub
 from notecast_runtime.health import Health
-from notecast_runtime.keyspace import PARTITIONS, log_key, outbox_key, partition_of, persisted_key
+from notecast_runtime.keyspace import (
+    PARTITIONS,
+    ages_key,
+    log_key,
+    outbox_key,
+    partition_of,
+    persisted_key,
+)
 from notecast_runtime.redis_client import Redis
 from tests.support.health import wait_until_serving
 from tests.support.history_parts import (
@@ -24,6 +30,7 @@ from tests.support.history_parts import (
     as_replayed,
     at_work,
     connected,
+    grow_old,
     logged,
     neighbour_of,
     persister,
@@ -240,16 +247,11 @@ async def test_a_process_paused_while_redis_lost_its_newest_writes_persists_none
     assert logged(store, ROOM) == as_logged(accepted)
 
 
-def long_ago() -> str:
-    """Outbox ids of a time that retention by age does not reach back to, in the tests below."""
-    return f"{int(time.time() * 1000) - 2 * RETENTION_SECONDS * 1000}-*"
-
-
 async def test_notes_removed_while_a_worker_is_paused_with_them_do_not_come_back(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
     """Pitfall 31: a worker that comes late finds out that it is late from the stream's last id."""
-    writer.accept_all(ROOM, ["one", "two"], long_ago())
+    writer.accept_all(ROOM, ["one", "two"])
     held = HeldPersister(client)
     retention = AgeRetention(
         client, Health([], [RETENTION]), max_age_seconds=RETENTION_SECONDS, sweep_seconds=60
@@ -258,6 +260,8 @@ async def test_notes_removed_while_a_worker_is_paused_with_them_do_not_come_back
         await held.held.wait()
         async with at_work(worker(client, persister=persister(client), lease_seconds=0.3)):
             await eventually(lambda: len(logged(store, ROOM)) == 2, "the other took over")
+            await retention.sweep(PARTITION)
+            grow_old(store, PARTITION, 2 * RETENTION_SECONDS)
             await retention.sweep(PARTITION)
             assert logged(store, ROOM) == []
             held.go_on.set()
@@ -274,11 +278,13 @@ async def test_notes_removed_while_a_process_is_paused_with_them_do_not_come_bac
     """Pitfall 31: SIGSTOP with a batch in hand, the room's notes grow too old, SIGCONT."""
     removing = {"retention_seconds": RETENTION_SECONDS, "retention_sweep_seconds": 0.5}
     with HistoryReplica(valkey, **PATIENT) as late:
-        await at_work_in_this_epoch(store, writer, long_ago())
-        await pause_with_a_batch_in_hand(late, store, writer, ["one", "two"], long_ago())
+        await at_work_in_this_epoch(store, writer)
+        await pause_with_a_batch_in_hand(late, store, writer, ["one", "two"])
         before = store.get(persisted_key(PARTITION))
         with HistoryReplica(valkey, **SMALL, **removing) as prompt:
             await eventually(lambda: store.get(persisted_key(PARTITION)) != before, "persisted", 20)
+            await eventually(lambda: store.llen(ages_key(PARTITION)), "a sweep has seen it")
+            grow_old(store, PARTITION, 2 * RETENTION_SECONDS)
             await eventually(lambda: logged(store, ROOM) == [], "and removed")
             prompt.kill()
         late.resume()

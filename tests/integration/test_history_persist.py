@@ -221,15 +221,35 @@ async def test_a_room_keeps_as_many_notes_as_retention_says(
 async def test_the_outbox_is_trimmed_behind_the_persisted_position_by_a_margin_less(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
-    now = int(time.time() * 1000)
-    # One note a second, the last one now. Redis trims whole nodes, of 100 notes.
-    accepted = [writer.accept(ROOM, at=now - age * 1000) for age in range(1000, -1, -1)]
-    async with persisting(client, trim_margin_seconds=300):
-        await eventually(lambda: len(logged(store, ROOM)) == 1001, "all persisted")
-    left = outbox_times(store)
-    assert now - 400_000 <= left[0] <= now - 300_000
-    assert left[-1] == now
+    store.config_set("stream-node-max-entries", 1)  # so that "about" becomes "exactly"
+    now = 1_000.0
+    subject = persister(client, trim_margin_seconds=300, clock=lambda: now)
+    accepted = []
+    for second in range(0, 1_000, 10):
+        # By ids that are ahead of all clocks, as where Redis's was, and was set back.
+        now = 1_000.0 + second
+        accepted.append(writer.accept(ROOM, at=int(time.time() * 1000) + 3_600_000))
+        await subject.persist([await one_batch(client)])
+    # Each stays for 300 s, in steps of an eighth of that, and so does the last before those.
+    assert 31 <= store.xlen(outbox_key(PARTITION)) <= 36
     assert logged(store, ROOM) == as_logged(accepted)
+
+
+async def test_the_outbox_is_trimmed_by_the_position_that_redis_holds_at_most(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    store.config_set("stream-node-max-entries", 1)
+    now = 0.0
+    subject = persister(client, trim_margin_seconds=1, clock=lambda: now)
+    writer.accept_all(ROOM, ["one", "two", "three"])
+    await subject.persist([await one_batch(client)])
+    # Redis has lost what was written last, and nobody could tell.
+    store.delete(persisted_key(PARTITION))
+    now = 2.0
+    first = await one_batch(client, batch_notes=1)
+    await subject.persist([first])
+    left: Any = store.xrange(outbox_key(PARTITION))
+    assert left[0][0] == first.last_id
 
 
 async def test_what_is_not_persisted_is_never_trimmed(

@@ -8,10 +8,11 @@ import redis
 
 from history.retention import RETENTION, AgeRetention
 from notecast_runtime.health import Health
-from notecast_runtime.keyspace import log_key, outbox_key, partition_of
+from notecast_runtime.keyspace import ages_key, log_key, outbox_key, partition_of
 from notecast_runtime.redis_client import Redis
 from tests.support.history_parts import (
     as_logged,
+    grow_old,
     logged,
     neighbour_of,
     persist_all,
@@ -29,15 +30,25 @@ def retention(client: Redis) -> AgeRetention:
     return AgeRetention(client, Health([], [RETENTION]), max_age_seconds=100, sweep_seconds=0.5)
 
 
-def milliseconds_ago(seconds: int) -> int:
-    return int(time.time() * 1000) - seconds * 1000
+AN_HOUR = 3_600_000
+
+
+def in_milliseconds(milliseconds: int) -> int:
+    return int(time.time() * 1000) + milliseconds
+
+
+async def persisted_long_ago(client: Redis, store: redis.Redis) -> None:
+    """What was accepted so far is persisted, seen by a sweep, and grows older than it may."""
+    await persist_all(client, PARTITION)
+    await retention(client).sweep(PARTITION)
+    grow_old(store, PARTITION, seconds=200)
 
 
 async def test_notes_older_than_retention_are_removed_and_younger_ones_stay(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
-    for _ in range(300):  # more than one step removes
-        writer.accept(ROOM, at=milliseconds_ago(200))
+    writer.accept_all(ROOM, ["old"] * 300)  # more than one step removes
+    await persisted_long_ago(client, store)
     young = [writer.accept(ROOM), writer.accept(ROOM)]
     all_young = [writer.accept(NEIGHBOUR)]
     await persist_all(client, PARTITION)
@@ -48,12 +59,48 @@ async def test_notes_older_than_retention_are_removed_and_younger_ones_stay(
     assert store.xlen(outbox_key(PARTITION)) == in_outbox, "retention leaves the outbox alone"
 
 
+async def test_notes_whose_ids_are_ahead_of_the_clock_grow_old_like_others(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    writer.accept(ROOM, at=in_milliseconds(AN_HOUR))  # Redis's clock was ahead, and was set back
+    await persisted_long_ago(client, store)
+    young = [writer.accept(ROOM, at=in_milliseconds(AN_HOUR))]
+    await persist_all(client, PARTITION)
+    await retention(client).sweep(PARTITION)
+    assert logged(store, ROOM) == as_logged(young)
+
+
+async def test_a_time_that_was_noted_while_the_clock_was_ahead_counts_from_now(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    young = [writer.accept(ROOM)]
+    await persist_all(client, PARTITION)
+    await retention(client).sweep(PARTITION)
+    grow_old(store, PARTITION, seconds=-3_600)
+    await retention(client).sweep(PARTITION)  # the clock is right again
+    assert logged(store, ROOM) == as_logged(young)
+    grow_old(store, PARTITION, seconds=200)
+    await retention(client).sweep(PARTITION)
+    assert logged(store, ROOM) == []
+
+
+async def test_what_is_remembered_of_the_past_is_bounded(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    for _ in range(80):
+        writer.accept(ROOM)
+        await persist_all(client, PARTITION)
+        await retention(client).sweep(PARTITION)
+        grow_old(store, PARTITION, seconds=2)
+    assert store.llen(ages_key(PARTITION)) <= 66
+    assert 45 <= len(logged(store, ROOM)) <= 55, "one each 2 s, which has 100 s to live"
+
+
 async def test_a_room_whose_notes_are_all_too_old_keeps_its_stream_and_last_id(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
-    for _ in range(5):
-        writer.accept(ROOM, at=milliseconds_ago(200))
-    await persist_all(client, PARTITION)
+    writer.accept_all(ROOM, ["old"] * 5)
+    await persisted_long_ago(client, store)
     await retention(client).sweep(PARTITION)
     facts: Any = store.xinfo_stream(log_key(ROOM))
     assert facts["length"] == 0
@@ -63,9 +110,9 @@ async def test_a_room_whose_notes_are_all_too_old_keeps_its_stream_and_last_id(
 async def test_rooms_that_cannot_be_trimmed_keep_no_other_from_it(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
-    writer.accept(ROOM, at=milliseconds_ago(200))
-    writer.accept(NEIGHBOUR, at=milliseconds_ago(200))
-    await persist_all(client, PARTITION)
+    writer.accept(ROOM)
+    writer.accept(NEIGHBOUR)
+    await persisted_long_ago(client, store)
     store.delete(log_key(ROOM))
     store.set(log_key(ROOM), "no stream")
     await retention(client).sweep(PARTITION)
@@ -79,8 +126,8 @@ async def test_sweeping_goes_on_by_itself_after_redis_was_away(
     try:
         valkey.kill()
         valkey.start()
-        writer.accept(ROOM, at=milliseconds_ago(200))
-        await persist_all(client, PARTITION)
+        writer.accept(ROOM)
+        await persisted_long_ago(client, store)
         await eventually(lambda: not logged(store, ROOM), "the old note is removed")
     finally:
         sweeping.cancel()

@@ -25,7 +25,7 @@ FORGOTTEN_WRITES = 2
 RETENTION_NOTES = 2
 REMEMBERED_EPOCHS = 2
 WORKERS = 2
-_KEEP_OUTBOX = 1_000
+_KEEP_OUTBOX, _TRIM_ALL = redis_rules.BEGIN, OutboxId(1_000, 0)
 _ALL_NOTES = 1_000
 
 
@@ -210,7 +210,7 @@ class PersistModel:
             asks = worker._replace(place=None)
             yield Step("ask for the place", _with(state, index, asks), owed=True)
         if Rule.TRIM_IN_SCRIPT not in self._rules:
-            trimmed = redis_rules.trim_outbox(data, place.position.milliseconds)
+            trimmed = redis_rules.trim_outbox(data, place.position)
             yield Step("trim", _written(state, state.kept._replace(data=trimmed)))
 
     def _persists(self, state: State, index: int, batch: Batch) -> Iterator[Step[State]]:
@@ -227,9 +227,9 @@ class PersistModel:
             yield Step("persist, answer lost", _with(after, index, asks))
 
     def _written_batches(self, kept: Kept, batch: Batch) -> Iterable[Kept]:
-        for margin in (_KEEP_OUTBOX, 0):
-            data = redis_rules.write_batch(kept.data, batch.entries, RETENTION_NOTES, margin)
-            if Rule.TRIM_BEHIND not in self._rules and margin == 0:
+        for trim in (_KEEP_OUTBOX, _TRIM_ALL):
+            data = redis_rules.write_batch(kept.data, batch.entries, RETENTION_NOTES, trim)
+            if Rule.TRIM_BEHIND not in self._rules and trim == _TRIM_ALL:
                 data = data._replace(outbox=())
             whole = redis_rules.write_batch(kept.data, batch.entries, _ALL_NOTES, _KEEP_OUTBOX)
             removed = [note.sequence for note in whole.stream if note not in data.stream]

@@ -118,33 +118,28 @@ def persist(
     batch_epoch: int | None,
     batch: tuple[Entry, ...],
     retention_notes: int,
-    margin_milliseconds: int,
+    trim: OutboxId,
 ) -> Data | None:
     """`persist.lua`; None where it refuses the batch of another epoch."""
     if data.epoch != batch_epoch:
         return None
-    return write_batch(data, batch, retention_notes, margin_milliseconds)
+    return write_batch(data, batch, retention_notes, trim)
 
 
-def write_batch(
-    data: Data, batch: tuple[Entry, ...], retention_notes: int, margin_milliseconds: int
-) -> Data:
-    """What `persist.lua` does behind its refusal."""
+def write_batch(data: Data, batch: tuple[Entry, ...], retention_notes: int, trim: OutboxId) -> Data:
+    """What `persist.lua` does after its refusal; it trims to the position at most."""
     stream, last = data.stream, data.last_sequence
     for _, note in batch:
         if last < note.sequence <= data.head:  # one that was never given out is set aside
             stream, last = (*stream, note), note.sequence
     persisted = max(data.persisted, batch[-1].outbox_id)
     data = data._replace(stream=stream[-retention_notes:], last_sequence=last, persisted=persisted)
-    return trim_outbox(data, persisted.milliseconds - margin_milliseconds)
+    return trim_outbox(data, min(trim, persisted))
 
 
-def trim_outbox(data: Data, oldest_kept_milliseconds: int) -> Data:
-    """XTRIM MINID of the outbox; an entry of that very millisecond stays."""
-    if oldest_kept_milliseconds <= 0:
-        return data
-    kept = tuple(e for e in data.outbox if e.outbox_id.milliseconds >= oldest_kept_milliseconds)
-    return data._replace(outbox=kept)
+def trim_outbox(data: Data, oldest_kept: OutboxId) -> Data:
+    """XTRIM MINID of the outbox; the entry with that very id stays."""
+    return data._replace(outbox=tuple(e for e in data.outbox if e.outbox_id >= oldest_kept))
 
 
 def retire(data: Data, count: int) -> Data:

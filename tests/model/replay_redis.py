@@ -23,7 +23,7 @@ ACCEPTS = 1
 
 RETIRES = 1
 _EPOCH = 1
-_KEEP_OUTBOX = 1_000
+_KEEP_OUTBOX, _TRIM_ALL = redis_rules.BEGIN, OutboxId(1_000, 0)
 _ALL_NOTES = 1_000
 ROOM = "room"
 _NEIGHBOUR = next(n for n in map(str, range(10_000)) if partition_of(n) == partition_of(ROOM))
@@ -159,9 +159,9 @@ def first_world() -> World:
 def _steps(world: World, trims_behind: bool) -> tuple[tuple[str, World], ...]:  # noqa: FBT001
     """What others may do next."""
     steps = []
-    for margin, label in ((_KEEP_OUTBOX, "persist"), (0, "persist and trim")):
-        if (data := _persisted(world.data, margin)) is not None:
-            if margin == 0 and not trims_behind:
+    for trim, label in ((_KEEP_OUTBOX, "persist"), (_TRIM_ALL, "persist and trim")):
+        if (data := _persisted(world.data, trim)) is not None:
+            if trim == _TRIM_ALL and not trims_behind:
                 data = data._replace(outbox=())
             steps.append((label, world._replace(data=data)))
     if world.retires < RETIRES and world.data.stream:
@@ -174,9 +174,9 @@ def _steps(world: World, trims_behind: bool) -> tuple[tuple[str, World], ...]:  
     return tuple(steps)
 
 
-def _persisted(data: Data, margin: int) -> Data | None:
+def _persisted(data: Data, trim: OutboxId) -> Data | None:
     tail = [entry for entry in data.outbox if entry.outbox_id > data.persisted]
-    return redis_rules.write_batch(data, (tail[0],), _ALL_NOTES, margin) if tail else None
+    return redis_rules.write_batch(data, (tail[0],), _ALL_NOTES, trim) if tail else None
 
 
 def _accept(data: Data) -> Data:

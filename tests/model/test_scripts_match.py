@@ -54,8 +54,8 @@ _IN_HAND = 3
 _TIMEOUT_SECONDS = 5.0
 _WINDOW_SECONDS = 300.0
 _STEPS = 200
-_YET_TO_COME = -1_000_000
-"""An age in ms that every note has reached."""
+_AFTER_ALL = f"{10**15}-0"
+"""An outbox id up to which every note is."""
 
 
 class Both:
@@ -119,7 +119,8 @@ class Both:
         [outcome] = await persister.persist([batch])
         entries = tuple(_entry(e.outbox_id, e.epoch, e.sequence, e.note) for e in batch.entries)
         epoch = int(batch.epoch) if batch.epoch else None
-        data = redis_rules.persist(self._data, epoch, entries, _RETENTION_NOTES, margin)
+        trim = BEGIN if margin else entries[-1].outbox_id
+        data = redis_rules.persist(self._data, epoch, entries, _RETENTION_NOTES, trim)
         assert isinstance(outcome, Persisted) == (data is not None)
         self.seen["refused" if data is None else "persisted"] += 1
         self._data = data or self._data
@@ -149,7 +150,7 @@ class Both:
     async def _retire(self) -> None:
         count = self._chance.randint(1, _RETENTION_NOTES)
         script = LuaScript(self._redis, "age_retention.lua")
-        [removed] = await script.run([ScriptCall([log_key(_ROOM)], [_YET_TO_COME, count])])
+        [removed] = await script.run([ScriptCall([log_key(_ROOM)], [_AFTER_ALL, count])])
         assert removed == min(count, len(self._data.stream))
         self._data = redis_rules.retire(self._data, count)
 

@@ -1,7 +1,8 @@
 """The history service's parts as its tests put them together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
@@ -15,7 +16,7 @@ from history.persist_worker import PERSISTING, REDIS, PersistWorker
 from notecast.v1.history_pb2 import LoggedNote
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.health import Health
-from notecast_runtime.keyspace import log_key, partition_of
+from notecast_runtime.keyspace import ages_key, log_key, partition_of
 from notecast_runtime.redis_client import Redis, connect
 from tests.support.outbox_writer import AcceptedNote
 
@@ -43,13 +44,17 @@ def leases(client: Redis, lease_seconds: float = 3) -> Leases:
 
 
 def persister(
-    client: Redis, retention_notes: int = 10_000, trim_margin_seconds: float = 60
+    client: Redis,
+    retention_notes: int = 10_000,
+    trim_margin_seconds: float = 60,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Persister:
     """With the service's own defaults."""
     return Persister(
         client,
         retention_notes=retention_notes,
         outbox_trim_margin_seconds=trim_margin_seconds,
+        clock=clock,
     )
 
 
@@ -127,6 +132,15 @@ def neighbour_of(room: str) -> str:
 def stranger_to(room: str) -> str:
     """A room of another partition."""
     return next(other for other in map(str, count()) if partition_of(other) != partition_of(room))
+
+
+def grow_old(client: redis.Redis, partition: int, seconds: float) -> None:
+    """Lets time pass since each mark of how far a partition was persisted."""
+    key = ages_key(partition)
+    marks: Any = client.lrange(key, 0, -1)
+    for index, mark in enumerate(marks):
+        at, position = mark.decode().split()
+        client.lset(key, index, f"{int(at) - round(seconds * 1000)} {position}")
 
 
 def logged(client: redis.Redis, room: str) -> list[tuple[int, bytes]]:

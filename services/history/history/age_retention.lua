@@ -4,27 +4,33 @@
 -- it is late.
 --
 -- KEYS: 1 the room's stream
--- ARGV: 1 the age in milliseconds that a note may reach, by Redis's clock, as are outbox ids
+-- ARGV: 1 the outbox id up to which notes are too old (age_marks.lua)
 --       2 how many notes to look at
 -- Returns how many notes were removed.
 if redis.call('TYPE', KEYS[1]).ok ~= 'stream' then
   return 0
 end
-local now = redis.call('TIME')
-local oldest_kept = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(ARGV[1])
 
-local function accepted_at(fields)
+local function parts(outbox_id)
+  local milliseconds, counter = string.match(outbox_id, '^(%d+)-(%d+)$')
+  return tonumber(milliseconds), tonumber(counter)
+end
+
+local milliseconds, counter = parts(ARGV[1])
+
+local function is_too_old(fields)
   for i = 1, #fields, 2 do
     if fields[i] == 'o' then
-      return tonumber(string.match(fields[i + 1], '^%d+'))
+      local its_milliseconds, its_counter = parts(fields[i + 1])
+      return its_milliseconds and (its_milliseconds < milliseconds
+        or (its_milliseconds == milliseconds and its_counter <= counter))
     end
   end
 end
 
 local removed = 0
 for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', ARGV[2])) do
-  local milliseconds = accepted_at(entry[2])
-  if not milliseconds or milliseconds >= oldest_kept then
+  if not is_too_old(entry[2]) then
     break
   end
   removed = removed + 1

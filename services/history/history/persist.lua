@@ -10,7 +10,7 @@
 -- ARGV: 1 the epoch in which the batch was read, empty where there was none
 --       2 the outbox id of the batch's last entry
 --       3 how many notes a room keeps
---       4 how many milliseconds of the outbox to keep behind the persisted position
+--       4 the outbox id up to which to trim the outbox; empty: not now
 --       5 how many rejected entries to keep
 --       6 how many entries of the batch can't be read; then of each: its outbox id, the reason
 --       and of each note: its stream's index in KEYS, room, sequence, epoch, outbox id, note
@@ -126,8 +126,7 @@ if behind_position(ARGV[2]) then
 end
 
 -- Here and nowhere else, because here the position can't be one that Redis has lost.
-local oldest_kept = milliseconds - tonumber(ARGV[4])
-if oldest_kept > 0 then
-  redis.call('XTRIM', KEYS[3], 'MINID', '~', string.format('%.0f', oldest_kept))
+if ARGV[4] ~= '' then
+  redis.call('XTRIM', KEYS[3], 'MINID', '~', behind_position(ARGV[4]) and position or ARGV[4])
 end
 return {'persisted', position, set_aside}

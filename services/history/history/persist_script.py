@@ -1,11 +1,13 @@
 """Puts batches of the outbox into the streams of rooms: one script call a partition."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from history.outbox_reader import Batch
 from history.scripts import LuaScript, ScriptCall
+from history.trim_marks import TrimMarks
 from notecast_runtime.keyspace import (
     epoch_key,
     heads_key,
@@ -61,16 +63,25 @@ class Persister:
     Args:
         redis: where the outbox and the streams are.
         retention_notes: how many notes a room keeps. At least 1.
-        outbox_trim_margin_seconds: how much of the outbox stays behind the persisted
-            position, by the clock of the outbox ids.
+        outbox_trim_margin_seconds: for how long an entry of the outbox stays once it and what
+            came before it is persisted.
+        clock: seconds, only ever going forward.
     """
 
     def __init__(
-        self, redis: Redis, *, retention_notes: int, outbox_trim_margin_seconds: float
+        self,
+        redis: Redis,
+        *,
+        retention_notes: int,
+        outbox_trim_margin_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._script = LuaScript(redis, "persist.lua")
         self._retention_notes = retention_notes
-        self._margin_milliseconds = round(outbox_trim_margin_seconds * 1000)
+        self._marks = (
+            TrimMarks(outbox_trim_margin_seconds) if outbox_trim_margin_seconds > 0 else None
+        )
+        self._clock = clock
 
     async def persist(self, batches: Sequence[Batch]) -> list[Outcome]:
         """Persists batches of different partitions; returns what became of each, in order.
@@ -79,7 +90,22 @@ class Persister:
         does not answer; what was persisted is then unknown.
         """
         answers = await self._script.run([self._call(batch) for batch in batches])
-        return [_outcome(answer) for answer in answers]
+        outcomes = [_outcome(answer) for answer in answers]
+        self._note_positions(batches, outcomes)
+        return outcomes
+
+    def _note_positions(self, batches: Sequence[Batch], outcomes: Sequence[Outcome]) -> None:
+        if self._marks is None:
+            return
+        now = self._clock()
+        for batch, outcome in zip(batches, outcomes, strict=True):
+            if isinstance(outcome, Persisted):
+                self._marks.note(batch.partition, batch.epoch, outcome.position, now)
+
+    def _trim_up_to(self, batch: Batch) -> bytes:
+        if self._marks is None:
+            return batch.last_id
+        return self._marks.due(batch.partition, batch.epoch, self._clock())
 
     def _call(self, batch: Batch) -> ScriptCall:
         rooms = dict.fromkeys(entry.room for entry in batch.entries)
@@ -91,7 +117,7 @@ class Persister:
             batch.epoch,
             batch.last_id,
             self._retention_notes,
-            self._margin_milliseconds,
+            self._trim_up_to(batch),
             REJECTED_KEPT,
             len(batch.corrupt),
         ]

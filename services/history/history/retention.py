@@ -9,7 +9,7 @@ import structlog
 from history.scripts import LuaScript, ScriptCall
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.health import Health
-from notecast_runtime.keyspace import PARTITIONS, heads_key, log_key
+from notecast_runtime.keyspace import PARTITIONS, ages_key, heads_key, log_key, persisted_key
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.tasks import going_on
 
@@ -18,6 +18,8 @@ RETENTION = "retention"
 
 _ROOMS_PER_STEP = 100
 _NOTES_PER_STEP = 128
+_MARKS_PER_AGE = 64
+"""How finely the age is divided: a note is kept by so much longer at most, and by a sweep."""
 
 _log = structlog.get_logger(__name__)
 
@@ -39,6 +41,7 @@ class AgeRetention:
         self._redis = redis
         self._health = health
         self._script = LuaScript(redis, "age_retention.lua")
+        self._marks = LuaScript(redis, "age_marks.lua")
         self._max_age_milliseconds = round(max_age_seconds * 1000)
         self._pause_seconds = sweep_seconds / PARTITIONS
 
@@ -63,23 +66,32 @@ class AgeRetention:
         Raises one of REDIS_AWAY where Redis does not answer. A room that can't be trimmed
         is logged and does not keep the others from it.
         """
+        too_old = await self._too_old(partition)
+        if not too_old:
+            return
         cursor = 0
         while True:
             answer: Any = await self._redis.hscan(
                 heads_key(partition), cursor, count=_ROOMS_PER_STEP
             )
             cursor, heads = answer
-            await self._trim([room.decode() for room in heads])
+            await self._trim([room.decode() for room in heads], too_old)
             if cursor == 0:
                 return
 
-    async def _trim(self, rooms: list[str]) -> None:
+    async def _too_old(self, partition: int) -> bytes:
+        """The outbox id up to which notes are too old; empty where that is not known yet."""
+        keys = [persisted_key(partition), ages_key(partition)]
+        call = ScriptCall(keys, [self._max_age_milliseconds, _MARKS_PER_AGE])
+        [answer] = await self._marks.run([call])
+        if isinstance(answer, Exception):
+            raise answer
+        return bytes(answer)
+
+    async def _trim(self, rooms: list[str], too_old: bytes) -> None:
         while rooms:
             removed = await self._script.run(
-                [
-                    ScriptCall([log_key(room)], [self._max_age_milliseconds, _NOTES_PER_STEP])
-                    for room in rooms
-                ]
+                [ScriptCall([log_key(room)], [too_old, _NOTES_PER_STEP]) for room in rooms]
             )
             for room, count in zip(rooms, removed, strict=True):
                 if isinstance(count, Exception):
