@@ -55,6 +55,7 @@ lint: .venv/.development ## every static check
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/python tools/generate_stubs.py --check
+	$(BIN)/python tools/generate_variables.py --check
 	$(BIN)/python tools/generate_tables.py --check
 	$(BIN)/python tools/generate_partition_tags.py --check
 	$(BIN)/hadolint $(DOCKERFILES)
@@ -64,7 +65,8 @@ lint: .venv/.development ## every static check
 proto: .venv/.development ## write the stubs of the contracts into proto/gen
 	@$(BIN)/python tools/generate_stubs.py
 
-docs: .venv/.development ## write the tables of the documents: settings from the code, figures from the benchmark
+docs: .venv/.development ## write what is made from the code: the documents' tables, the names of variables
+	@$(BIN)/python tools/generate_variables.py
 	@$(BIN)/python tools/generate_tables.py
 
 bench: .venv/.development ## servers compared under load, in 10 minutes (QUICK=1: in 90 s; CASES= BENCH_PEERS=)

@@ -1,5 +1,6 @@
 """Settings from the environment: read once, at the start, or the process ends."""
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -7,11 +8,16 @@ from pathlib import Path
 from typing import TypeVar, get_args
 from urllib.parse import urlsplit
 
+import structlog
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import parse_url
 
-ENVIRONMENT_PREFIX = "NOTECAST_"
+from notecast_runtime.variables import PREFIX, unknown_variables
+
+ENVIRONMENT_PREFIX = PREFIX
+
+_log = structlog.get_logger(__name__)
 
 
 class ServiceSettings(BaseSettings):
@@ -103,6 +109,15 @@ def load_settings(kind: type[SettingsType], secrets: Path = SECRETS) -> Settings
                 file=sys.stderr,
             )
         raise SystemExit(2) from None
+
+
+def warn_of_unknown_variables() -> None:
+    """Logs each variable of the environment that is named as ours are and that no program reads.
+
+    That is no fault: another version may have left it there. But what it was to say is not heeded.
+    """
+    for fault in unknown_variables(os.environ):
+        _log.warning("variable_unknown", fault=fault)
 
 
 def describe_bounds(kind: type[BaseSettings], name: str) -> str:

@@ -5,12 +5,18 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from grpc import aio
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
+from hpack import Decoder
 
+from tests.support import raw_http2 as raw
 from tests.support.gateway_process import started_gateway
+from tests.support.raw_http2 import RawConnection
 from tests.support.services import Gateway, Reader, running_gateway, texts
 from tests.support.shipped_envoy import Change, Configuration, ShippedEnvoy, ask, shipped_envoy
 from tests.support.valkey import ValkeyProcess
@@ -235,3 +241,84 @@ async def test_every_call_is_logged_when_an_operator_asks_for_it(
         (line,) = running.logged_calls
         assert line["grpc_status"] == "OK"
         assert line["protocol"] == "HTTP/2"
+
+
+async def test_a_client_that_resets_its_calls_at_once_loses_its_own_connection_and_no_other(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    async with (
+        envoy(valkey, tmp_path) as running,
+        client_of(running) as other,
+        other.read("room") as reader,
+    ):
+        with RawConnection(running.port) as hostile:
+            hostile.open()
+            block = raw.request("/notecast.v1.ChatService/SendNote")
+            for stream_id in range(1, 2_001, 2):
+                hostile.send(raw.headers(stream_id, block) + raw.rst_stream(stream_id))
+            await eventually(lambda: _is_closed(hostile), "the connection is closed")
+        await other.send("room", "still here")
+        assert texts(await reader.notes(1)) == ["still here"]
+
+
+def _is_closed(connection: RawConnection) -> bool:
+    connection.frames(0.05)
+    return connection.closed
+
+
+async def test_a_request_that_does_not_come_is_ended_with_words_and_streams_live_on(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    def soon(configuration: Configuration) -> None:
+        manager_of(configuration)["request_timeout"] = "1s"
+
+    async with (
+        envoy(valkey, tmp_path, soon) as running,
+        client_of(running) as client,
+        client.read("room") as reader,
+        aio.insecure_channel(running.target) as channel,
+    ):
+        # Bidirectional: the request goes on for as long as the client likes.
+        stub: Any = ServerReflectionStub(channel)  # type: ignore[arg-type]
+        questions = stub.ServerReflectionInfo()
+        await questions.write(ServerReflectionRequest(list_services=""))
+        first = await questions.read()
+        with RawConnection(running.port) as slow:
+            slow.open()
+            slow.send(raw.headers(1, raw.request("/notecast.v1.ChatService/SendNote")))
+            frames: list[raw.Frame] = []
+
+            def is_answered() -> bool:
+                frames.extend(slow.frames(0.05))
+                return any(frame.kind == raw.HEADERS for frame in frames)
+
+            await eventually(is_answered, "the call is ended")
+            (answer,) = [frame for frame in frames if frame.kind == raw.HEADERS]
+            told = dict(Decoder().decode(answer.payload, raw=True))
+            assert told[b"grpc-status"] == b"2"
+            assert b"was not complete" in told[b"grpc-message"]
+        await client.send("room", "still here")
+        assert texts(await reader.notes(1)) == ["still here"]
+        await questions.write(ServerReflectionRequest(list_services=""))
+        assert await questions.read() == first
+
+
+async def test_headers_that_are_too_large_for_envoy_are_said_to_be_over_http_1(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    async with envoy(valkey, tmp_path) as running:
+        headers = {"content-type": "application/grpc-web+proto", "x-large": "v" * 30_000}
+        answer = await ask(running.port, "POST", "/notecast.v1.ChatService/SendNote", headers)
+        assert answer.status == 431
+        assert answer.body == (
+            b"the request has more than 200 header fields, or more than 24,576 octets of them"
+        )
+
+
+def manager_of(configuration: Configuration) -> Configuration:
+    """The part that is about HTTP."""
+    (listener,) = configuration["static_resources"]["listeners"]
+    (chain,) = listener["filter_chains"]
+    (found,) = chain["filters"]
+    manager: Configuration = found["typed_config"]
+    return manager

@@ -4,6 +4,7 @@ What the words do is in `cli_commands` and `cli_chat`, which are imported only w
 called: gRPC takes a third of a second to load, and `--help` has no use for it.
 """
 
+import os
 from importlib.metadata import version
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from notecast_client import cli_help, cli_options
 from notecast_client.cursors import Place
+from notecast_client.variables import unknown_variables
 
 app = typer.Typer(
     help=cli_help.ABOUT,
@@ -74,6 +76,8 @@ def _server(
         ),
     ] = False,
 ) -> None:
+    for fault in unknown_variables(os.environ):
+        typer.echo(f"notecast: warning: {fault}", err=True)
     context.obj = cli_options.Server(server, timeout)
 
 

@@ -1,6 +1,7 @@
 """What may be set: by option, or else by environment, or else as it stands here."""
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from notecast_local.edge import STREAMS_PER_CONNECTION, Edge
 from notecast_runtime.settings import ENVIRONMENT_PREFIX, describe_bounds
+from notecast_runtime.variables import unknown_variables
 
 HOST = "127.0.0.1"
 """Where everything listens."""
@@ -103,7 +105,7 @@ class LocalSettings(BaseSettings):
 
 
 def read_settings(arguments: Sequence[str]) -> LocalSettings:
-    """Reads the settings from the command line and the environment.
+    """Reads the settings from the command line and the environment; warns of unknown variables.
 
     Args:
         arguments: the command line without the program.
@@ -114,6 +116,8 @@ def read_settings(arguments: Sequence[str]) -> LocalSettings:
             code 0 after `--help`.
     """
     given = _parse(arguments)
+    for fault in unknown_variables(os.environ):
+        print(f"warning: {fault}", file=sys.stderr)
     try:
         settings = LocalSettings(**given)
     except ValidationError as error:

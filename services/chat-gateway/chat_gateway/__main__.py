@@ -45,7 +45,7 @@ from notecast_runtime.redis_client import Redis, connect, with_known_layout
 from notecast_runtime.redis_connector import RedisConnector
 from notecast_runtime.redis_pipeline import RedisPipeline
 from notecast_runtime.server import TransportName, create_server, listen, stop_on_signals
-from notecast_runtime.settings import load_settings
+from notecast_runtime.settings import load_settings, warn_of_unknown_variables
 from notecast_runtime.standard_streams import StandardStreams
 from notecast_wire import TrustedProxies
 
@@ -209,6 +209,7 @@ def main() -> None:
     """Runs a gateway until SIGTERM or SIGINT; a wrong setting ends it at once."""
     settings = load_settings(GatewaySettings)
     configure_logs("chat-gateway", settings.log_level)
+    warn_of_unknown_variables()
     with exit_on_another_layout():
         uvloop.run(_serve(settings))
 

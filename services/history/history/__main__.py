@@ -27,7 +27,7 @@ from notecast_runtime.layout import exit_on_another_layout
 from notecast_runtime.logs import configure_logs
 from notecast_runtime.redis_client import Redis, connect, with_known_layout
 from notecast_runtime.server import create_server, listen, stop_on_signals
-from notecast_runtime.settings import load_settings
+from notecast_runtime.settings import load_settings, warn_of_unknown_variables
 from notecast_runtime.standard_streams import StandardStreams
 
 _READING_CONNECTIONS = 16
@@ -133,6 +133,7 @@ def main() -> None:
     """The command `history`."""
     settings = load_settings(HistorySettings)
     configure_logs("history", settings.log_level)
+    warn_of_unknown_variables()
     with exit_on_another_layout():
         uvloop.run(_serve(settings))
 
