@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from hpack import Decoder
 
+from notecast.v1.chat_pb2 import RoomSubscription, SubscribeRequest
 from tests.support import raw_http2 as raw
 from tests.support.gateway_process import started_gateway
 from tests.support.raw_http2 import RawConnection
-from tests.support.services import Gateway, Reader, running_gateway, texts
+from tests.support.services import Gateway, Reader, running_gateway, running_history, texts
 from tests.support.shipped_envoy import Change, Configuration, ShippedEnvoy, ask, shipped_envoy
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
@@ -99,10 +100,8 @@ async def test_a_call_too_many_is_refused_as_unavailable_and_the_others_go_on(
         await client.send("room", "room for me")
 
 
-async def test_short_of_memory_new_calls_are_refused_as_unavailable_and_streams_go_on(
-    valkey: ValkeyProcess, tmp_path: Path
-) -> None:
-    pressure = tmp_path / "pressure"
+def pressure_by_file(pressure: Path) -> tuple[Callable[[float], None], Change]:
+    """How to say how short of memory Envoy is, from 0 to 1; and the change that it takes."""
     monitor = "envoy.resource_monitors.injected_resource"
 
     def set_pressure(value: float) -> None:
@@ -122,6 +121,13 @@ async def test_short_of_memory_new_calls_are_refused_as_unavailable_and_streams_
                 assert trigger["name"] == replaced
                 trigger["name"] = monitor
 
+    return set_pressure, told_by_a_file
+
+
+async def test_short_of_memory_new_calls_are_refused_as_unavailable_and_streams_go_on(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    set_pressure, told_by_a_file = pressure_by_file(tmp_path / "pressure")
     set_pressure(0)
     async with envoy(valkey, tmp_path, told_by_a_file) as running:
         (gateway,) = await running.gateways()
@@ -150,6 +156,40 @@ async def test_short_of_memory_new_calls_are_refused_as_unavailable_and_streams_
             async with client_of(running) as another:
                 await another.send("room", "after")
             assert await _heard(reader, 1) == ["after"]
+
+
+async def test_short_of_memory_the_streams_that_hold_most_go_first(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    set_pressure, told_by_a_file = pressure_by_file(tmp_path / "pressure")
+    set_pressure(0)
+    async with (
+        running_history(valkey.url) as history,
+        running_gateway(valkey.url, history) as gateway,
+        shipped_envoy([gateway.target], tmp_path, told_by_a_file) as running,
+        client_of(running) as client,
+        client.read("room") as reader,
+    ):
+        for _ in range(20):
+            await client.send("large", "x" * 16_000)
+        with RawConnection(running.port) as deaf:
+            deaf.open((raw.INITIAL_WINDOW_SIZE, 0))
+            wanted = SubscribeRequest(
+                subscriptions=[RoomSubscription(room="large", from_start=True)]
+            )
+            deaf.send(raw.headers(1, raw.request("/notecast.v1.ChatService/Subscribe")))
+            deaf.send(raw.data(1, raw.message(wanted.SerializeToString()), end=True))
+            seen: set[int] = set()
+
+            def has_come(kind: int) -> bool:
+                seen.update(frame.kind for frame in deaf.frames(0.02) if frame.stream_id == 1)
+                return kind in seen
+
+            await eventually(lambda: has_come(raw.HEADERS), "the stream has begun")
+            set_pressure(0.94)
+            await eventually(lambda: has_come(raw.RST_STREAM), "its stream is reset")
+        await client.send("room", "still here")
+        assert await _heard(reader, 1) == ["still here"]
 
 
 async def _heard(reader: Reader, count: int = 2) -> list[str]:
