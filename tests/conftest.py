@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,10 @@ class _ByFile(LoadFileScheduling):  # type: ignore[misc]
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:  # noqa: ANN401
     """How several processes share the tests (`-n`)."""
     return _ByFile(config, log)
+
+
+# What the tests speak to runs here; a proxy for the way out, which pip may need, is not for it.
+os.environ["no_grpc_proxy"] = "127.0.0.1,localhost,::1"  # noqa: SIM112 - so gRPC calls it
 
 
 @pytest.fixture(scope="session", autouse=True)

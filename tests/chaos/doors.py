@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from notecast.v1.chat_pb2_grpc import ChatServiceAsyncStub
 
 _OPTIONS = (
+    ("grpc.enable_http_proxy", 0),
     # Else channels to one address share one connection.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.keepalive_time_ms", 10_000),

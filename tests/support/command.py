@@ -18,7 +18,11 @@ from typing import NamedTuple, Self
 from tests.support.waiting import eventually
 
 _ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if not name.startswith("NOTECAST_")},
+    **{
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("NOTECAST_") and name != "no_grpc_proxy"
+    },
     "TERM": "xterm-256color",
     "TZ": "UTC",
     "PROMPT_TOOLKIT_NO_CPR": "1",  # nobody answers where the cursor is

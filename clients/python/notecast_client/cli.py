@@ -69,6 +69,14 @@ def _server(
             "--timeout", metavar="SECONDS", min=0.1, max=3600, help="How long to wait for answers."
         ),
     ] = 10.0,
+    proxy: Annotated[
+        bool,
+        typer.Option(
+            "--proxy",
+            help="Go through the HTTP proxy that https_proxy or http_proxy names; never to this"
+            " machine.",
+        ),
+    ] = False,
     _version: Annotated[
         bool,
         typer.Option(
@@ -78,7 +86,7 @@ def _server(
 ) -> None:
     for fault in unknown_variables(os.environ):
         typer.echo(f"notecast: warning: {fault}", err=True)
-    context.obj = cli_options.Server(server, timeout)
+    context.obj = cli_options.Server(server, timeout, proxy)
 
 
 @app.command(help=cli_help.CHAT)

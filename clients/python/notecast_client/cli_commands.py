@@ -32,7 +32,12 @@ MAX_INPUT_BYTES = 1024 * 1024
 
 def client_for(server: Server) -> Client:
     """The client of the server that the command line names."""
-    return Client(server.address, connect_timeout=min(3.0, server.timeout), timeout=server.timeout)
+    return Client(
+        server.address,
+        connect_timeout=min(3.0, server.timeout),
+        timeout=server.timeout,
+        proxy=server.proxy,
+    )
 
 
 async def send(server: Server, options: SendOptions) -> int:

@@ -19,6 +19,7 @@ class Server:
 
     address: str
     timeout: float
+    proxy: bool = False
 
 
 @dataclass(frozen=True)

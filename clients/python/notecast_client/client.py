@@ -10,6 +10,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from notecast.v1 import chat_pb2, chat_pb2_grpc, event_pb2, note_pb2
+from notecast_client.addresses import is_local
 from notecast_client.backoff import Backoff
 from notecast_client.errors import (
     ClientError,
@@ -75,17 +76,29 @@ class Client:
         connect_timeout: how long the first call waits for a connection, in seconds.
         timeout: each call's deadline, and how long to wait for a subscription's first event, in
             seconds.
+        proxy: go through the HTTP proxy that the environment names for gRPC (`grpc_proxy`,
+            `https_proxy` or `http_proxy`; `no_grpc_proxy` or `no_proxy` names exceptions). Never
+            to this machine.
     """
 
-    def __init__(self, target: str, *, connect_timeout: float = 3.0, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        connect_timeout: float = 3.0,
+        timeout: float = 10.0,
+        proxy: bool = False,
+    ) -> None:
         self._target = target
+        self._proxy = proxy and not is_local(target)
         self._connect_timeout = connect_timeout
         self._timeout = timeout
         self._channel: aio.Channel | None = None
         self._was_connected = False
 
     async def __aenter__(self) -> Self:
-        self._channel = aio.insecure_channel(self._target, options=_OPTIONS)
+        options = (*_OPTIONS, ("grpc.enable_http_proxy", int(self._proxy)))
+        self._channel = aio.insecure_channel(self._target, options=options)
         self._chat: ChatServiceAsyncStub = chat_pb2_grpc.ChatServiceStub(self._channel)
         # The type stubs of the health service know no methods.
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)

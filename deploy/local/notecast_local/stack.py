@@ -54,8 +54,6 @@ def _service_environment(ports: StackPorts, environment: Mapping[str, str]) -> d
         "NOTECAST_LISTEN_HOST": HOST,
         # Envoy says who its clients are. What comes to a gateway directly is not believed.
         "NOTECAST_TRUSTED_PROXIES": proxy_address(),
-        # A proxy for the way out of this machine has no business between its processes.
-        "no_grpc_proxy": f"{HOST},localhost",
     }
 
 

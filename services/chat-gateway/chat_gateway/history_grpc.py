@@ -37,6 +37,8 @@ _OPTIONS = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    # A proxy that the environment names is for the way out, not for the parts among themselves.
+    ("grpc.enable_http_proxy", 0),
     # A replica that comes back is found again within a second.
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
