@@ -55,6 +55,8 @@ def generate(into: Path) -> None:
     )
     if status:
         raise SystemExit(status)
+    for folder in {stub.parent for stub in into.rglob("*.pyi")}:
+        (folder / "py.typed").touch()  # type checkers read the stubs of an installed package then
 
 
 def differences(left: Path, right: Path) -> list[str]:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,9 @@ class LocalStack:
     Args:
         folder: for what it says.
         data: for its data, if these are to be elsewhere.
-        environment: settings, beside those of this process.
+        command: what starts it.
+        inherited: the environment that it would have anyhow.
+        environment: settings, beside those.
 
     Attributes:
         port: for clients.
@@ -34,11 +36,21 @@ class LocalStack:
         data: the folder of its data.
     """
 
-    def __init__(self, folder: Path, data: Path | None = None, **environment: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        data: Path | None = None,
+        *,
+        command: Sequence[str] = (sys.executable, "-m", "notecast_local"),
+        inherited: Mapping[str, str] = os.environ,
+        **environment: str,
+    ) -> None:
         self.port = free_port()
         self.tutorial_port = free_port()
         self.data = data or folder / "run"
         self._folder = folder
+        self._command = command
+        self._inherited = inherited
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -120,13 +132,13 @@ class LocalStack:
         with _sighup_as_on_a_terminal(), (self._folder / "output").open("wb") as output:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "notecast_local", "--data", self.data),
+                    *(*self._command, "--data", str(self.data)),
                     *("--port", str(self.port), "--tutorial-port", str(self.tutorial_port)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=os.environ | self._environment,
+                env={**self._inherited, **self._environment},
                 start_new_session=True,
             )
 

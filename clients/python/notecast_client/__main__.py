@@ -11,8 +11,13 @@ def main() -> None:
     standard_streams.prepare()
     # gRPC's own log would write into the chat; what matters of it comes back as an error.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from notecast_client.cli import app  # noqa: PLC0415 - opens files, which the streams precede
-
+    try:
+        from notecast_client.cli import app  # noqa: PLC0415 - opens files: the streams come first
+    except ModuleNotFoundError as missing:
+        sys.exit(
+            f"notecast: there is no module {missing.name} here; what the command needs comes with"
+            " pip install 'notecast[client]'"
+        )
     try:
         app(prog_name="notecast")
     except OSError as error:  # of --help and --version; other words have terminal.run

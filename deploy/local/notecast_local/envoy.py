@@ -10,8 +10,8 @@ from notecast_local.edge import Edge, put_in
 from notecast_local.ports import StackPorts, proxy_address
 from notecast_local.settings import HOST
 
-CONFIGURATION = Path(__file__).resolve().parents[2] / "envoy" / "envoy.yaml"
-"""The configuration that the containers use as it is."""
+CONFIGURATION = Path(__file__).with_name("envoy.yaml").resolve()
+"""The configuration that the containers use as it is: here a link, installed a file."""
 
 
 def render(text: str, ports: StackPorts, edge: Edge = Edge()) -> str:  # noqa: B008 - immutable
