@@ -111,12 +111,12 @@ def _subscription_faults(field: str, wanted: RoomSubscription) -> Iterator[Field
 def _name_faults(
     field: str, value: str, kind: NameKind = NameKind.ROOM
 ) -> Iterable[FieldViolation]:
-    # As in `_text_faults`; a blank may be at an end.
+    # As in `_text_faults`, and no blank at its ends.
     if (
         value.isascii()
         and value.isprintable()
         and 1 <= len(value) <= MAX_NAME_BYTES
-        and " " not in value
+        and value[0] != " " != value[-1]
     ):
         return ()
     return _all_name_faults(field, value, kind)
