@@ -19,6 +19,11 @@ LAYOUT_KEY = "nc:layout"
 """A string: the version of the layout of all the data. One for the whole system."""
 
 
+FLOOR_FIELD = ""
+"""Of a partition's heads, and of where they stood when an epoch ended: names no room, and holds the
+floor, at which rooms stand that are not there. It is above every sequence of a room that was
+forgotten, so that none is given out twice in an epoch; none: 0."""
+
 _PREFIXES = tuple(f"nc:{{{tag}}}:" for tag in PARTITION_TAGS)
 
 
@@ -60,7 +65,7 @@ def epoch_end_prefix(partition: int) -> str:
 
 
 def heads_key(partition: int) -> str:
-    """A hash: room to the sequence of its newest note."""
+    """A hash: room to the sequence of its newest note; and FLOOR_FIELD."""
     return f"{_PREFIXES[partition]}head"
 
 

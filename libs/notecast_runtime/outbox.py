@@ -2,7 +2,8 @@
 
 The gateway's accept script writes them, the history service reads them. An entry
 has four fields: `r` the room, `e` the epoch, `s` the sequence (both in decimal), and
-`n` the serialised `notecast.v1.Note` without epoch and sequence.
+`n` the serialised `notecast.v1.Note` without epoch and sequence. A fifth one, `f`, is in the first
+note of a room that Redis had nothing of: the floor that its sequences begin at.
 """
 
 from collections.abc import Mapping
@@ -44,6 +45,8 @@ class OutboxEntry(NamedTuple):
     epoch: int
     sequence: int
     note: bytes
+    floor: int = 0
+    """Nothing is left of the room's notes up to this sequence; 0: that is not said."""
 
 
 class CorruptOutboxEntryError(Exception):
@@ -77,6 +80,7 @@ def decode_entry(outbox_id: bytes, fields: Mapping[bytes, bytes]) -> OutboxEntry
             epoch=_number(fields[b"e"], "e"),
             sequence=_number(fields[b"s"], "s"),
             note=fields[b"n"],
+            floor=_number(fields[b"f"], "f") if b"f" in fields else 0,
         )
     except ValueError as error:
         raise CorruptOutboxEntryError(outbox_id, str(error)) from error

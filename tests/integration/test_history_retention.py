@@ -2,13 +2,21 @@
 
 import asyncio
 import time
-from typing import Any
 
 import redis
 
 from history.retention import RETENTION, AgeRetention
 from notecast_runtime.health import Health
-from notecast_runtime.keyspace import ages_key, log_key, outbox_key, partition_of
+from notecast_runtime.keyspace import (
+    FLOOR_FIELD,
+    ages_key,
+    epoch_end_prefix,
+    epochs_key,
+    heads_key,
+    log_key,
+    outbox_key,
+    partition_of,
+)
 from notecast_runtime.redis_client import Redis
 from tests.support.history_parts import (
     as_logged,
@@ -96,15 +104,32 @@ async def test_what_is_remembered_of_the_past_is_bounded(
     assert 45 <= len(logged(store, ROOM)) <= 55, "one each 2 s, which has 100 s to live"
 
 
-async def test_a_room_whose_notes_are_all_too_old_keeps_its_stream_and_last_id(
+async def test_a_room_whose_notes_are_all_too_old_leaves_redis(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
     writer.accept_all(ROOM, ["old"] * 5)
+    writer.accept_all(NEIGHBOUR, ["old"] * 3)
+    ended = f"{epoch_end_prefix(PARTITION)}7"
+    store.rpush(epochs_key(PARTITION), 7)
+    store.hset(ended, mapping={ROOM: 2, NEIGHBOUR: 1, FLOOR_FIELD: 0})
     await persisted_long_ago(client, store)
     await retention(client).sweep(PARTITION)
-    facts: Any = store.xinfo_stream(log_key(ROOM))
-    assert facts["length"] == 0
-    assert facts["last-generated-id"] == b"5-0"
+    assert not store.exists(log_key(ROOM), log_key(NEIGHBOUR))
+    assert store.hkeys(heads_key(PARTITION)) == store.hkeys(ended) == [FLOOR_FIELD.encode()]
+    floor = int(store.hget(heads_key(PARTITION), FLOOR_FIELD) or 0)
+    assert floor > 5, "above every sequence of either room"
+
+
+async def test_a_room_with_a_note_that_is_not_persisted_yet_stays(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    writer.accept(ROOM)
+    await persisted_long_ago(client, store)
+    young = [writer.accept(ROOM)]
+    await retention(client).sweep(PARTITION)
+    assert store.hget(heads_key(PARTITION), ROOM) == b"2"
+    await persist_all(client, PARTITION)
+    assert logged(store, ROOM) == as_logged(young)
 
 
 async def test_rooms_that_cannot_be_trimmed_keep_no_other_from_it(

@@ -53,7 +53,8 @@ class Rule(StrEnum):
     TRIM_BEHIND = "the outbox is trimmed behind the persisted position only"
     TRIM_IN_SCRIPT = "the trimming goes by the position that Redis holds"
     REFRESH = "a worker reads its place anew each second"
-    KEEP_STREAM = "a room's stream is trimmed, never deleted"
+    NEWER_ONLY = "a note that is not after the persisted position is passed over"
+    FLOOR = "a room that was forgotten begins above all that was given out"
 
 
 class Place(NamedTuple):
@@ -170,8 +171,8 @@ class PersistModel:
             yield Step("the data vanish", emptied)
         if state.sweeps < self._bounds.sweeps and kept.data.stream:
             data = redis_rules.retire(kept.data, len(kept.data.stream))
-            if Rule.KEEP_STREAM not in self._rules:
-                data = data._replace(last_sequence=0)
+            if Rule.FLOOR not in self._rules:
+                data = data._replace(floor=0)
             swept = kept._replace(data=data, retired=kept.data.stream[-1].sequence)
             yield Step("age retention", _written(state, swept)._replace(sweeps=state.sweeps + 1))
 
@@ -228,12 +229,19 @@ class PersistModel:
 
     def _written_batches(self, kept: Kept, batch: Batch) -> Iterable[Kept]:
         for trim in (_KEEP_OUTBOX, _TRIM_ALL):
-            data = redis_rules.write_batch(kept.data, batch.entries, RETENTION_NOTES, trim)
+            data = self._write(kept.data, batch, RETENTION_NOTES, trim)
             if Rule.TRIM_BEHIND not in self._rules and trim == _TRIM_ALL:
                 data = data._replace(outbox=())
-            whole = redis_rules.write_batch(kept.data, batch.entries, _ALL_NOTES, _KEEP_OUTBOX)
+            whole = self._write(kept.data, batch, _ALL_NOTES, _KEEP_OUTBOX)
             removed = [note.sequence for note in whole.stream if note not in data.stream]
             yield kept._replace(data=data, retired=max([kept.retired, *removed]))
+
+    def _write(self, data: Data, batch: Batch, retention_notes: int, trim: OutboxId) -> Data:
+        passes_over = Rule.NEWER_ONLY in self._rules
+        entries = batch.entries
+        return redis_rules.write_batch(
+            data, entries, retention_notes, trim, passes_over=passes_over
+        )
 
 
 def _written(state: State, kept: Kept) -> State:

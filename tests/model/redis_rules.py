@@ -45,7 +45,13 @@ class Data(NamedTuple):
 
     epoch: int | None = None
     ends: tuple[EpochEnd, ...] = ()
+    end_floors: tuple[int, ...] = ()
+    """The floor when each of these epochs ended."""
+
     head: int = 0
+    """0: Redis has nothing of the room, which then stands at the floor."""
+
+    floor: int = 0
     outbox: tuple[Entry, ...] = ()
     persisted: OutboxId = BEGIN
     stream: tuple[Note, ...] = ()
@@ -74,8 +80,9 @@ def begin_epoch(data: Data, clock: int, remembered: int) -> Data:
     """
     if data.epoch is None:
         return data
-    ends = (*data.ends, EpochEnd(data.epoch, data.head))[-remembered:]
-    return data._replace(epoch=max(clock, data.epoch + 1), ends=ends)
+    ends = (*data.ends, EpochEnd(data.epoch, stands_at(data)))[-remembered:]
+    end_floors = (*data.end_floors, data.floor)[-remembered:]
+    return data._replace(epoch=max(clock, data.epoch + 1), ends=ends, end_floors=end_floors)
 
 
 def guard(data: Data, run: int, clock: int, remembered: int) -> Data:
@@ -83,6 +90,11 @@ def guard(data: Data, run: int, clock: int, remembered: int) -> Data:
     if data.run == run:
         return data
     return begin_epoch(data, clock, remembered)._replace(run=run)
+
+
+def stands_at(data: Data) -> int:
+    """The room's head, as `heads.lua` and `epoch_ends.lua` give it."""
+    return data.head or data.floor
 
 
 def ensure_epoch(data: Data, clock: int) -> Data:
@@ -93,7 +105,7 @@ def ensure_epoch(data: Data, clock: int) -> Data:
 def accept(data: Data, body: str, outbox_id: OutboxId, clock: int) -> tuple[Data, Note]:
     """`accept.lua`, of a note that was not seen before."""
     data = ensure_epoch(data, clock)
-    note = Note(data.epoch or clock, data.head + 1, body)
+    note = Note(data.epoch or clock, stands_at(data) + 1, body)
     outbox = (*data.outbox, Entry(outbox_id, note))
     return data._replace(head=note.sequence, outbox=outbox), note
 
@@ -126,11 +138,29 @@ def persist(
     return write_batch(data, batch, retention_notes, trim)
 
 
-def write_batch(data: Data, batch: tuple[Entry, ...], retention_notes: int, trim: OutboxId) -> Data:
-    """What `persist.lua` does after its refusal; it trims to the position at most."""
+def write_batch(
+    data: Data,
+    batch: tuple[Entry, ...],
+    retention_notes: int,
+    trim: OutboxId,
+    *,
+    passes_over: bool = True,
+) -> Data:
+    """What `persist.lua` does after its refusal; it trims to the position at most.
+
+    Args:
+        data: as they are.
+        batch: read from the outbox.
+        retention_notes: how many notes the room keeps.
+        trim: up to where the outbox may be trimmed.
+        passes_over: whether what is not after the position is passed over.
+    """
     stream, last = data.stream, data.last_sequence
-    for _, note in batch:
-        if last < note.sequence <= data.head:  # one that was never given out is set aside
+    for outbox_id, note in batch:
+        is_new = outbox_id > data.persisted or not passes_over
+        if (
+            is_new and last < note.sequence <= data.head
+        ):  # one that was never given out is set aside
             stream, last = (*stream, note), note.sequence
     persisted = max(data.persisted, batch[-1].outbox_id)
     data = data._replace(stream=stream[-retention_notes:], last_sequence=last, persisted=persisted)
@@ -144,4 +174,15 @@ def trim_outbox(data: Data, oldest_kept: OutboxId) -> Data:
 
 def retire(data: Data, count: int) -> Data:
     """`age_retention.lua`, where the first `count` notes of the stream are too old."""
-    return data._replace(stream=data.stream[count:])
+    data = data._replace(stream=data.stream[count:])
+    is_done = data.head and not data.stream and data.last_sequence == data.head
+    return forget(data) if is_done else data
+
+
+def forget(data: Data) -> Data:
+    """What `age_retention.lua` does with a room of which no note is left."""
+    ends = tuple(
+        end._replace(end=floor) for end, floor in zip(data.ends, data.end_floors, strict=True)
+    )
+    floor = max(data.floor, data.head) + 1
+    return data._replace(ends=ends, head=0, last_sequence=0, floor=floor)

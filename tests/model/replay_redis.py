@@ -10,7 +10,14 @@ from functools import cache
 from typing import NamedTuple
 
 from notecast.v1.note_pb2 import Note
-from notecast_runtime.keyspace import heads_key, log_key, outbox_key, partition_of, persisted_key
+from notecast_runtime.keyspace import (
+    FLOOR_FIELD,
+    heads_key,
+    log_key,
+    outbox_key,
+    partition_of,
+    persisted_key,
+)
 from notecast_runtime.outbox import OutboxId
 from tests.model import redis_rules
 from tests.model.redis_rules import Data, Entry
@@ -92,10 +99,12 @@ class ModelRedis:
         self._seen = seen
         self._answers: list[object] = []
 
-    async def hget(self, key: str, field: str) -> bytes:
-        assert (key, field) == (heads_key(partition_of(ROOM)), ROOM)
+    async def hmget(self, key: str, *fields: str) -> list[bytes | None]:
+        assert (key, *fields) == (heads_key(partition_of(ROOM)), ROOM, FLOOR_FIELD)
         self.meanwhile()
-        return self._answer_value(b"%d" % self.world.data.head)
+        head, floor = self.world.data.head, self.world.data.floor
+        self._answer_value(b"%d %d" % (head, floor))
+        return [b"%d" % head if head else None, b"%d" % floor if floor else None]
 
     async def get(self, key: str) -> bytes:
         assert key == persisted_key(partition_of(ROOM))
@@ -180,7 +189,7 @@ def _persisted(data: Data, trim: OutboxId) -> Data | None:
 
 
 def _accept(data: Data) -> Data:
-    number = data.head + 1
+    number = redis_rules.stands_at(data) + 1
     return redis_rules.accept(data, body_of(number), OutboxId(number, 0), _EPOCH)[0]
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from chat_gateway.accept import Acceptor, Submission
 from chat_gateway.epochs import EpochEnd
-from chat_gateway.heads import Head, Heads
+from chat_gateway.heads import Head, Heads, known
 from history.outbox_reader import Batch, OutboxReader
 from history.persist_script import Persisted, Persister
 from history.scripts import LuaScript, ScriptCall
@@ -23,6 +23,7 @@ from notecast.v1.note_pb2 import Note as NoteMessage
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.errors import NoteIdTakenError
 from notecast_runtime.keyspace import (
+    FLOOR_FIELD,
     epoch_end_prefix,
     epoch_key,
     epochs_key,
@@ -74,7 +75,7 @@ class Both:
     async def step(self) -> None:
         """Takes a random step on both sides, and compares."""
         steps = (self._accept, self._accept_with_id, self._read_batch, self._persist)
-        rare = (self._begin_run, self._read_head, self._retire, self._vanish)
+        rare = (self._begin_run, self._read_head, self._retire, self._grow_old, self._vanish)
         step = self._chance.choice((*steps * 4, *rare))
         await step()
         self.seen[step.__name__.strip("_")] += 1
@@ -111,6 +112,9 @@ class Both:
         if not self._batches:
             return
         batch, margin = self._chance.choice(self._batches), self._chance.choice(_MARGINS)
+        await self._persist_batch(batch, margin)
+
+    async def _persist_batch(self, batch: Batch, margin: int) -> None:
         persister = Persister(
             self._redis,
             retention_notes=_RETENTION_NOTES,
@@ -145,14 +149,33 @@ class Both:
         heads = await Heads(self._redis).read([_ROOM])
         newest, clock = await self._clocks()
         self._data = redis_rules.ensure_epoch(self._data, clock)
-        assert heads[_ROOM] == Head(clock, self._data.head, newest)
+        assert heads[_ROOM] == Head(clock, redis_rules.stands_at(self._data), newest)
+        past = await Heads(self._redis).past(_ROOM)
+        assert past.head[:2] == known(heads[_ROOM])[:2]
+        assert tuple(past.ends) == self._data.ends
 
     async def _retire(self) -> None:
         count = self._chance.randint(1, _RETENTION_NOTES)
         script = LuaScript(self._redis, "age_retention.lua")
-        [removed] = await script.run([ScriptCall([log_key(_ROOM)], [_AFTER_ALL, count])])
-        assert removed == min(count, len(self._data.stream))
-        self._data = redis_rules.retire(self._data, count)
+        keys = [log_key(_ROOM), heads_key(_PARTITION), epochs_key(_PARTITION)]
+        arguments: list[str | int] = [_AFTER_ALL, count, _ROOM, epoch_end_prefix(_PARTITION)]
+        [answer] = await script.run([ScriptCall(keys, arguments)])
+        before, self._data = self._data, redis_rules.retire(self._data, count)
+        forgotten = bool(before.head and not self._data.head)
+        assert answer == [min(count, len(before.stream)), forgotten]
+        self.seen["forgotten" if forgotten else "not forgotten"] += 1
+
+    async def _grow_old(self) -> None:
+        """All is persisted, and retired: the room is forgotten."""
+        while True:
+            reader = OutboxReader(self._redis, batch_notes=_BATCH_NOTES, block_seconds=0.001)
+            reading = await reader.read(await reader.places([_PARTITION]))
+            if not reading.batches:
+                break
+            self._batches = [*self._batches, *reading.batches][-_IN_HAND:]
+            await self._persist_batch(reading.batches[0], 60_000)
+        for _ in range(_RETENTION_NOTES):
+            await self._retire()
 
     async def _vanish(self) -> None:
         if self._chance.random() < 0.2:
@@ -170,14 +193,16 @@ class Both:
         epoch, run, persisted = await redis.mget(
             epoch_key(_PARTITION), run_key(_PARTITION), persisted_key(_PARTITION)
         )
-        head = await redis.hget(heads_key(_PARTITION), _ROOM)
+        head, floor = await redis.hmget(heads_key(_PARTITION), _ROOM, FLOOR_FIELD)
         outbox: Any = await redis.xrange(outbox_key(_PARTITION))
         stream: Any = await redis.xrange(log_key(_ROOM))
         return Data(
             run=None if run is None else int(run) if run.isdigit() and len(run) < 9 else 0,
             epoch=None if epoch is None else int(epoch),
-            ends=await self._ends(),
+            ends=await self._ends(_ROOM, FLOOR_FIELD),
+            end_floors=tuple(end.end for end in await self._ends(FLOOR_FIELD)),
             head=int(head or 0),
+            floor=int(floor or 0),
             outbox=tuple(
                 _entry(OutboxId.parse(i), int(f[b"e"]), int(f[b"s"]), f[b"n"]) for i, f in outbox
             ),
@@ -187,12 +212,13 @@ class Both:
             seen=await self._ids(self._data.seen),
         )
 
-    async def _ends(self) -> tuple[EpochEnd, ...]:
+    async def _ends(self, *fields: str) -> tuple[EpochEnd, ...]:
         epochs: Any = await self._redis.lrange(epochs_key(_PARTITION), 0, -1)
         ends = []
         for epoch in map(int, epochs):
-            end = await self._redis.hget(f"{epoch_end_prefix(_PARTITION)}{epoch}", _ROOM)
-            ends.append(EpochEnd(epoch, int(end or 0)))
+            key = f"{epoch_end_prefix(_PARTITION)}{epoch}"
+            found = [int(end) for end in await self._redis.hmget(key, *fields) if end]
+            ends.append(EpochEnd(epoch, found[0] if found else 0))
         return tuple(ends)
 
     async def _last_sequence(self) -> int:
@@ -247,4 +273,5 @@ async def test_scripts_and_restatement_hold_the_same_after_every_step(
             accepting.cancel()
             await asyncio.gather(accepting, return_exceptions=True)
     rare = {"new", "duplicate", "taken", "persisted", "refused", "begin_run", "retire", "vanish"}
+    rare |= {"forgotten"}
     assert rare <= both.seen.keys(), both.seen

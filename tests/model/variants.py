@@ -96,7 +96,8 @@ def _persist() -> Iterator[Variant]:
     yield _persist_variant(Kind.LOST, ample, rule.TRIM_BEHIND)
     yield _persist_variant(Kind.LOST, ample, rule.TRIM_IN_SCRIPT)
     yield _persist_variant(Kind.LOST, ample, rule.REFRESH)
-    yield _persist_variant(Kind.RETURNED, ample, rule.KEEP_STREAM)
+    yield _persist_variant(Kind.RETURNED, ample, rule.NEWER_ONLY)
+    yield _persist_variant(Kind.RETURNED, ample, rule.FLOOR)
 
 
 def _send() -> Iterator[Variant]:

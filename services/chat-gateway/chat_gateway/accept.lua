@@ -4,6 +4,10 @@
 -- Running it again with the same id, for whatever reason, stores nothing and returns the
 -- first answer, as long as the id is remembered.
 --
+-- A room that is not among the heads stands at the floor, the heads' field without a name: its
+-- next note comes after every sequence of rooms that were forgotten (age_retention.lua). The
+-- outbox tells of it (`f`): between the floor and what was before, there is nothing to look for.
+--
 -- KEYS: epoch, heads, outbox (of one partition), what is known of the note's id
 -- ARGV: 1 the room, 2 its live channel, 3 the serialised note without its place,
 --       4 the digest of its content, 5 when it was made (ns since 1970),
@@ -27,9 +31,18 @@ if not epoch then
   redis.call('SET', KEYS[1], string.format('%d', epoch))
 end
 local sequence = redis.call('HINCRBY', KEYS[2], ARGV[1], 1)
+local floor = sequence == 1 and tonumber(redis.call('HGET', KEYS[2], ''))
 local epoch_text = string.format('%d', epoch)
-local id = redis.call('XADD', KEYS[3], '*',
-  'r', ARGV[1], 'e', epoch_text, 's', sequence, 'n', ARGV[3])
+local id
+if floor then
+  sequence = floor + 1
+  redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f', sequence))
+  id = redis.call('XADD', KEYS[3], '*', 'r', ARGV[1], 'e', epoch_text, 's', sequence, 'n', ARGV[3],
+    'f', string.format('%.0f', floor))
+else
+  id = redis.call('XADD', KEYS[3], '*',
+    'r', ARGV[1], 'e', epoch_text, 's', sequence, 'n', ARGV[3])
+end
 if window > 0 then
   redis.call('HSET', KEYS[4], 'e', epoch_text, 's', sequence, 't', ARGV[5], 'd', ARGV[4])
   redis.call('PEXPIRE', KEYS[4], window)

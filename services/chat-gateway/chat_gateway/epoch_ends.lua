@@ -2,15 +2,21 @@
 --
 -- KEYS: epoch, heads, epochs (of one partition)
 -- ARGV: the room, the prefix of the keys that hold where rooms stood when an epoch ended
+-- A room that is not in one of these hashes stood at the floor (accept.lua) that is there.
 -- Returns {epoch, newest sequence, and of each epoch that is remembered, oldest first: the
 -- epoch, the room's end in it}; an empty list where the partition has no epoch.
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then
   return {}
 end
-local answer = {tonumber(epoch), tonumber(redis.call('HGET', KEYS[2], ARGV[1])) or 0}
+local function stands(heads)
+  local found = redis.call('HMGET', heads, ARGV[1], '')
+  return tonumber(found[1] or found[2]) or 0
+end
+
+local answer = {tonumber(epoch), stands(KEYS[2])}
 for _, ended in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do
   table.insert(answer, tonumber(ended))
-  table.insert(answer, tonumber(redis.call('HGET', ARGV[2] .. ended, ARGV[1])) or 0)
+  table.insert(answer, stands(ARGV[2] .. ended))
 end
 return answer

@@ -47,7 +47,9 @@ class GapReader:
         """
         entries = await self._outbox.read(room, gap, behind)
         if entries is not None:
-            yield GapPart(gap.through, frames_of(entries), max(entry.epoch for entry in entries))
+            yield GapPart(
+                gap.through, frames_of(entries), max((e.epoch for e in entries), default=0)
+            )
             return
         through = gap.after
         async for part in self._history.replay(room, gap):

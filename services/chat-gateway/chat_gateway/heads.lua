@@ -2,8 +2,8 @@
 --
 -- KEYS: epoch, heads, outbox
 -- ARGV: the rooms
--- Returns the epoch, the newest outbox id, and behind them each room's newest sequence, 0
--- where it has no note.
+-- Returns the epoch, the newest outbox id, and after them each room's newest sequence; the
+-- partition's floor (accept.lua) where Redis has nothing of the room.
 -- A partition without an epoch gets one: a cursor must be in one.
 local epoch = tonumber(redis.call('GET', KEYS[1]))
 if not epoch then
@@ -13,7 +13,8 @@ if not epoch then
 end
 local newest = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1]
 local answer = {epoch, newest and newest[1] or '0-0'}
+local floor = tonumber(redis.call('HGET', KEYS[2], '')) or 0
 for index, head in ipairs(redis.call('HMGET', KEYS[2], unpack(ARGV))) do
-  answer[index + 2] = tonumber(head) or 0
+  answer[index + 2] = tonumber(head) or floor
 end
 return answer

@@ -35,7 +35,7 @@ class Head(NamedTuple):
 
     epoch: int
     sequence: int
-    """Of the newest note; 0 where there is none."""
+    """Of the newest note; where there is none, of what comes before the next: mostly 0."""
 
     outbox_id: OutboxId = BEFORE_ALL
     """An id that every note accepted from then on comes behind in the outbox."""
@@ -49,7 +49,8 @@ class Standing(NamedTuple):
     """As of Head."""
 
     newest: Sequence[bytes | None]
-    """Each room's newest sequence in decimal, as Redis has it; None where there is no note."""
+    """Each room's newest sequence in decimal, as Redis has it. None where it has nothing of the
+    room: whatever the room has shown is older than retention, and nothing new is there."""
 
     def head(self, index: int) -> Head:
         """The head of the room in this place."""

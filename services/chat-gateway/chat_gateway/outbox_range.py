@@ -81,5 +81,10 @@ class _Page(NamedTuple):
 
 
 def _whole(found: Sequence[OutboxEntry], stretch: Stretch) -> Sequence[OutboxEntry] | None:
-    sequences = [entry.sequence for entry in found]
-    return found if sequences == [*range(stretch.after + 1, stretch.through + 1)] else None
+    wanted = stretch.after + 1
+    for entry in found:
+        wanted = max(wanted, entry.floor + 1)  # nothing is left of what came before a floor
+        if entry.sequence != wanted:
+            return None
+        wanted += 1
+    return [entry for entry in found if entry.sequence <= stretch.through]

@@ -1,14 +1,20 @@
--- Removes the notes at the beginning of a room's stream that have grown too old.
+-- Removes the notes at the beginning of a room's stream that have grown too old, and forgets
+-- a room of which no note is left.
 --
--- The stream itself stays, also when it is empty: its last id tells a late worker that
--- it is late.
+-- What is forgotten is the stream, the room's head, and where it stood when epochs ended. Its
+-- sequences must not be given out again while cursors of it may come: the floor, which all
+-- rooms of the partition stand at that are not there, rises above them. And above the floor
+-- as it was, so that no cursor of before is taken for one of the room's end: who comes with
+-- one is told that notes are gone.
 --
--- KEYS: 1 the room's stream
+-- KEYS: 1 the room's stream, 2 the heads, 3 the epochs (of its partition)
 -- ARGV: 1 the outbox id up to which notes are too old (age_marks.lua)
 --       2 how many notes to look at
--- Returns how many notes were removed.
+--       3 the room
+--       4 the prefix of the keys that hold where rooms stood when an epoch ended
+-- Returns {how many notes were removed, 1 where the room was forgotten, else 0}.
 if redis.call('TYPE', KEYS[1]).ok ~= 'stream' then
-  return 0
+  return {0, 0}
 end
 
 local function parts(outbox_id)
@@ -38,4 +44,29 @@ end
 if removed > 0 then
   redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', redis.call('XLEN', KEYS[1]) - removed)
 end
-return removed
+
+-- The last sequence that the stream ever had, whatever was trimmed.
+local function last_sequence()
+  local facts = redis.call('XINFO', 'STREAM', KEYS[1])
+  for i = 1, #facts, 2 do
+    if facts[i] == 'last-generated-id' then
+      return tonumber(string.match(facts[i + 1], '^%d+'))
+    end
+  end
+end
+
+-- With a note that is not persisted yet it stays.
+local head = tonumber(redis.call('HGET', KEYS[2], ARGV[3]))
+if not head or redis.call('XLEN', KEYS[1]) > 0 or last_sequence() ~= head then
+  return {removed, 0}
+end
+local floor = math.max(tonumber(redis.call('HGET', KEYS[2], '')) or 0, head) + 1
+redis.call('HSET', KEYS[2], '', string.format('%.0f', floor))
+redis.call('HDEL', KEYS[2], ARGV[3])
+redis.call('UNLINK', KEYS[1])
+if redis.call('TYPE', KEYS[3]).ok == 'list' then
+  for _, ended in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do
+    redis.call('HDEL', ARGV[4] .. ended, ARGV[3])
+  end
+end
+return {removed, 1}

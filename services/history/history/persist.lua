@@ -1,9 +1,10 @@
 -- Puts a batch of one partition's outbox into the streams of its rooms.
 --
--- Running it again with the same batch, or with an older one, changes nothing: a note
--- whose sequence is not above its stream's last id is there already, or was and has been
--- removed by retention. That holds because every worker goes in the outbox's order from
--- the shared position.
+-- Running it again with the same batch, or with an older one, changes nothing: a note that
+-- is not after the position is in its stream, or was and has been removed by retention, with
+-- all that Redis knew of the room if it was the last. And one whose sequence is not above its
+-- stream's last id was written by a run that did not come to its end. That holds because
+-- every worker goes in the outbox's order from the shared position.
 --
 -- KEYS: 1 the epoch, 2 the persisted position, 3 the outbox, 4 the heads, 5 the rejected,
 --       6... the rooms' streams
@@ -17,6 +18,7 @@
 -- Returns {'refused'} where another epoch has begun, else
 --   {'persisted', the persisted position, {outbox id, reason, and so on, of what was set aside}}
 local REJECTION_ARGUMENTS, NOTE_ARGUMENTS = 2, 6
+local OUTBOX_ID = 4 -- of a note's arguments, counted from 0
 local FIRST_REJECTION = 7
 local MOST_FIELDS_KEPT = 128 -- names and values of a rejected entry; ours have 8
 
@@ -115,8 +117,11 @@ local first_note = FIRST_REJECTION + ARGV[6] * REJECTION_ARGUMENTS
 for i = FIRST_REJECTION, first_note - 1, REJECTION_ARGUMENTS do
   reject(ARGV[i], ARGV[i + 1])
 end
+local all_new = first_note > #ARGV or behind_position(ARGV[first_note + OUTBOX_ID])
 for i = first_note, #ARGV, NOTE_ARGUMENTS do
-  persist(tonumber(ARGV[i]), unpack(ARGV, i + 1, i + NOTE_ARGUMENTS - 1))
+  if all_new or behind_position(ARGV[i + OUTBOX_ID]) then
+    persist(tonumber(ARGV[i]), unpack(ARGV, i + 1, i + NOTE_ARGUMENTS - 1))
+  end
 end
 
 if behind_position(ARGV[2]) then

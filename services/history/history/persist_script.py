@@ -123,7 +123,7 @@ class Persister:
         ]
         for error in batch.corrupt:
             arguments += (error.outbox_id, error.fault)
-        for outbox_id, room, epoch, sequence, note in batch.entries:
+        for outbox_id, room, epoch, sequence, note, _ in batch.entries:
             arguments += (logs[room], room, sequence, epoch, str(outbox_id), note)
         return ScriptCall(keys, arguments)
 

@@ -9,7 +9,15 @@ import structlog
 from history.scripts import LuaScript, ScriptCall
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.health import Health
-from notecast_runtime.keyspace import PARTITIONS, ages_key, heads_key, log_key, persisted_key
+from notecast_runtime.keyspace import (
+    PARTITIONS,
+    ages_key,
+    epoch_end_prefix,
+    epochs_key,
+    heads_key,
+    log_key,
+    persisted_key,
+)
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.tasks import going_on
 
@@ -75,7 +83,7 @@ class AgeRetention:
                 heads_key(partition), cursor, count=_ROOMS_PER_STEP
             )
             cursor, heads = answer
-            await self._trim([room.decode() for room in heads], too_old)
+            await self._trim(partition, [room.decode() for room in heads if room], too_old)
             if cursor == 0:
                 return
 
@@ -88,16 +96,28 @@ class AgeRetention:
             raise answer
         return bytes(answer)
 
-    async def _trim(self, rooms: list[str], too_old: bytes) -> None:
+    async def _trim(self, partition: int, rooms: list[str], too_old: bytes) -> None:
+        own_keys = [heads_key(partition), epochs_key(partition)]
+        prefix = epoch_end_prefix(partition)
+        forgotten = 0
         while rooms:
-            removed = await self._script.run(
-                [ScriptCall([log_key(room)], [too_old, _NOTES_PER_STEP]) for room in rooms]
+            answers = await self._script.run(
+                [
+                    ScriptCall([log_key(room), *own_keys], [too_old, _NOTES_PER_STEP, room, prefix])
+                    for room in rooms
+                ]
             )
-            for room, count in zip(rooms, removed, strict=True):
-                if isinstance(count, Exception):
-                    _log.error("room_not_trimmed", room=room, error=str(count))
-                elif count:
-                    _log.info("notes_retired", room=room, notes=count)
-            rooms = [
-                room for room, count in zip(rooms, removed, strict=True) if count == _NOTES_PER_STEP
-            ]
+            more = []
+            for room, answer in zip(rooms, answers, strict=True):
+                if isinstance(answer, Exception):
+                    _log.error("room_not_trimmed", room=room, error=str(answer))
+                    continue
+                removed, is_forgotten = answer
+                forgotten += is_forgotten
+                if removed:
+                    _log.info("notes_retired", room=room, notes=removed)
+                if removed == _NOTES_PER_STEP and not is_forgotten:
+                    more.append(room)
+            rooms = more
+        if forgotten:
+            _log.info("rooms_forgotten", partition=partition, rooms=forgotten)

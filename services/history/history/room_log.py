@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 from history.logged_notes import CorruptLogEntryError, from_log_entry
 from history.redis_errors import answering_redis
 from notecast.v1.history_pb2 import LoggedNote
-from notecast_runtime.keyspace import heads_key, log_key, partition_of
+from notecast_runtime.keyspace import FLOOR_FIELD, heads_key, log_key, partition_of
 from notecast_runtime.redis_client import Redis
 
 _log = structlog.get_logger(__name__)
@@ -45,10 +45,11 @@ class RoomLog:
         self._redis = redis
 
     async def head(self, room: str) -> int:
-        """The sequence of the room's newest note, persisted or not; 0: it has none."""
+        """The sequence of the room's newest note, persisted or not; if it has none, the floor."""
         with answering_redis():
-            head = await self._redis.hget(heads_key(partition_of(room)), room)
-        return int(head or 0)
+            answer: Any = await self._redis.hmget(heads_key(partition_of(room)), room, FLOOR_FIELD)
+        head, floor = answer
+        return int(head or floor or 0)
 
     async def forward(self, room: str, after: int, through: int, count: int) -> LogPage:
         """The first notes of the stretch (after, through], at most `count`."""

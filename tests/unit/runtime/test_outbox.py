@@ -11,6 +11,11 @@ def test_an_entry_is_read_as_it_was_written() -> None:
     )
 
 
+def test_the_first_note_after_a_floor_says_so() -> None:
+    entry = decode_entry(b"1795358976040-3", FIELDS | {b"f": b"11"})
+    assert (entry.sequence, entry.floor) == (12, 11)
+
+
 def test_ids_are_ordered_by_their_numbers_and_not_their_digits() -> None:
     assert OutboxId.parse("9-10") > OutboxId.parse("9-9")
     assert OutboxId.parse("10-0") > OutboxId.parse("9-0")
@@ -27,6 +32,7 @@ def test_ids_are_ordered_by_their_numbers_and_not_their_digits() -> None:
         {b"s": b"-1"},
         {b"s": b"%d" % (2**53 + 1)},
         {b"e": b"9" * 5000},
+        {b"f": b"x"},
         {b"n": None},
         {b"n": b"no note"},
         {b"n": b"\x0a\x01\xff"},

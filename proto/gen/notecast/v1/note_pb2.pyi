@@ -36,7 +36,9 @@ class Cursor(_message.Message):
     stretch began, in milliseconds since the Unix epoch. At least 1. It grows.
     """
     sequence: _builtins.int
-    """The place in the log: 1 is a room's first note, 0 the place before it."""
+    """The place in the log: 1 is a room's first note, 0 the place before it. A room whose
+    notes have all grown too old may go on from a greater number.
+    """
     def __init__(
         self,
         *,
