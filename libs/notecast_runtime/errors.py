@@ -4,6 +4,7 @@
     ├── InvalidRequestError     a field of the request is at fault
     ├── NoteIdTakenError        the note's id belongs to another note
     ├── InternalFaultError      a fault of ours
+    ├── DeadlineExceededError   the caller's time is up
     ├── LimitReachedError       a bound of this process is reached; try again, or elsewhere
     │   ├── TooManyOpenError
     │   │   ├── TooManyStreamsError
@@ -66,6 +67,19 @@ class InternalFaultError(NotecastError):
     """Something here failed that should not; the log has the stack."""
 
     reason = "INTERNAL_FAULT"
+
+
+class DeadlineExceededError(NotecastError):
+    """The caller's deadline came before the answer of a part that is needed.
+
+    A send that fails so may have been stored all the same.
+    """
+
+    reason = "DEADLINE_EXCEEDED"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no answer came within the call's deadline of {seconds:.3g} s")
+        self.seconds = seconds
 
 
 class NoteIdTakenError(NotecastError):

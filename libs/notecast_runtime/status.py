@@ -14,6 +14,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc import aio
 
 from notecast_runtime.errors import (
+    DeadlineExceededError,
     InvalidRequestError,
     LimitReachedError,
     NotecastError,
@@ -51,6 +52,8 @@ def status_of(error: NotecastError) -> status_pb2.Status:
         )
     elif isinstance(error, NoteIdTakenError):
         code = code_pb2.ALREADY_EXISTS
+    elif isinstance(error, DeadlineExceededError):
+        code = code_pb2.DEADLINE_EXCEEDED
     elif isinstance(error, LimitReachedError):
         code = code_pb2.RESOURCE_EXHAUSTED
         details.append(_retry_info(error.retry_after_seconds))

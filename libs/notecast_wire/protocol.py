@@ -158,26 +158,31 @@ class ServerProtocol(asyncio.Protocol):
         self._farewell = self.connection.ping()
         self.serving.loop.call_later(_FAREWELL_SECONDS, self._say_last)
 
-    def end(self) -> None:
-        """Ends the connection, and with UNAVAILABLE the calls that it carries."""
+    def end(self, seconds: float = _LINGER_SECONDS) -> None:
+        """Ends the connection, and with UNAVAILABLE the calls that it carries.
+
+        Args:
+            seconds: how long its client may take to read how they ended.
+        """
+        seconds = min(seconds, _LINGER_SECONDS)
         if self._closing:
-            self._abort_after(_LINGER_SECONDS)
+            self._abort_after(seconds)
             return
-        self._end(ErrorCode.NO_ERROR, "the server is stopping")
+        self._end(ErrorCode.NO_ERROR, "the server is stopping", seconds)
 
     def time_out(self) -> None:
         """A frame or a header block is not whole in time: nothing else can come before it is."""
         if not self._closing:
             reason = "a frame or a header block that does not become whole"
             _log.info("connection_ended", code="ENHANCE_YOUR_CALM", reason=reason)
-            self._end(ErrorCode.ENHANCE_YOUR_CALM, reason)
+            self._end(ErrorCode.ENHANCE_YOUR_CALM, reason, _LINGER_SECONDS)
 
-    def _end(self, code: ErrorCode, why: str) -> None:
+    def _end(self, code: ErrorCode, why: str, seconds: float) -> None:
         for stream in list(self.connection.streams.values()):
             if stream.call is not None:
                 stream.call.stop(why)
         self.connection.goaway(code, debug=why.encode())
-        self._close(_LINGER_SECONDS)
+        self._close(seconds)
 
     # What comes
 

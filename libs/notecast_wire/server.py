@@ -3,6 +3,7 @@
 from __future__ import annotations  # grpc's types take parameters only for checkers
 
 import asyncio
+import math
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -26,7 +27,15 @@ _log = structlog.get_logger(__name__)
 _BACKLOG: Final = 1_024
 _KEPT_MEMORY_BYTES: Final = 8 * 1024 * 1024
 _LAST_SECONDS: Final = 5.0
-"""How long handlers may take to end once they are cancelled, and sockets to close."""
+"""How long handlers may take to end once they are cancelled, and sockets to close; at most."""
+
+_LAST_SHARE: Final = 0.03
+"""Of a grace, that much is kept for this, so that a stop is over with its grace."""
+
+_SHORTEST_LAST_SECONDS: Final = 0.05
+
+_LINGERING_SHARE: Final = 0.5
+"""Of what is then left, a socket has so much until it is closed without its client's consent."""
 
 
 class Server(aio.Server):
@@ -50,6 +59,7 @@ class Server(aio.Server):
         self._serving: Serving | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._grace_over = asyncio.Event()
+        self._ends_at = math.inf
         self._stopped = asyncio.Event()
 
     def add_generic_rpc_handlers(
@@ -126,19 +136,23 @@ class Server(aio.Server):
 
         Clients are asked to leave with two GOAWAYs, so that no request is lost that is under
         way (RFC 9113, 6.8); what comes later is refused in a way that says it may be retried
-        elsewhere (REFUSED_STREAM). Calls may finish within the grace; then they end with
-        UNAVAILABLE and their handlers are cancelled.
+        elsewhere (REFUSED_STREAM). Calls may finish within the grace; when a small part of it is
+        left they end with UNAVAILABLE and their handlers are cancelled. With the grace, that is
+        over too, whatever clients and handlers do.
 
         Called again, the shorter grace counts. Every call returns once all has ended.
 
         Args:
-            grace: seconds; None or 0 ends all calls at once.
+            grace: seconds; None or 0 ends all calls at once, and gives handlers 5 s to end.
         """
         loop = asyncio.get_running_loop()
         if grace:
-            loop.call_later(grace, self._grace_over.set)
+            last = max(min(grace * _LAST_SHARE, _LAST_SECONDS), _SHORTEST_LAST_SECONDS)
+            loop.call_later(max(grace - last, 0), self._grace_over.set)
         else:
+            last = grace = _LAST_SECONDS
             self._grace_over.set()
+        self._ends_at = min(self._ends_at, loop.time() + max(grace, last))
         if self._stopping is None:
             self._stopping = loop.create_task(self._stop())
         await asyncio.shield(self._stopping)
@@ -188,18 +202,21 @@ class Server(aio.Server):
             await _first(self._links.empty, self._grace_over)
         # 3. What goes on after that is ended.
         for link in list(self._links):
-            link.end()
+            link.end(self._time_left(serving) * _LINGERING_SHARE)
         # 4. Handlers have a moment to clean up, and clients to read how their calls ended.
         tasks = [call.task for call in serving.running if call.task is not None]
         if tasks:
-            _, stuck = await asyncio.wait(tasks, timeout=_LAST_SECONDS)
+            _, stuck = await asyncio.wait(tasks, timeout=self._time_left(serving))
             if stuck:
                 names = sorted({task.get_name() for task in stuck})
                 _log.warning("handlers_do_not_end", count=len(stuck), methods=names)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._links.empty.wait(), _LAST_SECONDS)
+            await asyncio.wait_for(self._links.empty.wait(), self._time_left(serving))
         serving.deadlines.stop()
         serving.request_timeouts.stop()
+
+    def _time_left(self, serving: Serving) -> float:
+        return max(self._ends_at - serving.loop.time(), 0.0)
 
     def _new_link(self) -> ServerProtocol:
         assert self._serving is not None  # noqa: S101 - it is there before anything is accepted

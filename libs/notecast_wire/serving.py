@@ -77,8 +77,8 @@ class Link(Protocol):
     def leave(self) -> None:
         """Asks the client to go, and closes once its calls have finished."""
 
-    def end(self) -> None:
-        """Ends the connection and the calls that it carries."""
+    def end(self, seconds: float = ...) -> None:
+        """Ends the connection and the calls that it carries; its client has so long to read."""
 
 
 class Links:

@@ -13,6 +13,7 @@ from notecast.v1.chat_pb2 import ListNotesRequest, SubscribeRequest
 from notecast_runtime.keyspace import heads_key, log_key, partition_of
 from tests.support.health import health_of, wait_for_health, wait_until_serving
 from tests.support.services import from_start, running_gateway, running_history, texts
+from tests.support.statuses import reason_of
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
@@ -69,8 +70,8 @@ async def test_a_redis_that_hangs_gets_an_answer_within_the_call_s_deadline(
         valkey.pause()
         with pytest.raises(aio.AioRpcError) as error:
             await gateway.send("lobby", "stuck", deadline_seconds=1)
-        assert error.value.code() is grpc.StatusCode.UNAVAILABLE  # else: DEADLINE_EXCEEDED
-        assert retry_delay_ms(error.value) > 0
+        assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert reason_of(error.value) == "DEADLINE_EXCEEDED"  # as the gateway says it
         await wait_for_health(gateway.target, "NOT_SERVING")
         valkey.resume()
         await wait_until_serving(gateway.target)
@@ -86,11 +87,23 @@ async def test_joining_and_paging_answer_within_the_call_s_deadline_too(
         page = ListNotesRequest(room="lobby", before=place)
         with pytest.raises(aio.AioRpcError) as error:
             await gateway.stub.ListNotes(page, timeout=1)
-        assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert reason_of(error.value) == "DEADLINE_EXCEEDED"
         wanted = SubscribeRequest(subscriptions=[from_start("lobby")])
         with pytest.raises(aio.AioRpcError) as error:
             await gateway.stub.Subscribe(wanted, timeout=1).read()
+        assert reason_of(error.value) == "DEADLINE_EXCEEDED"
+        valkey.resume()
+
+
+async def test_a_redis_that_hangs_for_longer_than_our_own_bound_is_what_the_call_is_told_of(
+    valkey: ValkeyProcess,
+) -> None:
+    async with running_gateway(valkey.url, redis_timeout_seconds=0.3) as gateway:
+        valkey.pause()
+        with pytest.raises(aio.AioRpcError) as error:
+            await gateway.send("lobby", "stuck", deadline_seconds=10)
         assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert reason_of(error.value) == "REDIS_UNAVAILABLE"
         assert retry_delay_ms(error.value) > 0
         valkey.resume()
 

@@ -64,7 +64,7 @@ class Drain:
         self._health.stop()
         await asyncio.sleep(times.refuse_at)
         # First the door, then the streams: who is sent away must not come back in by it.
-        stopping = asyncio.create_task(self._server.stop(times.grace_seconds - times.refuse_at))
+        stopping = asyncio.create_task(self._server.stop(times.cut_at - times.refuse_at))
         self._standard_streams.close()
         told = 0
         while not stopping.done() and (elapsed := self._clock() - began) < times.farewell_at:
@@ -79,7 +79,7 @@ class Drain:
         self._health.stop()
         self._standard_streams.close()
         self._close_hub()
-        await self._server.stop(self._times.grace_seconds)
+        await self._server.stop(self._times.cut_at)
 
     def _send_away(self, elapsed: float, told: int) -> int:
         untold = self._streams.staying

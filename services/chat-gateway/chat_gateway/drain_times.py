@@ -3,13 +3,20 @@
 0                refuse_at            told_by               farewell_at     grace_seconds
 | all is served, | streams are sent   | calls in flight     | what is left  | and is cut
 | but not ready  | away, evenly       | finish              | is told to end|
+
+Shortly before its end, at `cut_at`, the rest is cut, so that what the process has yet to
+close is in time.
 """
 
 import math
 from typing import Final, NamedTuple
 
-_FAREWELL_SHARE: Final = 0.1
+_FAREWELL_SHARE: Final = 0.15
 """Of the grace: how long before its end those are told to end who could not be sent away."""
+
+
+_CLOSING_SHARE: Final = 0.1
+"""Of the grace: for what is to be closed once nobody is served any more."""
 
 
 class DrainTimes(NamedTuple):
@@ -25,7 +32,12 @@ class DrainTimes(NamedTuple):
     """Streams that can't be sent away end."""
 
     grace_seconds: float
-    """What is still open is cut."""
+    """All is over."""
+
+    @property
+    def cut_at(self) -> float:
+        """What is still open is cut."""
+        return self.grace_seconds * (1 - _CLOSING_SHARE)
 
     @classmethod
     def within(cls, grace: float, notice: float, spread: float) -> "DrainTimes":

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chat_gateway.deadlines import time_left
+from chat_gateway.deadlines import Patience
 from chat_gateway.encodings import Encoding
 from chat_gateway.hub import Hub
 from chat_gateway.joining import Joiner
@@ -55,8 +55,9 @@ class Relay:
         subscription = Subscription(self._hub, self._streams, encode)
         self._streams.add(subscription)
         try:
-            timeout = time_left(context, self._join_timeout_seconds)
-            subscription.begin(await self._joiner.join(wanted, timeout))
+            with Patience(context, self._join_timeout_seconds) as seconds:
+                joined = await self._joiner.join(wanted, seconds)
+            subscription.begin(joined)
             await self._transport.carry(context, subscription.flow)
         except BaseException:
             subscription.finish()

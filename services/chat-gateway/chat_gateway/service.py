@@ -5,7 +5,7 @@ from typing import Any
 from grpc import aio
 
 from chat_gateway.cursors import check_reached
-from chat_gateway.deadlines import time_left
+from chat_gateway.deadlines import Patience
 from chat_gateway.encodings import as_frames
 from chat_gateway.frames import note_bytes
 from chat_gateway.heads import Heads
@@ -59,7 +59,8 @@ class ChatService(ChatServiceServicer):
 
     async def SendNote(self, request: SendNoteRequest, context: Context) -> SendNoteResponse:
         """As in chat.proto."""
-        return await self._sender.send(request, time_left(context, self._timeout_seconds))
+        with Patience(context, self._timeout_seconds) as seconds:
+            return await self._sender.send(request, seconds)
 
     # The stubs' types know generators only; grpc.aio also takes a coroutine that writes.
     async def Subscribe(  # type: ignore[override]
@@ -73,16 +74,14 @@ class ChatService(ChatServiceServicer):
         """As in chat.proto."""
         check_list(request)
         if request.HasField("before"):
-            head = await self._heads.read_one(
-                request.room, time_left(context, self._timeout_seconds)
-            )
+            with Patience(context, self._timeout_seconds) as seconds:
+                head = await self._heads.read_one(request.room, seconds)
             check_reached(request.before, "before", head)
-        page = await self._history.list_notes(
-            request.room,
-            request.before.sequence,
-            request.page_size or _DEFAULT_PAGE_SIZE,
-            time_left(context, self._timeout_seconds),
-        )
+        size = request.page_size or _DEFAULT_PAGE_SIZE
+        with Patience(context, self._timeout_seconds) as seconds:
+            page = await self._history.list_notes(
+                request.room, request.before.sequence, size, seconds
+            )
         notes = [_note(logged) for logged in page.notes]
         if not page.has_older or not notes:
             return ListNotesResponse(notes=notes)

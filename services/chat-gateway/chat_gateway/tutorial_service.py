@@ -5,7 +5,7 @@ from typing import Any
 
 from grpc import aio
 
-from chat_gateway.deadlines import time_left
+from chat_gateway.deadlines import Patience
 from chat_gateway.relay import Relay
 from chat_gateway.ring import Run
 from chat_gateway.send import Sender
@@ -46,7 +46,8 @@ class TutorialService(ChatServerServicer):
         author = mended(request.name, NameKind.PERSON)
         note = SendNoteRequest(room=self._room, author=author, text=request.message)
         try:
-            await self._sender.send(note, time_left(context, self._timeout_seconds))
+            with Patience(context, self._timeout_seconds) as seconds:
+                await self._sender.send(note, seconds)
         except InvalidRequestError as error:
             raise _in_their_words(error) from error
         return Empty()

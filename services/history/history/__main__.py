@@ -33,6 +33,8 @@ from notecast_runtime.standard_streams import StandardStreams
 _READING_CONNECTIONS = 16
 _WRITING_CONNECTIONS = 2  # the worker's and the sweep's
 _BLOCK_SECONDS = 0.5
+_SERVING_SHARE = 0.9
+"""Of the grace, for calls and the batch in hand; the rest is for what is to be closed then."""
 
 _log = structlog.get_logger(__name__)
 
@@ -72,7 +74,7 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
             streams.close()
             worker.stop()
             sweeping.cancel()
-            grace = settings.shutdown_grace_seconds
+            grace = settings.shutdown_grace_seconds * _SERVING_SHARE
             await asyncio.gather(server.stop(grace), _finish(persisting, grace))
             await _finish(sweeping, 0)
             _log.info("stopped")
