@@ -88,6 +88,18 @@ async def test_a_line_that_is_not_sent_is_offered_again(server: ScriptedChatServ
         await terminal.shows(": precious")
 
 
+async def test_what_a_terminal_types_in_another_encoding_is_told_of_and_chat_goes_on(
+    server: ScriptedChatServer,
+) -> None:
+    async with chat(server) as terminal:
+        await terminal.shows("ann>")
+        terminal.type("caf\u00e9\r", encoding="latin-1")
+        await terminal.shows("not sent: what your terminal sends is not UTF-8")
+        terminal.type("\x15hello\r")
+        await terminal.shows(": hello")
+    assert [request.text for request in server.send_requests] == ["hello"]
+
+
 async def test_a_slash_begins_a_command_and_two_send_one(server: ScriptedChatServer) -> None:
     async with chat(server) as terminal:
         await terminal.shows("ann>")

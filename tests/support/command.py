@@ -139,9 +139,9 @@ class Terminal:
         os.close(self._theirs)
         os.close(self._ours)
 
-    def type(self, keys: str) -> None:
+    def type(self, keys: str, encoding: str = "utf-8") -> None:
         """Presses keys: a carriage return is Enter, U+0003 Ctrl-C, U+0004 Ctrl-D."""
-        os.write(self._ours, keys.encode())
+        os.write(self._ours, keys.encode(encoding))
 
     async def shows(self, text: str) -> None:
         """Returns once a text was written to the terminal."""

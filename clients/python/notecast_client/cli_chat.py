@@ -9,7 +9,7 @@ from prompt_toolkit.patch_stdout import patch_stdout
 from rich.text import Text
 
 from notecast_client.cli_commands import MAX_INPUT_BYTES, client_for
-from notecast_client.cli_options import ChatOptions, Server
+from notecast_client.cli_options import ChatOptions, Server, is_utf8
 from notecast_client.conversation import Conversation
 from notecast_client.errors import ClientError, NoAnswerError, RequestRefusedError
 from notecast_client.input_lines import InputLine, input_lines
@@ -76,6 +76,9 @@ async def _prompt(conversation: Conversation, name: str, tell: Callable[[str], N
 
 async def _say(conversation: Conversation, line: str, tell: Callable[[str], None]) -> str:
     """Sends a line; returns what is left to send: nothing, or the line."""
+    if not is_utf8(line):
+        tell("not sent: what your terminal sends is not UTF-8; set it to that")
+        return line.encode(errors="replace").decode()
     try:
         await conversation.say(line.removeprefix("/") if line.startswith("//") else line)
     except RequestRefusedError as error:

@@ -76,17 +76,20 @@ def login_name() -> str:
         raise typer.BadParameter("you have no login name here; give one with --name") from None
 
 
+def is_utf8(text: str) -> bool:
+    """Whether what was read into a text was UTF-8; Python marks what was not by lone surrogates."""
+    return text.isascii() or text.encode(errors="replace").decode() == text
+
+
 def words(text: str) -> str:
     """Takes any text.
 
     Raises:
-        typer.BadParameter: it is not valid UTF-8, which Python marks by lone surrogates.
+        typer.BadParameter: it is not valid UTF-8.
     """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
+    if not is_utf8(text):
         shown = text.encode(errors="surrogateescape")
-        raise typer.BadParameter(f"{shown!r} is not valid UTF-8") from None
+        raise typer.BadParameter(f"{shown!r} is not valid UTF-8")
     return text
 
 
