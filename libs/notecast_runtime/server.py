@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Literal
+from typing import Final, Literal
 
 import structlog
 from grpc import aio
@@ -41,6 +41,9 @@ _WIRE_OPTIONS = (
 )
 
 
+HELD_OUTPUT_BYTES: Final = 67_108_864
+"""How much of answers that nobody reads a server holds, unless it is told otherwise."""
+
 _SIGNALLED = 128
 """What shells add to a signal's number to tell that it ended a program."""
 
@@ -55,6 +58,7 @@ def create_server(
     trusted_proxies: TrustedProxies = NO_PROXIES,
     share_ratios: ShareRatios = UNDIVIDED,
     streams: StandardStreams | None = None,
+    held_output_bytes: int = HELD_OUTPUT_BYTES,
 ) -> aio.Server:
     """A server with health and reflection, on which the caller registers its own services.
 
@@ -67,6 +71,7 @@ def create_server(
             are not of one house.
         streams: where watches of health and reflection have their places; whoever stops the
             server closes it.
+        held_output_bytes: how much may be held of answers that nobody reads; of `wire` alone.
     """
     interceptors = (ErrorInterceptor(),)
     places = StandardStreams() if streams is None else streams
@@ -74,7 +79,7 @@ def create_server(
     if transport == "wire":
         server = notecast_wire.server(
             interceptors=interceptors,
-            options=_WIRE_OPTIONS,
+            options=(*_WIRE_OPTIONS, ("notecast_wire.max_held_output_bytes", held_output_bytes)),
             trusted_proxies=trusted_proxies,
             share_ratios=share_ratios,
         )

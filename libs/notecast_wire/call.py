@@ -13,8 +13,10 @@ from notecast_wire.messages import whole_message
 from notecast_wire.metadata import Headers
 from notecast_wire.methods import Method
 from notecast_wire.serving import Link
+from notecast_wire.shares import ShareRefusal
 from notecast_wire.status import CallError, trailers, trailers_only
 from notecast_wire.stream import Stream
+from notecast_wire.unsent_answer import UnsentAnswer
 
 Serve = Callable[["Call", Any], Coroutine[Any, Any, None]]
 """What runs as a call's task: it is given the call and its method."""
@@ -175,6 +177,10 @@ class Call:
         """The deadline has passed."""
         self.throw(CallError(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
 
+    def lose(self, refusal: ShareRefusal) -> None:
+        """Too much that waits to be sent is held for its client."""
+        self.throw(CallError(StatusCode.RESOURCE_EXHAUSTED, str(refusal)))
+
     def stop(self, why: str) -> None:
         """The server or the connection ends."""
         self.throw(CallError(StatusCode.UNAVAILABLE, why))
@@ -215,12 +221,18 @@ class Call:
         self.close()
 
     def close(self) -> None:
-        """The call is over: nothing of it is kept, and nobody waits for it any more."""
+        """The call is over for its handler, and nobody waits for it any more.
+
+        Its deadline goes on where data are kept that the client has yet to take.
+        """
         serving = self.link.serving
         serving.open_calls -= 1
-        if self.due_tick:
-            serving.deadlines.discard(self)
         self._release()
+        if self.stream.unsent is not None:
+            self.stream.call = UnsentAnswer(self.link, self.stream)
+            serving.deadlines.replace(self, self.stream.call)
+        elif self.due_tick:
+            serving.deadlines.discard(self)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(aio.InternalError("the call has ended"))
         if self.on_close is not None:

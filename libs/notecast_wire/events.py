@@ -56,6 +56,12 @@ class StreamEnded(NamedTuple):
     by_peer: bool
 
 
+class AnswerSent(NamedTuple):
+    """What was kept of a stream that we have ended is out, and so is its end."""
+
+    stream: Stream
+
+
 class StreamWritable(NamedTuple):
     """Nothing of the stream is kept, and since that was awaited, a window or the socket opened."""
 
@@ -102,6 +108,7 @@ Event = (
     | DataReceived
     | RequestEnded
     | StreamEnded
+    | AnswerSent
     | StreamWritable
     | PingReceived
     | Pong

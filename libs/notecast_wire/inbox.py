@@ -14,6 +14,7 @@ from notecast_wire.messages import (
     unpack,
 )
 from notecast_wire.serving import Link
+from notecast_wire.shares import ShareRefusal
 from notecast_wire.status import CallError
 from notecast_wire.stream import Stream
 
@@ -28,7 +29,7 @@ class Inbox:
     came, and are unpacked when they are read: what waits is never more than was sent.
 
     Args:
-        link: its connection; the inboxes of one share a bound.
+        link: its connection.
         stream: the request's.
         gzip: the request's headers say that its messages may be compressed.
         each_in_time: the request may go on for as long as it likes, and each of its messages has
@@ -71,7 +72,7 @@ class Inbox:
         """Takes what a DATA frame has brought; `size` is what it cost of the window.
 
         Raises:
-            CallError: a message is too large or malformed, or the connection holds too much.
+            CallError: a message is too large or malformed.
         """
         try:
             messages = self._reader.feed(data)
@@ -83,10 +84,6 @@ class Inbox:
         self._account()
         if self._each_in_time:
             self._watch_message(begun=bool(messages))
-        if self._link.held_request_bytes > self._link.serving.options.max_held_request_bytes:
-            raise CallError(
-                StatusCode.RESOURCE_EXHAUSTED, "too much of this connection's requests waits"
-            )
         if messages:
             self._wake()
 
@@ -137,6 +134,10 @@ class Inbox:
             )
         return self._take()
 
+    def lose(self, _held: object, refusal: ShareRefusal) -> None:
+        """Too much is held for its client: ends the call."""
+        self._stream.call.throw(CallError(StatusCode.RESOURCE_EXHAUSTED, str(refusal)))
+
     def time_out(self) -> None:
         """A message is not whole in time: ends the call, as `Call.time_out` does."""
         self._timed = False
@@ -174,8 +175,9 @@ class Inbox:
     def _account(self) -> None:
         """Counts what is held, and gives the window back where the client is waited for."""
         held = self._waiting + self._reader.held_bytes
-        self._link.held_request_bytes += held - self._held
-        self._held = held
+        if held != self._held:
+            self._held = held
+            self._link.serving.held_requests.hold(self, self, self._stream.client, held)
         if not self._messages and self._uncredited:
             self._link.connection.consumed(self._stream, self._uncredited)
             self._uncredited = 0

@@ -4,7 +4,7 @@ from collections import deque
 from typing import Final
 
 from notecast_wire.codes import Flag, FrameType
-from notecast_wire.events import Event, StreamWritable
+from notecast_wire.events import AnswerSent, Event, StreamWritable
 from notecast_wire.frames import MAX_FRAME_BYTES, head
 from notecast_wire.output import Output
 from notecast_wire.stream import END_KEPT, NOTHING_MORE, WE_ENDED, Stream
@@ -16,7 +16,7 @@ _END_STREAM: Final = Flag.END_STREAM
 class KeptData(Output):
     """The part of a connection that keeps what can't be sent now.
 
-    It is kept on its stream, by reference; how much of it there may be is the callers' affair.
+    It is kept on its stream, by reference, and counted for the stream's client: `held_output`.
     A stream with kept data is in `_ready` when its own window is open, so `_ready` holds streams
     only while the connection's window is closed or the socket is full. `_awaiting` has those
     whose owners asked to be told.
@@ -26,16 +26,19 @@ class KeptData(Output):
 
     def drop_unsent(self, stream: Stream) -> None:
         """Forgets what is kept of the stream's data; an end that is kept behind it goes out."""
-        unsent = stream.unsent
+        unsent = self._take_unsent(stream)
         if unsent is None:
             return
-        stream.unsent = None
-        self._ready.pop(stream.id, None)
         if isinstance(unsent[-1], bytes):
             self._send_block(stream, unsent[-1], _END_STREAM)
         elif stream.state & END_KEPT:
             self._emit(head(_DATA, _END_STREAM, stream.id, 0))
             self._finish(stream)
+
+    def end_instead(self, stream: Stream, block: bytes) -> None:
+        """Forgets what is kept of a stream that we have ended, and ends it with this block."""
+        if self._take_unsent(stream) is not None:
+            self._send_block(stream, block, _END_STREAM)
 
     def await_writable(self, stream: Stream) -> None:
         """Asks for one StreamWritable, once a window has grown or the socket takes more.
@@ -61,7 +64,18 @@ class KeptData(Output):
         if not unsent:
             return True
         stream.unsent = unsent
-        return self._send_at_once(stream)
+        sent = self._send_at_once(stream)
+        if not sent:
+            self._count_kept(stream)
+        return sent
+
+    def _take_unsent(self, stream: Stream) -> deque[memoryview | bytes] | None:
+        unsent = stream.unsent
+        if unsent is not None:
+            stream.unsent = None
+            self._count_kept(stream)
+            self._ready.pop(stream.id, None)
+        return unsent
 
     def _send_at_once(self, stream: Stream) -> bool:
         """Sends what was just kept as far as possible; True where that was all of it."""
@@ -78,12 +92,16 @@ class KeptData(Output):
         ready = self._ready
         while ready and self.send_window > 0 and not self.congested:
             stream_id, stream = ready.popitem(last=False)
-            if not self._send_kept(stream):
-                if not stream.state & WE_ENDED:
-                    self._awaiting.pop(stream_id, None)
-                    events.append(StreamWritable(stream))
-            elif stream.send_window > 0:
-                ready[stream_id] = stream
+            more = self._send_kept(stream)
+            self._count_kept(stream)
+            if more:
+                if stream.send_window > 0:
+                    ready[stream_id] = stream
+            elif not stream.state & WE_ENDED:
+                self._awaiting.pop(stream_id, None)
+                events.append(StreamWritable(stream))
+            elif stream.call is not None:
+                events.append(AnswerSent(stream))
 
     def _send_kept(self, stream: Stream) -> bool:
         """Sends one frame of kept data, and the end where only that is left; True if more is kept.

@@ -21,8 +21,9 @@ class ServerOptions:
     Attributes:
         max_receive_message_bytes: of one message, packed and unpacked.
         max_send_message_bytes: of one message, before it is packed.
-        max_held_request_bytes: what one connection may have us hold of messages that are not
-            whole yet or not read yet by their handlers.
+        max_held_request_bytes: what all clients may have us hold of requests that are not whole
+            yet, or not read yet by their handlers.
+        max_held_output_bytes: what all clients may have us hold of answers that they do not read.
         keepalive_time: a connection that is silent for so long is sent a PING.
         keepalive_timeout: without any sign of life for so long after it, it ends.
         keepalive_without_calls: whether clients may ping without a call at the same rate as with
@@ -43,7 +44,8 @@ class ServerOptions:
 
     max_receive_message_bytes: int = 4 * 1024 * 1024
     max_send_message_bytes: int = _INT_MAX
-    max_held_request_bytes: int = 16 * 1024 * 1024
+    max_held_request_bytes: int = 64 * 1024 * 1024
+    max_held_output_bytes: int = 64 * 1024 * 1024
     keepalive_time: float = 7_200.0
     keepalive_timeout: float = 20.0
     keepalive_without_calls: bool = False
@@ -101,6 +103,7 @@ _OPTIONS: Final[Mapping[str, _Option]] = {
     "notecast_wire.gathering_ms": _Option("gathering", 0, _seconds),
     "notecast_wire.request_timeout_ms": _Option("request_timeout", 1, _seconds),
     "notecast_wire.max_held_request_bytes": _Option("max_held_request_bytes", 1, int),
+    "notecast_wire.max_held_output_bytes": _Option("max_held_output_bytes", 1, int),
 }
 
 

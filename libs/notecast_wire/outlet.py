@@ -11,8 +11,10 @@ from notecast_wire.messages import frame
 from notecast_wire.metadata import Metadata, encode_metadata
 from notecast_wire.serving import Link
 from notecast_wire.settings import DEFAULT_WINDOW_BYTES
+from notecast_wire.shares import ShareRefusal
 from notecast_wire.status import trailers
 from notecast_wire.stream import Stream
+from notecast_wire.unsent_answer import UnsentAnswer
 
 if TYPE_CHECKING:
     from notecast_wire.audience import Audience
@@ -164,6 +166,10 @@ class StreamOutlet:
         """The deadline has passed."""
         self.cut(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 
+    def lose(self, refusal: ShareRefusal) -> None:
+        """Too much that waits to be sent is held for its client."""
+        self.cut(StatusCode.RESOURCE_EXHAUSTED, str(refusal))
+
     def stop(self, why: str) -> None:
         """The server or the connection ends."""
         self.cut(StatusCode.UNAVAILABLE, why)
@@ -176,7 +182,11 @@ class StreamOutlet:
         self.stream.call = None
         serving = self.link.serving
         serving.open_calls -= 1
-        serving.deadlines.discard(self)
+        if self.stream.unsent is not None:
+            self.stream.call = UnsentAnswer(self.link, self.stream)
+            serving.deadlines.replace(self, self.stream.call)
+        else:
+            serving.deadlines.discard(self)
         for audience in self._audiences:
             audience.discard(self)
         if self._retry is not None:

@@ -8,7 +8,9 @@ from notecast_wire.closed_streams import ClosedStreams
 from notecast_wire.codes import ErrorCode
 from notecast_wire.frames import MAX_FRAME_BYTES, headers_frames, rst_stream_frame
 from notecast_wire.header_encoder import EMPTY_TABLE
+from notecast_wire.held_bytes import HeldBytes
 from notecast_wire.settings import DEFAULT_TABLE_BYTES, DEFAULT_WINDOW_BYTES
+from notecast_wire.shares import ShareRefusal
 from notecast_wire.stream import FORGOTTEN, PEER_ENDED, WE_ENDED, Stream
 
 PIECE_BYTES: Final = 32_768
@@ -30,6 +32,7 @@ class Output:
         max_frame_bytes: the largest payload that the peer takes.
         initial_send_window: a new stream's `send_window`.
         streams: those that are open, by id.
+        held_output: where it is counted what is kept of the streams' data; None: nowhere.
     """
 
     __slots__ = (
@@ -41,6 +44,7 @@ class Output:
         "_ready",
         "_table_bytes",
         "congested",
+        "held_output",
         "initial_send_window",
         "max_frame_bytes",
         "on_output",
@@ -56,6 +60,7 @@ class Output:
         self.max_frame_bytes = MAX_FRAME_BYTES
         self.initial_send_window = DEFAULT_WINDOW_BYTES
         self.streams: dict[int, Stream] = {}
+        self.held_output: HeldBytes | None = None
         self.on_output = on_output
         self._closed = closed
         self._ready: OrderedDict[int, Stream] = OrderedDict()
@@ -97,12 +102,34 @@ class Output:
 
     def _forget(self, stream: Stream) -> None:
         stream.state |= FORGOTTEN
-        stream.unsent = None
+        if stream.unsent is not None:
+            stream.unsent = None
+            self._count_kept(stream)
         del self.streams[stream.id]
         if self._ready:
             self._ready.pop(stream.id, None)
         if self._awaiting:
             self._awaiting.pop(stream.id, None)
+
+    def lose(self, held: object, refusal: ShareRefusal) -> None:
+        """Gives up what is kept of a stream: its call ends, or where nobody minds it, the stream.
+
+        Args:
+            held: the stream.
+            refusal: which bound is passed.
+        """
+        assert isinstance(held, Stream)  # noqa: S101 - see `_count_kept`
+        if held.call is not None:
+            held.call.lose(refusal)
+        else:
+            self.reset(held, ErrorCode.ENHANCE_YOUR_CALM)
+
+    def _count_kept(self, stream: Stream) -> None:
+        """Says how much is kept of the stream now."""
+        if self.held_output is not None:
+            unsent = stream.unsent
+            size = 0 if unsent is None else sum(map(len, unsent))
+            self.held_output.hold(self, stream, stream.client, size)
 
     def _emit_data(self, start: bytes, data: bytes | memoryview) -> None:
         if len(data) <= _JOINED_BYTES:

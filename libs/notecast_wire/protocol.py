@@ -11,6 +11,7 @@ from notecast_wire.connection import Connection
 from notecast_wire.credentials import negotiated_http2
 from notecast_wire.dispatch import Dispatcher
 from notecast_wire.events import (
+    AnswerSent,
     ConnectionEnded,
     DataReceived,
     Event,
@@ -56,7 +57,6 @@ class ServerProtocol(asyncio.Protocol):
 
     Attributes:
         connection: the HTTP/2 side of it.
-        held_request_bytes: what the inboxes of its calls hold together.
         transport: the socket's.
     """
 
@@ -67,8 +67,8 @@ class ServerProtocol(asyncio.Protocol):
         self._reader = SocketReader(serving.loop)
         self._writer = SocketWriter(serving.loop)
         self.connection = Connection(serving.options.limits, self._writer.schedule)
+        self.connection.held_output = serving.held_output
         self._writer.connection = self.connection
-        self.held_request_bytes = 0
         self._dispatcher = dispatcher
         self._links = links
         self._time = serving.loop.time
@@ -233,6 +233,8 @@ class ServerProtocol(asyncio.Protocol):
                 stream.call.stream_ended()
             case StreamWritable(stream) if stream.call is not None:
                 stream.call.writable()
+            case AnswerSent(stream) if stream.call is not None:
+                stream.call.stream_ended()
             case RequestEnded(stream) if stream.call is not None:
                 stream.call.request_ended()
             case PingReceived(answer_in):

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from notecast_wire.connection import Connection
 from notecast_wire.deadlines import Deadlines
 from notecast_wire.gathering import Gathering
+from notecast_wire.held_bytes import HeldBytes
 from notecast_wire.options import ServerOptions
 from notecast_wire.request_timeouts import RequestTimeouts
 
@@ -24,6 +25,8 @@ class Serving:
         deadlines: of its calls.
         request_timeouts: of what its clients have begun to send.
         gathering: when what comes is taken.
+        held_requests: what has come of requests and is not read yet.
+        held_output: what could not be sent yet.
         open_calls: how many have no status yet, handed over ones included.
         running: the calls whose handlers have not returned.
         stopping: no more connections are taken.
@@ -38,6 +41,18 @@ class Serving:
         self.deadlines = Deadlines(loop)
         self.request_timeouts = RequestTimeouts(loop, options.request_timeout)
         self.gathering = Gathering(loop, options.gathering)
+        self.held_requests = HeldBytes(
+            "bytes of requests that wait",
+            options.max_held_request_bytes,
+            options.share_ratios,
+            loop.call_soon,
+        )
+        self.held_output = HeldBytes(
+            "bytes of answers that wait to be read",
+            options.max_held_output_bytes,
+            options.share_ratios,
+            loop.call_soon,
+        )
         self.open_calls = 0
         self.running: set[Any] = set()
         self.stopping = False
@@ -53,12 +68,10 @@ class Link(Protocol):
 
     Attributes:
         connection: the HTTP/2 side of it.
-        held_request_bytes: what the inboxes of its calls hold together.
         serving: the server's state.
     """
 
     connection: Connection
-    held_request_bytes: int
     serving: Serving
 
     @property

@@ -97,7 +97,13 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         proxies, shares = settings.proxies(), settings.share_ratios()
         standard_streams = StandardStreams()
         server = create_server(
-            health, SERVICES, settings.transport, proxies, shares, standard_streams
+            health,
+            SERVICES,
+            settings.transport,
+            proxies,
+            shares,
+            standard_streams,
+            settings.held_output_bytes,
         )
         transport = _transport(settings.transport, server, proxies)
         shared_heads = SharedHeads(heads)

@@ -4,7 +4,7 @@ from pydantic import Field, field_validator
 
 from chat_gateway.drain_times import DrainTimes
 from chat_gateway.validation import MAX_NAME_BYTES, RequestLimits, room_fault
-from notecast_runtime.server import TransportName
+from notecast_runtime.server import HELD_OUTPUT_BYTES, TransportName
 from notecast_runtime.settings import ServiceSettings
 from notecast_wire import ShareRatios, TrustedProxies
 
@@ -88,6 +88,13 @@ class GatewaySettings(ServiceSettings):
         ge=1,
         le=1_000_000,
         description="bound on the streams open here; sends and health checks do not count",
+    )
+    held_output_bytes: int = Field(
+        default=HELD_OUTPUT_BYTES,
+        ge=1_048_576,
+        le=68_719_476_736,
+        description="bound on what is held of answers and messages that clients do not read, in"
+        " bytes; NOTECAST_CLIENT_SHARE and NOTECAST_CONNECTION_SHARE say how much of it is for one",
     )
     slow_reader_seconds: float = Field(
         default=60,

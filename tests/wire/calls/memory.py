@@ -26,7 +26,6 @@ class MemoryLink:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, initial_window: int = 65_535) -> None:
         self.connection = Connection(ConnectionLimits(), lambda: None)
-        self.held_request_bytes = 0
         self.serving = Serving(loop, ServerOptions(), gzip=False)
         self.connection.start()
         config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")

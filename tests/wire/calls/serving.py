@@ -133,8 +133,10 @@ class Served(NamedTuple):
 
     @property
     def held(self) -> int:
-        """What all connections hold of requests, in bytes."""
-        return sum(link.held_request_bytes for link in self.links)
+        """What is held of requests, in bytes."""
+        serving = self.server._serving
+        assert serving is not None
+        return serving.held_requests.total
 
 
 @asynccontextmanager
@@ -146,6 +148,7 @@ async def serving(
     interceptors: Sequence[aio.ServerInterceptor] = (),
     maximum_concurrent_rpcs: int | None = None,
     compression: Compression | None = None,
+    trusted_proxies: notecast_wire.TrustedProxies | None = None,
 ) -> AsyncIterator[Served]:
     """Serves methods by name until the block ends."""
     # Raw clients ping to learn that the server has dealt with what they sent.
@@ -156,6 +159,7 @@ async def serving(
         options=(*defaults, *options),
         maximum_concurrent_rpcs=maximum_concurrent_rpcs,
         compression=compression,
+        trusted_proxies=trusted_proxies or notecast_wire.TrustedProxies(),
     )
     server.add_registered_method_handlers(SERVICE, dict(methods))
     port = server.add_insecure_port("127.0.0.1:0")

@@ -172,7 +172,7 @@ async def test_of_a_message_that_is_too_large_nothing_is_held() -> None:
 
 
 async def test_one_connection_makes_us_hold_only_so_much_of_its_requests() -> None:
-    options = (("notecast_wire.max_held_request_bytes", 100_000),)
+    options = (("notecast_wire.max_held_request_bytes", 400_000),)
     async with connected({"Measure": unary_unary(measure)}, options) as (served, client):
         await client.settled()  # the connection's window is known
         start = b"\0" + (1_000_000).to_bytes(4) + bytes(16_000)
@@ -182,7 +182,7 @@ async def test_one_connection_makes_us_hold_only_so_much_of_its_requests() -> No
             "four are refused",
         )
         assert served.held == 6 * 16_005
-        # Other connections have a bound of their own.
+        # Other connections have a share of their own.
         assert await served.unary("Measure", bytes(90_000)) == b"90000"
         for stream in streams:
             if client.responses[stream].status is None:

@@ -40,6 +40,7 @@ def test_the_defaults_are_those_of_grpc() -> None:
         ("notecast_wire.gathering_ms", 6, "gathering", 0.006),
         ("notecast_wire.request_timeout_ms", 4_500, "request_timeout", 4.5),
         ("notecast_wire.max_held_request_bytes", 99, "max_held_request_bytes", 99),
+        ("notecast_wire.max_held_output_bytes", 98, "max_held_output_bytes", 98),
     ],
 )
 def test_an_option_is_known_by_its_name(

@@ -157,7 +157,7 @@ async def wired() -> AsyncIterator[Wired]:
     await made.turn()
     assert len(made.links) == 0
     assert (made.serving.open_calls, len(made.serving.running)) == (0, 0)
-    assert made.protocol.held_request_bytes == 0
+    assert (made.serving.held_requests.total, made.serving.held_output.total) == (0, 0)
 
 
 async def test_a_turn_of_the_loop_is_one_write(wired: Wired) -> None:

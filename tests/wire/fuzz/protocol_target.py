@@ -100,13 +100,14 @@ async def _feed(pieces: Iterable[bytes]) -> None:
         protocol.data_received(piece)
         _act(protocol, len(piece))
         await _turns(_TURNS_A_PIECE)
-        assert protocol.held_request_bytes <= _OPTIONS.max_held_request_bytes
+        assert serving.held_requests.total <= _OPTIONS.max_held_request_bytes
+        assert serving.held_output.total <= _OPTIONS.max_held_output_bytes
     transport.close()
     await _turns(_LAST_TURNS)
     assert not links
     assert not serving.running
     assert serving.open_calls == 0
-    assert protocol.held_request_bytes == 0
+    assert (serving.held_requests.total, serving.held_output.total) == (0, 0)
     assert not protocol.connection.streams
     assert asyncio.all_tasks() == {asyncio.current_task()}
 

@@ -9,6 +9,7 @@ from tests.support import raw_http2 as raw
 Pieces = Iterator[bytes]
 """What to send, piece by piece. What has come is read in between, if the attacker reads at all."""
 
+ECHO: Final = raw.request("/test.Bytes/Echo")
 HANG: Final = raw.request("/test.Bytes/Hang")
 COUNT: Final = raw.request("/test.Bytes/Count")
 FLOOD: Final = raw.request("/test.Bytes/Flood")

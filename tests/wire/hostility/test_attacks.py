@@ -25,6 +25,8 @@ _PAST_WINDOWS = ("window_overflow_of_a_stream", "data_past_the_window", "empty_m
 
 _UNFINISHED = ("half_requests", "large_messages_that_never_come")
 
+_TOO_MUCH = ("half_messages_on_many_streams", "unread_answers")
+
 _UNNOTICED = ("zero_window",)
 """What every client may do; it must only cost little."""
 
@@ -70,8 +72,11 @@ async def test_messages_that_say_they_are_huge_are_refused(server: Victim) -> No
     assert reception.statuses[_RESOURCE_EXHAUSTED] == OPEN_STREAMS
 
 
-async def test_half_messages_on_many_streams_are_refused_in_the_end(server: Victim) -> None:
-    reception = (await siege(server, "half_messages_on_many_streams")).reception
+@pytest.mark.parametrize("attack", _TOO_MUCH)
+async def test_what_one_client_makes_us_hold_is_refused_in_the_end(
+    server: Victim, attack: str
+) -> None:
+    reception = (await siege(server, attack)).reception
     assert reception.statuses[_RESOURCE_EXHAUSTED] > OPEN_STREAMS / 2
 
 
@@ -91,7 +96,7 @@ async def test_gzip_bombs_are_refused(server: Victim) -> None:
 
 
 @pytest.mark.parametrize(
-    "attack", sorted(WAITS.keys() - _FAULTS.keys() - {*_UNNOTICED, *_UNFINISHED})
+    "attack", sorted(WAITS.keys() - _FAULTS.keys() - {*_UNNOTICED, *_UNFINISHED, *_TOO_MUCH})
 )
 async def test_a_peer_that_does_not_read_or_send_is_cut_off(server: Victim, attack: str) -> None:
     reception = (await siege(server, attack)).reception

@@ -8,6 +8,7 @@ from typing import Final
 from tests.support import raw_http2 as raw
 from tests.wire.hostility.attack import (
     COUNT,
+    ECHO,
     FLOOD,
     HANG,
     LONGER_THAN_REQUESTS,
@@ -15,6 +16,7 @@ from tests.wire.hostility.attack import (
     Attack,
     Pieces,
     flood,
+    frames_of,
     signs_of_life,
     silence,
     stream_ids,
@@ -31,6 +33,17 @@ def _zero_window() -> Pieces:
     for number in stream_ids(OPEN_STREAMS):
         yield raw.headers(number, FLOOD) + raw.data(number, _ASK, end=True)
     yield from silence(1.0)
+
+
+def _unread_answers() -> Pieces:
+    """The same of whole answers, whose handlers have returned: 54 MB."""
+    yield raw.settings((raw.INITIAL_WINDOW_SIZE, 0))
+    question = raw.message(bytes(60_000))
+    for number in stream_ids(OPEN_STREAMS):
+        yield raw.headers(number, ECHO)
+        yield from frames_of(question, number)
+        yield raw.data(number, b"", end=True)
+    yield from silence(0.5)
 
 
 def _slow_window() -> Pieces:
@@ -109,6 +122,7 @@ def _another_protocol() -> Pieces:
 WAITS: Final[Mapping[str, Attack]] = MappingProxyType(
     {
         "zero_window": Attack(_zero_window),
+        "unread_answers": Attack(_unread_answers),
         "slow_window": Attack(_slow_window),
         "never_reads": Attack(_never_reads, reads=False),
         "never_sends": Attack(lambda: silence(_LONGER_THAN_ANY_TIMEOUT), greets=False),
