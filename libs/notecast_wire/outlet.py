@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from grpc import StatusCode
 
+from notecast_wire.held_bytes import Holder
 from notecast_wire.messages import frame
 from notecast_wire.metadata import Metadata, encode_metadata
 from notecast_wire.serving import Link
@@ -109,6 +110,18 @@ class StreamOutlet:
     def on_writable(self, callback: Callable[[], None]) -> None:
         """Has the callback called whenever a write that was refused may be tried again."""
         self._on_writable = callback
+
+    def hold(self, holder: Holder, size: int) -> None:
+        """Counts what is held for this stream elsewhere, together with what is kept of its data.
+
+        Where that becomes too much, the holder has to give it up: `Holder.lose`.
+
+        Args:
+            holder: holds it. One holder may hold one thing.
+            size: in bytes, from now on; 0: nothing.
+        """
+        budget = self.link.serving.held_output
+        budget.hold(holder, holder, self.stream.client, 0 if self.done else size)
 
     def on_done(self, callback: Callable[[], None]) -> None:
         """Has the callback called once, soon after the call has ended for whatever reason.

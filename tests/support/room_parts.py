@@ -28,6 +28,8 @@ from notecast.v1.history_pb2 import LoggedNote
 from notecast.v1.note_pb2 import Cursor
 from notecast_runtime.outbox import OutboxEntry, OutboxId
 from notecast_runtime.status import Ending
+from notecast_wire.held_bytes import Holder
+from notecast_wire.shares import ShareRefusal
 
 EPOCH = 1_700_000_000_000
 
@@ -122,6 +124,8 @@ class Window:
         """How many messages it has yet to take."""
         self.taken: list[bytes] = []
         self.ending: Ending | None = None
+        self.held: dict[Holder, int] = {}
+        """What is held for it elsewhere, by its holders."""
         self.waiting_since: float | None = None
         self._writable: Callable[[], None] = lambda: None
         self._done: Callable[[], None] = lambda: None
@@ -141,6 +145,18 @@ class Window:
     def on_done(self, callback: Callable[[], None]) -> None:
         """As Outlet.on_done."""
         self._done = callback
+
+    def hold(self, holder: Holder, size: int) -> None:
+        """As Outlet.hold."""
+        self.held[holder] = size
+
+    def lose_pages(self) -> None:
+        """Its client holds too much: whoever holds anything for it gives that up."""
+        refusal = ShareRefusal("bytes", "client", 1)
+        for holder, size in list(self.held.items()):
+            if size:
+                holder.lose(holder, refusal)
+                assert not self.held[holder]
 
     @property
     def status(self) -> grpc.StatusCode | None:

@@ -7,6 +7,7 @@ import grpc
 from grpc import aio
 
 from notecast_wire import ClientId
+from notecast_wire.held_bytes import Holder
 
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 """A call, of either transport."""
@@ -35,6 +36,16 @@ class Outlet(Protocol):
         """Has the callback called when the stream is over: once, and always.
 
         Its client has left, or its status is out.
+        """
+
+    def hold(self, holder: Holder, size: int) -> None:
+        """Counts what the holder keeps for this stream against what its client may have us hold.
+
+        Where that becomes too much, `Holder.lose` is called, and the holder must give it up.
+
+        Args:
+            holder: of one thing.
+            size: in bytes, from now on; 0: nothing.
         """
 
     @property

@@ -12,6 +12,7 @@ from chat_gateway.outlet import Audience, Context, Outlet, TrailingMetadata
 from notecast_runtime.status import Ending
 from notecast_wire import ClientId
 from notecast_wire.clients import NO_PROXIES, TrustedProxies
+from notecast_wire.held_bytes import Holder
 
 Clock = Callable[[], float]
 """Seconds that only ever grow."""
@@ -42,6 +43,9 @@ class GrpcioOutlet:
     def on_writable(self, callback: Callable[[], None]) -> None:
         """As Outlet.on_writable."""
         self._writable = callback
+
+    def hold(self, holder: Holder, size: int) -> None:
+        """As Outlet.hold; grpc.aio has no budget of what it keeps, so nothing is ever too much."""
 
     def on_done(self, callback: Callable[[], None]) -> None:
         """As Outlet.on_done."""

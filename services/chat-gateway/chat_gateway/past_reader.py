@@ -37,6 +37,16 @@ class PastPage(NamedTuple):
     next_sequence: int
     """The sequence that comes after the page, and after all that retention removed at its start."""
 
+    readers: int
+    """How many share it, at least."""
+
+
+class _Read(NamedTuple):
+    """What readers share: from where, and how much they want."""
+
+    after: int
+    notes: int
+
 
 class PastReader:
     """One room's reads from history; who asks for the same at the same time shares one.
@@ -49,7 +59,7 @@ class PastReader:
         check_epoch: asked of what was read, before it counts.
     """
 
-    __slots__ = ("_check_epoch", "_history", "_limits", "_log", "_reads", "_room")
+    __slots__ = ("_check_epoch", "_history", "_limits", "_log", "_readers", "_reads", "_room")
 
     def __init__(
         self, room: str, log: RoomLog, history: History, limits: PageLimits, check_epoch: CheckEpoch
@@ -59,21 +69,30 @@ class PastReader:
         self._history = history
         self._limits = limits
         self._check_epoch = check_epoch
-        self._reads: dict[int, asyncio.Task[PastPage]] = {}
+        self._reads: dict[_Read, asyncio.Task[PastPage]] = {}
+        self._readers: dict[_Read, int] = {}
 
-    async def read(self, after: int) -> PastPage:
+    async def read(self, after: int, most_notes: int | None = None) -> PastPage:
         """Reads behind a sequence that the ring no longer holds the successor of.
+
+        Args:
+            after: that sequence.
+            most_notes: no more are wanted; None: as many as a page may have.
 
         Raises:
             HistoryUnavailableError: no replica answered, or with notes of a later epoch.
         """
-        stretch = Stretch(after, min(self._log.oldest - 1, after + self._limits.notes))
+        notes = min(most_notes or self._limits.notes, self._limits.notes)
+        stretch = Stretch(after, min(self._log.oldest - 1, after + notes))
         if stretch.through <= after:  # the ring has been extended to there in the meantime
-            return PastPage((), 0, after + 1)
-        task = self._reads.get(after)
+            return PastPage((), 0, after + 1, 1)
+        read = _Read(after, notes)
+        task = self._reads.get(read)
         if task is None:
-            task = self._reads[after] = asyncio.create_task(self._read(stretch))
-            task.add_done_callback(lambda done: self._forget(after, done))
+            task = self._reads[read] = asyncio.create_task(self._read(read, stretch))
+            task.add_done_callback(lambda done: self._forget(read, done))
+            self._readers[read] = 0
+        self._readers[read] += 1
         return await asyncio.shield(task)
 
     def cancel(self) -> None:
@@ -81,12 +100,13 @@ class PastReader:
         for task in self._reads.values():
             task.cancel()
         self._reads = {}
+        self._readers = {}
 
-    def _forget(self, after: int, done: asyncio.Task[PastPage]) -> None:
-        if self._reads.get(after) is done:
-            del self._reads[after]
+    def _forget(self, read: _Read, done: asyncio.Task[PastPage]) -> None:
+        if self._reads.get(read) is done:
+            del self._reads[read], self._readers[read]
 
-    async def _read(self, stretch: Stretch) -> PastPage:
+    async def _read(self, read: _Read, stretch: Stretch) -> PastPage:
         frames: list[tuple[int, bytes]] = []
         first_remaining = size = 0
         async with aclosing(self._history.replay(self._room, stretch)) as parts:
@@ -96,16 +116,21 @@ class PastReader:
                 frames += frames_of(part.notes)
                 size += sum(len(note.note) for note in part.notes)
                 if size > self._limits.page_bytes and frames[-1][0] < stretch.through:
-                    return self._page(frames, first_remaining, frames[-1][0] + 1)
+                    return self._page(read, frames, first_remaining, frames[-1][0] + 1)
         if not frames:
             # What the ring holds can be read, whatever retention has removed meanwhile.
             first_remaining = min(first_remaining, self._log.oldest)
         self._log.extend_back(stretch, frames)
         # However many notes retention has removed, one read leads to the first that remains.
-        return self._page(frames, first_remaining, max(stretch.through + 1, first_remaining))
+        next_sequence = max(stretch.through + 1, first_remaining)
+        return self._page(read, frames, first_remaining, next_sequence)
 
     def _page(
-        self, frames: Iterable[tuple[int, bytes]], first_remaining: int, next_sequence: int
+        self,
+        read: _Read,
+        frames: Iterable[tuple[int, bytes]],
+        first_remaining: int,
+        next_sequence: int,
     ) -> PastPage:
         runs: list[Run] = []
         taken: list[bytes] = []
@@ -117,4 +142,4 @@ class PastReader:
             taken.append(frame)
             size += len(frame)
         runs.append(Run(b"".join(taken), next_sequence))
-        return PastPage(runs, first_remaining, next_sequence)
+        return PastPage(runs, first_remaining, next_sequence, self._readers.get(read, 1))

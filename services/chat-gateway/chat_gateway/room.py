@@ -220,13 +220,13 @@ class Room:
             self._enter_later_epoch()
             raise HistoryUnavailableError("another epoch has begun")
 
-    async def read_past(self, after: int) -> PastPage:
+    async def read_past(self, after: int, most_notes: int | None = None) -> PastPage:
         """As PastReader.read."""
         if self._past is None:
             history, limits = self._shared.history, self._shared.limits
             page = PageLimits(limits.ring_notes, limits.ring_bytes, limits.run_bytes)
             self._past = PastReader(self.name, self.log, history, page, self.refuse_later_epoch)
-        return await self._past.read(after)
+        return await self._past.read(after, most_notes)
 
     def end(self, error: NotecastError) -> None:
         """Ends every stream that reads here."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -22,8 +22,19 @@ from notecast_runtime.errors import (
     NotecastError,
     Place,
 )
+from notecast_wire.held_bytes import Holder
+from notecast_wire.shares import ShareRefusal
 
 _log = structlog.get_logger(__name__)
+
+
+_MANY_NOTES: Final = 1 << 20
+"""No bound of a cursor's own on what it reads at once."""
+
+_FEW_NOTES: Final = 16
+"""So many are read at least by a cursor whose pages were dropped."""
+
+_MOST_SHARERS: Final = 8
 
 
 class Stream(Protocol):
@@ -40,6 +51,9 @@ class Stream(Protocol):
 
     def write(self, message: bytes) -> bool:
         """As Outlet.write; a refusal has the stream's cursors deliver once there is room."""
+
+    def hold(self, holder: Holder, size: int) -> None:
+        """As Outlet.hold."""
 
     def go_live(self, cursor: "RoomCursor") -> None:
         """Has the room's live tail go on where the cursor is; it is not needed any more."""
@@ -62,7 +76,9 @@ class RoomCursor:
     """A stream's place in one room, while that is not the live tail.
 
     It has no queue: what it has yet to write is in the room's ring, or behind the ring in
-    history, of which a stream holds one page at most, whatever the number of its rooms.
+    history, of which a stream holds one page at most, whatever the number of its rooms. While
+    that waits for the client, it is counted as held for it, and where the client holds too much
+    it is dropped: it can be read again.
 
     Args:
         room: joined, and open.
@@ -76,10 +92,14 @@ class RoomCursor:
         "_caught_up_at",
         "_epoch",
         "_fetch",
+        "_held",
         "_holds_permit",
         "_messages",
+        "_most_notes",
         "_next_sequence",
         "_page",
+        "_page_begin",
+        "_page_readers",
         "_resumes",
         "_stream",
         "room",
@@ -97,6 +117,10 @@ class RoomCursor:
         self._break: _Break | None = None
         self._page: deque[Run] = deque()
         self._messages: deque[Run] = deque()  # what was made of a run, and is not written yet
+        self._page_begin = 0
+        self._page_readers = 1
+        self._most_notes = _MANY_NOTES
+        self._held = 0
         self._holds_permit = False
         self._fetch: asyncio.Task[None] | None = None
         room.readers.behind.add(self)
@@ -118,6 +142,16 @@ class RoomCursor:
                 self._stream.go_live(self)
         except Exception:
             self._fail("delivery_failed")
+        if self._page or self._held:
+            self._count_held()
+
+    def lose(self, _held: object, _refusal: ShareRefusal) -> None:
+        """As Holder.lose: reads again what waits, less at a time, once the client takes more."""
+        written = self._next_sequence - self._page_begin
+        self._most_notes = min(max(written, _FEW_NOTES), self._most_notes)
+        if self._break is not None:
+            self._break = self._break._replace(is_found=False)
+        self._drop_page()
 
     def tell_break(
         self, reason: Discontinuity.Reason.ValueType, after: Cursor, resumes_at: int
@@ -158,9 +192,25 @@ class RoomCursor:
         if self._fetch is not None:
             self._fetch.cancel()
             self._fetch = None
+        self._drop_page()
+
+    def _drop_page(self) -> None:
         self._messages.clear()
         self._page.clear()
         self._give_permit_back()
+        self._count_held()
+
+    def _count_held(self) -> None:
+        """Says how much is held of history, for as long as it waits to be written.
+
+        What others have read together with this stream is there but once. It counts for as many of
+        them as can't be far wrong when the others have gone on.
+        """
+        held = sum(len(run.body) for run in self._page) + sum(len(m.body) for m in self._messages)
+        held = held // min(self._page_readers, _MOST_SHARERS) if self._page else 0
+        if held != self._held:
+            self._held = held
+            self._stream.hold(self, held)
 
     def _give_permit_back(self) -> None:
         if self._holds_permit:
@@ -207,7 +257,9 @@ class RoomCursor:
         while self._page:
             if not self._write(self._page.popleft()):
                 return False
-        self._give_permit_back()
+        if self._holds_permit:
+            self._most_notes = min(2 * self._most_notes, _MANY_NOTES)
+            self._give_permit_back()
         return True
 
     def _follow_log(self) -> bool:
@@ -257,6 +309,11 @@ class RoomCursor:
     async def _fetch_page(self) -> None:
         await self._stream.page_permit.acquire()
         self._holds_permit = True
+        if self._stream.is_blocked:
+            # Nothing is read for a client that takes nothing; it delivers once there is room.
+            self._fetch = None
+            self._give_permit_back()
+            return
         try:
             page = await self._read_page()
         except Exception:
@@ -264,6 +321,8 @@ class RoomCursor:
             return
         self._note_what_is_gone(page.first_remaining)
         self._page.extend(page.runs)
+        self._page_begin = self._next_sequence
+        self._page_readers = page.readers
         self._fetch = None
         self.deliver()
 
@@ -281,7 +340,7 @@ class RoomCursor:
         backoff = Backoff()
         while True:
             try:
-                return await self.room.read_past(self._next_sequence - 1)
+                return await self.room.read_past(self._next_sequence - 1, self._most_notes)
             except HistoryUnavailableError as error:
                 _log.warning("replay_waits", error=str(error))
                 await asyncio.sleep(backoff.next_delay())

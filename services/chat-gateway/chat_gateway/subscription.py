@@ -16,6 +16,7 @@ from chat_gateway.streams import Streams
 from notecast.v1.event_pb2 import Discontinuity
 from notecast_runtime.errors import NotecastError, Place, SlowReaderError
 from notecast_runtime.status import OK, Ending, ending_of
+from notecast_wire.held_bytes import Holder
 
 
 class Subscription:
@@ -100,6 +101,11 @@ class Subscription:
             return True
         self._block()
         return False
+
+    def hold(self, holder: Holder, size: int) -> None:
+        """As Stream.hold."""
+        if self._outlet is not None:
+            self._outlet.hold(holder, size)
 
     def go_live(self, cursor: RoomCursor) -> None:
         """As Stream.go_live."""

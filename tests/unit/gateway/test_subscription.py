@@ -171,6 +171,10 @@ class Streams(RuleBasedStateMachine):
 
         self.run(act())
 
+    @rule(follower=followers)
+    def hold_too_much(self, follower: Follower) -> None:
+        follower.window.lose_pages()
+
     @rule(follower=consumes(followers))
     def leave(self, follower: Follower) -> None:
         async def act() -> None:
@@ -178,6 +182,7 @@ class Streams(RuleBasedStateMachine):
 
         self.run(act())
         follower.check()
+        assert not any(follower.window.held.values())
         self.all.remove(follower)
 
     def teardown(self) -> None:
@@ -199,6 +204,7 @@ class Streams(RuleBasedStateMachine):
                     break
             for follower in self.all:
                 follower.check_complete()
+            assert not any(any(follower.window.held.values()) for follower in self.all)
             for room in self.rooms:
                 live = sum(room in follower.rooms for follower in self.all)
                 assert (len(room.readers.tail), len(room.readers.behind)) == (live, 0)
