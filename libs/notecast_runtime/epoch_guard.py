@@ -1,32 +1,39 @@
 """The first thing said on every new connection: is this still the Redis that we know?
 
-And are its data such as we can read (`layout`)?
+And does it hold what we have seen of it (`fencing`)? Are its data such as we can read (`layout`)?
 
 A Redis that was restarted, or promoted, may lack its newest writes, and is only ever
 reached through new connections. redis-py makes those inside of commands, so the question
 belongs to the connection's own connect hook: nothing is accepted or persisted before it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib import resources
-from typing import Any
+from time import monotonic
+from typing import Any, NamedTuple
 
 import structlog
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from notecast_runtime.fencing import NOTHING, Fence, Seen
 from notecast_runtime.keyspace import (
     LAYOUT_KEY,
     LAYOUT_VERSION,
     PARTITIONS,
+    began_key,
     epoch_end_prefix,
     epoch_key,
     epochs_key,
     heads_key,
+    outbox_key,
     run_key,
 )
 from notecast_runtime.layout import Ask, LayoutCheck
+from notecast_runtime.outbox import OutboxId
+from notecast_runtime.redis_runs import RunHistory
 
 _SCRIPT = resources.files(__package__).joinpath("guard.lua").read_text()
 
@@ -40,19 +47,27 @@ _log = structlog.get_logger(__name__)
 
 
 class EpochGuard:
-    """Begins a new epoch in every partition when another run of Redis answers.
+    """Begins a new epoch in every partition when another run of Redis answers, or older data do.
 
-    It keeps nothing between connections: which run has been seen to is remembered with the
-    data. What a process remembers would be wrong where a server is demoted and promoted
-    again, under the same run id, with data that another one has written meanwhile. Only that
-    data of another layout were met it keeps (`layout`), as the process then ends.
+    Which run has been seen to is remembered with the data. What a process remembers would be
+    wrong where a server is demoted and promoted again, under the same run id, with data that
+    another one has written meanwhile. The other way round the data can't tell: where the same run
+    comes back with data of before, only who has seen the newer ones knows (`fencing`).
 
     Args:
         known_layout: the version of the layout that the data must have.
+
+    Attributes:
+        layout: keeps that data of another layout were met, as the process then ends.
+        fence: what this process has seen of the data.
+        recall: called before the fence is asked: whoever has seen more tells the fence now.
     """
 
     def __init__(self, known_layout: int = LAYOUT_VERSION) -> None:
         self.layout = LayoutCheck(known_layout)
+        self.fence = Fence()
+        self.recall: Callable[[], None] = lambda: None
+        self._runs = RunHistory()
 
     async def on_connect(self, connection: Any) -> None:  # noqa: ANN401 - redis-py's, untyped
         """For redis-py's `redis_connect_func`; what it raises fails the connection."""
@@ -60,9 +75,10 @@ class EpochGuard:
         await self.check(partial(_ask, connection))
 
     async def check(self, ask: Ask) -> None:
-        """Has a new epoch begun wherever the run that answers is not the one that wrote last.
+        """Begins a new epoch wherever the run that answers is not the one that wrote last.
 
-        Nothing is written to data of another layout.
+        And wherever the data are older than what this process has seen. Nothing is written to
+        data of another layout.
 
         A partition that is corrupt is logged and left as it is: the others go on, and it is
         seen to again on each new connection.
@@ -72,31 +88,146 @@ class EpochGuard:
 
         Raises:
             LayoutError: the data are of another layout.
-            RedisConnectionError: Redis can't do it now; nothing else may be asked of it.
+            RedisConnectionError: Redis can't do it now, or its address leads to several that
+                take turns; nothing else may be asked of it.
         """
-        runs_wanted = ("MGET", *map(run_key, range(PARTITIONS)))
-        server, runs, layout = await ask([("INFO", "server"), runs_wanted, ("GET", LAYOUT_KEY)])
-        for answer in (server, runs):
+        self.recall()
+        expected = self.fence.entries()
+        server, facts, layout, *found = await ask(
+            [
+                ("INFO", "server"),
+                ("MGET", *_FACTS),
+                ("GET", LAYOUT_KEY),
+                *(
+                    ("XRANGE", outbox_key(partition), str(entry), "+", "COUNT", 1)
+                    for partition, entry in expected
+                ),
+            ]
+        )
+        for answer in (server, facts):
             if isinstance(answer, Exception):
                 raise RedisConnectionError(f"the epoch can't be checked: {answer}")
-        await self.layout.check(ask, layout, in_use=any(runs))
+        stored = [_Stored(*facts[n::PARTITIONS]) for n in range(PARTITIONS)]
+        await self.layout.check(ask, layout, in_use=any(each.run for each in stored))
         run_id = _run_id(server)
-        unseen = [p for p, run in enumerate(runs) if run != run_id.encode()]
-        if not unseen:
+        self._check_run(run_id)
+        other_run = {p for p, each in enumerate(stored) if each.run != run_id.encode()}
+        missing: dict[int, OutboxId] = {}
+        for (partition, entry), answer in zip(expected, found, strict=True):
+            if holds(answer, entry):
+                self.fence.found(partition, entry)
+            else:
+                missing[partition] = min(entry, missing.get(partition, entry))
+        earlier = {p for p, each in enumerate(stored) if each.epoch < self.fence.seen(p).epoch}
+        asked = other_run | missing.keys() | earlier - _absent(stored)
+        await self._begin(ask, run_id, stored, {p: missing.get(p) for p in sorted(asked)})
+        if other_run:
+            _log.info("redis_run_seen", run_id=run_id, partitions=len(other_run))
+
+    def _check_run(self, run_id: str) -> None:
+        self._runs.see(run_id, monotonic())
+        if self._runs.alternate:
+            _log.error("redis_runs_alternate", runs=self._runs.known)
+            raise RedisConnectionError(
+                "the address leads to several servers that take turns: "
+                f"runs {', '.join(self._runs.known)}; it must lead to one primary"
+            )
+
+    async def _begin(
+        self,
+        ask: Ask,
+        run_id: str,
+        stored: Sequence["_Stored"],
+        asked: Mapping[int, OutboxId | None],
+    ) -> None:
+        """Runs the script where it may have something to do, and learns which epochs there are.
+
+        Args:
+            ask: speaks to Redis.
+            run_id: of the run that answers.
+            stored: what the data say, of all partitions.
+            asked: partitions, each with an entry that was seen and was not found, if there is one.
+        """
+        for partition in set(range(PARTITIONS)).difference(asked):
+            stored[partition].tell(self.fence, partition)
+        if not asked:
             return
-        answers = await ask([_begin(partition, run_id) for partition in unseen])
-        for partition, answer in zip(unseen, answers, strict=True):
+        seen = [
+            self.fence.seen(partition)._replace(newest=entry or NOTHING)
+            for partition, entry in asked.items()
+        ]
+        answers = await ask(
+            [
+                _call(partition, run_id, each, stored[partition])
+                for partition, each in zip(asked, seen, strict=True)
+            ]
+        )
+        older = []
+        for partition, each, answer in zip(asked, seen, answers, strict=True):
             if isinstance(answer, Exception):
                 if not str(answer).startswith(_CORRUPT):
                     raise RedisConnectionError(f"the epoch can't be checked: {answer}")
                 _log.error("partition_corrupt", partition=partition, error=str(answer))
-        _log.info("redis_run_seen", run_id=run_id, partitions=len(unseen))
+            elif answer:
+                self.fence.settle(partition, each.newest)  # else it was trimmed
+                self.fence.see(partition, int(answer))
+                if each.epoch and int(answer) > max(each.epoch, stored[partition].epoch):
+                    older.append(partition)
+        if older and stored[older[0]].run == run_id.encode():
+            _log.warning("older_data_seen", run_id=run_id, partitions=len(older))
 
 
-def _begin(partition: int, run_id: str) -> Sequence[str | int]:
-    keys = (epoch_key(partition), run_key(partition), heads_key(partition), epochs_key(partition))
-    prefix = epoch_end_prefix(partition)
-    return ("EVAL", _SCRIPT, len(keys), *keys, run_id, prefix, _EPOCHS_REMEMBERED)
+class _Stored(NamedTuple):
+    """What the data say of a partition."""
+
+    run: bytes | None
+    raw_epoch: bytes | None
+    began: bytes | None
+
+    @property
+    def epoch(self) -> int:
+        """0 where there is none, or none that is a number."""
+        raw = self.raw_epoch
+        return int(raw) if raw is not None and raw.isdigit() else 0
+
+    def tell(self, fence: Fence, partition: int) -> None:
+        """Has the fence learn what was seen here."""
+        if not self.epoch:
+            return
+        fence.see(partition, self.epoch)
+        with suppress(TypeError, ValueError):  # data of before the key was, or of others
+            fence.see_begin(partition, self.epoch, OutboxId.parse(self.began or b""))
+
+
+_FACTS = [key(p) for key in (run_key, epoch_key, began_key) for p in range(PARTITIONS)]
+"""Keys of `_Stored`, of all partitions."""
+
+
+def _absent(stored: Sequence[_Stored]) -> set[int]:
+    """Partitions without an epoch: one that begins there is seen to once it is met."""
+    return {partition for partition, each in enumerate(stored) if not each.epoch}
+
+
+def holds(answer: Any, entry: OutboxId) -> bool:  # noqa: ANN401 - Redis's
+    """Whether an entry is the first of the answer to XRANGE that asked for it and what follows."""
+    if isinstance(answer, Exception) or not answer:
+        return False
+    return bytes(answer[0][0]) == str(entry).encode()
+
+
+def _call(partition: int, run_id: str, seen: Seen, stored: _Stored) -> Sequence[str | int]:
+    own_keys = (epoch_key, run_key, heads_key, epochs_key, outbox_key, began_key)
+    keys = [key(partition) for key in own_keys]
+    fork = seen.fork(stored.epoch)
+    arguments = (
+        run_id,
+        epoch_end_prefix(partition),
+        _EPOCHS_REMEMBERED,
+        seen.epoch,
+        str(seen.newest),
+        "" if fork is None else str(fork),
+    )
+    return ("EVAL", _SCRIPT, len(keys), *keys, *arguments)
 
 
 def _run_id(server: bytes) -> str:

@@ -1,11 +1,19 @@
--- Begins a new epoch where another run of Redis than the remembered one answers: its
--- newest writes may be lost. Any number of callers may ask; the first of them does it.
+-- Begins a new epoch where the newest writes may be lost: another run of Redis than the
+-- remembered one answers, or its data are older than what the caller has seen of them. Any
+-- number of callers may ask; the first of them does it.
 --
--- KEYS: epoch, run, heads, epochs (of one partition)
--- ARGV: the run id, the prefix of the keys that hold where rooms stood when an epoch
---       ended, how many such epochs to remember
+-- KEYS: epoch, run, heads, epochs, outbox, began (of one partition)
+-- ARGV: 1 the run id
+--       2 the prefix of the keys that hold where rooms stood when an epoch ended
+--       3 how many such epochs to remember
+--       4 the latest epoch that the caller has seen; 0: none
+--       5 the newest entry of the outbox that it has seen in that epoch; 0-0: none
+--       6 where data of an earlier epoch and what the caller has seen parted: the last entry of
+--         the outbox that they have in common; empty: not known
 -- Returns the epoch, or '' where the partition has none yet; an error that begins with
 -- CORRUPT where a key is of another type than it should be, or the epoch no number.
+local ENTRIES_PER_READ, MOST_READS = 500, 20
+
 local function holds(key, wanted)
   local found = redis.call('TYPE', key).ok
   return found == wanted or found == 'none'
@@ -22,8 +30,57 @@ local epoch = redis.call('GET', KEYS[1])
 if epoch and not tonumber(epoch) then
   return redis.error_reply('CORRUPT ' .. KEYS[1] .. ' is no number')
 end
+local seen_epoch = tonumber(ARGV[4])
+local has_outbox = redis.call('TYPE', KEYS[5]).ok == 'stream'
 
-if holds(KEYS[2], 'string') and redis.call('GET', KEYS[2]) == ARGV[1] then
+local function is_before(id, other)
+  local milliseconds, counter = string.match(id, '^(%d+)-(%d+)$')
+  local its_milliseconds, its_counter = string.match(other, '^(%d+)-(%d+)$')
+  if milliseconds ~= its_milliseconds then
+    return tonumber(milliseconds) < tonumber(its_milliseconds)
+  end
+  return tonumber(counter) < tonumber(its_counter)
+end
+
+-- What the outbox remembers also where it is trimmed.
+local function outbox_fact(name)
+  local facts = redis.call('XINFO', 'STREAM', KEYS[5])
+  for i = 1, #facts, 2 do
+    if facts[i] == name then
+      return facts[i + 1]
+    end
+  end
+end
+
+local function last_id()
+  return has_outbox and outbox_fact('last-generated-id') or '0-0'
+end
+
+-- Whether an entry was never written to these data. One that comes before all that are there may
+-- have been trimmed, if anything was.
+local function was_never_here(entry)
+  if not holds(KEYS[5], 'stream') then
+    return false -- it tells nothing
+  elseif is_before(last_id(), entry) then
+    return true
+  elseif redis.call('XRANGE', KEYS[5], entry, entry, 'COUNT', 1)[1] then
+    return false
+  end
+  local first = redis.call('XRANGE', KEYS[5], '-', '+', 'COUNT', 1)[1]
+  return first and is_before(first[1], entry)
+    or outbox_fact('entries-added') == redis.call('XLEN', KEYS[5])
+end
+
+local function is_older()
+  if not epoch or seen_epoch ~= tonumber(epoch) then
+    return epoch and seen_epoch > tonumber(epoch)
+  end
+  return ARGV[5] ~= '0-0' and was_never_here(ARGV[5])
+end
+
+local older = is_older()
+local same_run = holds(KEYS[2], 'string') and redis.call('GET', KEYS[2]) == ARGV[1]
+if same_run and not older then
   return epoch or ''
 end
 redis.call('SET', KEYS[2], ARGV[1])
@@ -31,16 +88,51 @@ if not epoch then
   return ''
 end
 local now = redis.call('TIME')
-local new = math.max(now[1] * 1000 + math.floor(now[2] / 1000), tonumber(epoch) + 1)
+local new = math.max(
+  now[1] * 1000 + math.floor(now[2] / 1000), tonumber(epoch) + 1, seen_epoch + 1)
 redis.call('SET', KEYS[1], string.format('%d', new))
+redis.call('SET', KEYS[6], last_id())
 
 -- The epoch has begun whatever becomes of the one before: without a record of it, those
 -- who come with its cursors are told of a break.
 if not holds(KEYS[4], 'list') then
   return redis.error_reply('CORRUPT ' .. KEYS[4] .. ' is no list: no past epoch is known')
 end
+
+-- Others who had not seen what is lost may have gone on behind where the data parted: their
+-- notes have the sequences of lost ones. There a room's common past ends.
+local function end_at_the_fork(ended, fork)
+  local lowered = {}
+  local place = fork
+  for _ = 1, MOST_READS do
+    local entries = redis.call('XRANGE', KEYS[5], '(' .. place, '+', 'COUNT', ENTRIES_PER_READ)
+    for _, entry in ipairs(entries) do
+      local fields = {}
+      for i = 1, #entry[2], 2 do
+        fields[entry[2][i]] = entry[2][i + 1]
+      end
+      if fields.r and tonumber(fields.s) and fields.e == epoch and not lowered[fields.r] then
+        lowered[fields.r] = true
+        redis.call('HSET', ended, fields.r, string.format('%d', tonumber(fields.s) - 1))
+      end
+      place = entry[1]
+    end
+    if #entries < ENTRIES_PER_READ then
+      return
+    end
+  end
+  redis.call('UNLINK', ended) -- too many to tell: nothing of the epoch counts as common
+end
+
+local ended = ARGV[2] .. epoch
 if redis.call('EXISTS', KEYS[3]) == 1 then
-  redis.call('COPY', KEYS[3], ARGV[2] .. epoch, 'REPLACE')
+  redis.call('COPY', KEYS[3], ended, 'REPLACE')
+end
+if older and has_outbox then
+  local fork = seen_epoch == tonumber(epoch) and ARGV[5] or ARGV[6]
+  if fork ~= '' then
+    end_at_the_fork(ended, fork)
+  end
 end
 redis.call('RPUSH', KEYS[4], epoch)
 while redis.call('LLEN', KEYS[4]) > tonumber(ARGV[3]) do

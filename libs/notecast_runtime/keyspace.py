@@ -54,6 +54,11 @@ def run_key(partition: int) -> str:
     return f"{_PREFIXES[partition]}run"
 
 
+def began_key(partition: int) -> str:
+    """A string: the id of the outbox's newest entry when the partition's epoch began."""
+    return f"{_PREFIXES[partition]}began"
+
+
 def epochs_key(partition: int) -> str:
     """A list: the epochs before the current one that are remembered, oldest first."""
     return f"{_PREFIXES[partition]}epochs"

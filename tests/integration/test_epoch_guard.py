@@ -1,10 +1,12 @@
 """A new epoch begins when another run of Redis answers, before anything is done on it."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import grpc
 import pytest
 from grpc import aio
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.keyspace import (
@@ -13,9 +15,11 @@ from notecast_runtime.keyspace import (
     epoch_key,
     epochs_key,
     heads_key,
+    outbox_key,
     partition_of,
     run_key,
 )
+from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis_client import connect
 from notecast_runtime.redis_connector import RedisConnector
 from tests.support.services import running_gateway
@@ -210,3 +214,79 @@ async def test_only_the_corrupt_partition_s_rooms_take_no_notes(
             assert error.value.code() is grpc.StatusCode.UNAVAILABLE
             assert partition_of("lobby") != partition_of("corrupt")
             await gateway.send("lobby", "stored")
+
+
+async def test_an_address_that_leads_to_several_servers_is_refused_and_begins_no_more_epochs(
+    valkey: ValkeyProcess, tmp_path: Path, ping: Ping
+) -> None:
+    with ValkeyProcess(tmp_path / "other") as other:
+        guard = EpochGuard()
+        for server in (valkey, other):
+            begin(server)
+
+        async def take_turns() -> None:
+            for _ in range(10):
+                await ping(valkey, guard)
+                await ping(other, guard)
+
+        with pytest.raises(RedisConnectionError, match="several servers"):
+            await take_turns()
+        with valkey.client() as redis:
+            epoch = redis.get(epoch_key(LAST))
+            with pytest.raises(RedisConnectionError, match="several servers"):
+                await take_turns()
+            assert redis.get(epoch_key(LAST)) == epoch
+
+
+async def test_data_that_lack_what_was_seen_begin_an_epoch_later_than_any_that_was(
+    valkey: ValkeyProcess, ping: Ping
+) -> None:
+    guard = EpochGuard()
+    await ping(valkey, guard)
+    begin(valkey)
+    await ping(valkey, guard)
+    ahead = 4_000_000_000_000
+    with valkey.client() as redis:
+        redis.set(epoch_key(LAST), ahead)  # by a Redis whose clock was ahead
+        await ping(valkey, guard)
+        assert redis.get(epoch_key(LAST)) == b"%d" % ahead
+        redis.set(epoch_key(LAST), 1_700_000_000_000)
+        await ping(valkey, EpochGuard())  # who has not seen it can't know
+        assert redis.get(epoch_key(LAST)) == b"1700000000000"
+        await ping(valkey, guard)
+        assert redis.get(epoch_key(LAST)) == b"%d" % (ahead + 1)
+
+
+async def test_an_outbox_without_an_entry_that_was_seen_is_of_older_data_unless_it_was_trimmed(
+    valkey: ValkeyProcess, ping: Ping
+) -> None:
+    guard = EpochGuard()
+    begin(valkey)
+    await ping(valkey, guard)
+    outbox = outbox_key(LAST)
+
+    def entry(room: str, sequence: int, outbox_id: str) -> None:
+        fields = {"r": room, "e": epoch, "s": sequence, "n": ""}
+        redis.xadd(outbox, fields, id=outbox_id)
+
+    with valkey.client() as redis:
+        epoch = redis.get(epoch_key(LAST))
+        entry("lobby", 7, "10-0")
+        entry("lobby", 8, "20-0")
+        guard.fence.see(LAST, int(epoch), OutboxId(20, 0))
+        await ping(valkey, guard)
+        redis.xtrim(outbox, maxlen=0, approximate=False)
+        await ping(valkey, guard)
+        entry("lobby", 9, "30-0")
+        await ping(valkey, guard)
+        assert redis.get(epoch_key(LAST)) == epoch
+        # What was seen is not there, and what others have written is.
+        redis.delete(outbox)
+        entry("lobby", 7, "10-0")
+        entry("lobby", 8, "40-0")
+        entry("lobby", 9, "50-0")
+        redis.hset(heads_key(LAST), "lobby", 9)
+        await ping(valkey, guard)
+        assert redis.get(epoch_key(LAST)) > epoch
+        ended = redis.hgetall(epoch_end_prefix(LAST) + epoch.decode())
+        assert ended == {b"lobby": b"7", b"den": b"2"}

@@ -42,12 +42,16 @@ class Bounds(NamedTuple):
     sweeps: int
     """Times that age retention removes a room's notes."""
 
+    returns: int = 0
+    """Times that the same run has older data, and no connection ends."""
+
 
 class Rule(StrEnum):
     """What keeps the promise. A walk without one shows what it is for."""
 
     GUARD = "the first command on a new connection begins a new epoch"
     REFUSAL = "a batch of another epoch is refused"
+    NEWER_DATA = "a batch that was read from newer data is refused"
     EPOCH_FIRST = "the epoch is read before the batch"
     CLOCK = "an epoch's number is the clock's, not one more than the last"
     TRIM_BEHIND = "the outbox is trimmed behind the persisted position only"
@@ -101,6 +105,7 @@ class State(NamedTuple):
     sent: int = 0
     emptyings: int = 0
     sweeps: int = 0
+    returns: int = 0
 
 
 class PersistModel:
@@ -123,6 +128,7 @@ class PersistModel:
         """Sends and faults, which may come; the workers' work, which is owed."""
         yield from self._accepts(state)
         yield from self._restarts(state)
+        yield from self._returns(state)
         yield from self._removals(state)
         for index in range(WORKERS):
             yield from self._works(state, index)
@@ -149,8 +155,7 @@ class PersistModel:
         data, accepted, retired = state.kept
         clock = state.clock + (data.epoch is None)
         number = state.sent + 1
-        newest = max([data.persisted, *(entry.outbox_id for entry in data.outbox)])
-        outbox_id = OutboxId(newest.milliseconds + 1, 0)
+        outbox_id = OutboxId(number, 0)  # by a clock: no id is ever made twice
         data, note = redis_rules.accept(data, f"n{number}", outbox_id, clock)
         state = _written(state, Kept(data, (*accepted, note), retired))
         yield Step("accept", state._replace(sent=number, clock=clock))
@@ -182,6 +187,13 @@ class PersistModel:
         for kept in dict.fromkeys((state.kept, *state.older)):
             label = "restart" if kept == state.kept else "restart without the newest writes"
             yield Step(label, state._replace(kept=kept, older=(), run=state.run + 1))
+
+    def _returns(self, state: State) -> Iterator[Step[State]]:
+        if state.returns == self._bounds.returns:
+            return
+        for kept in state.older:
+            older = state._replace(kept=kept, older=(), returns=state.returns + 1)
+            yield Step("older data under the same run", older)
 
     def _works(self, state: State, index: int) -> Iterator[Step[State]]:
         worker = state.workers[index]
@@ -219,6 +231,11 @@ class PersistModel:
         asks = worker._replace(place=None, batch=None)
         if Rule.REFUSAL in self._rules and state.kept.data.epoch != batch.epoch:
             yield Step("batch refused", _with(state, index, asks), owed=True)
+            return
+        if Rule.NEWER_DATA in self._rules and redis_rules.is_of_newer_data(
+            state.kept.data, batch.entries
+        ):
+            yield Step("batch of newer data refused", _with(state, index, asks), owed=True)
             return
         for kept in self._written_batches(state.kept, batch):
             place = Place(batch.epoch, kept.data.persisted)

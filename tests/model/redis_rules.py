@@ -44,6 +44,9 @@ class Data(NamedTuple):
     """The run of Redis that wrote last."""
 
     epoch: int | None = None
+    began: OutboxId | None = None
+    """The newest id that the outbox had given out when the epoch began."""
+
     ends: tuple[EpochEnd, ...] = ()
     end_floors: tuple[int, ...] = ()
     """The floor when each of these epochs ended."""
@@ -53,6 +56,12 @@ class Data(NamedTuple):
 
     floor: int = 0
     outbox: tuple[Entry, ...] = ()
+    last_id: OutboxId = BEGIN
+    """The newest id that the outbox ever gave out; what is trimmed counts."""
+
+    added: int = 0
+    """How many entries the outbox ever had."""
+
     persisted: OutboxId = BEGIN
     stream: tuple[Note, ...] = ()
     last_sequence: int = 0
@@ -82,14 +91,62 @@ def begin_epoch(data: Data, clock: int, remembered: int) -> Data:
         return data
     ends = (*data.ends, EpochEnd(data.epoch, stands_at(data)))[-remembered:]
     end_floors = (*data.end_floors, data.floor)[-remembered:]
-    return data._replace(epoch=max(clock, data.epoch + 1), ends=ends, end_floors=end_floors)
+    epoch = max(clock, data.epoch + 1)
+    return data._replace(epoch=epoch, began=data.last_id, ends=ends, end_floors=end_floors)
 
 
-def guard(data: Data, run: int, clock: int, remembered: int) -> Data:
-    """`guard.lua`, the first command on every new connection: another run begins a new epoch."""
-    if data.run == run:
+class Fence(NamedTuple):
+    """What a process has seen of the partition."""
+
+    epoch: int = 0
+    newest: OutboxId = BEGIN
+    """The newest entry of the outbox that it has seen in that epoch."""
+
+    fork: OutboxId | None = None
+    """What data of an earlier epoch have in common with what was seen; None: it is not known."""
+
+
+NOTHING_SEEN = Fence()
+
+
+def guard(data: Data, run: int, clock: int, remembered: int, fence: Fence = NOTHING_SEEN) -> Data:
+    """`guard.lua`, the first command on every new connection.
+
+    Another run begins a new epoch, and so do data that are older than what was seen of them.
+    """
+    older = data.epoch is not None and is_older(data, fence)
+    if data.run == run and not older:
         return data
-    return begin_epoch(data, clock, remembered)._replace(run=run)
+    begun = begin_epoch(data, max(clock, fence.epoch + 1), remembered)._replace(run=run)
+    if not older:
+        return begun
+    fork = fence.newest if fence.epoch == data.epoch else fence.fork
+    return begun if fork is None else end_at_the_fork(begun, data.epoch, fork)
+
+
+def is_older(data: Data, fence: Fence) -> bool:
+    """Whether the data are of before what was seen of them."""
+    epoch = data.epoch or 0
+    if fence.epoch != epoch or fence.newest == BEGIN:
+        return fence.epoch > epoch
+    return was_never_here(data, fence.newest)
+
+
+def was_never_here(data: Data, outbox_id: OutboxId) -> bool:
+    """Whether an entry was never written to the outbox; or was trimmed with all before it."""
+    ids = [entry.outbox_id for entry in data.outbox]
+    if data.last_id < outbox_id or outbox_id in ids:
+        return outbox_id not in ids
+    return (bool(ids) and ids[0] < outbox_id) or data.added == len(ids)
+
+
+def end_at_the_fork(data: Data, epoch: int | None, fork: OutboxId) -> Data:
+    """Where others went on behind the fork, the last epoch's common past ends before that."""
+    behind = [e.note.sequence for e in data.outbox if e.outbox_id > fork and e.note.epoch == epoch]
+    if not behind or not data.ends:
+        return data
+    *before, last = data.ends
+    return data._replace(ends=(*before, last._replace(end=min(behind) - 1)))
 
 
 def stands_at(data: Data) -> int:
@@ -107,7 +164,8 @@ def accept(data: Data, body: str, outbox_id: OutboxId, clock: int) -> tuple[Data
     data = ensure_epoch(data, clock)
     note = Note(data.epoch or clock, stands_at(data) + 1, body)
     outbox = (*data.outbox, Entry(outbox_id, note))
-    return data._replace(head=note.sequence, outbox=outbox), note
+    data = data._replace(outbox=outbox, last_id=outbox_id, added=data.added + 1)
+    return data._replace(head=note.sequence), note
 
 
 def accept_once(
@@ -132,10 +190,19 @@ def persist(
     retention_notes: int,
     trim: OutboxId,
 ) -> Data | None:
-    """`persist.lua`; None where it refuses the batch of another epoch."""
-    if data.epoch != batch_epoch:
+    """`persist.lua`; None where it refuses the batch of another epoch, or of newer data."""
+    if data.epoch != batch_epoch or is_of_newer_data(data, batch):
         return None
+    if batch[-1].outbox_id <= data.persisted:
+        return data
     return write_batch(data, batch, retention_notes, trim)
+
+
+def is_of_newer_data(data: Data, batch: tuple[Entry, ...]) -> bool:
+    """Whether the batch was read from data that have since gone back."""
+    first, last = batch[0].outbox_id, batch[-1].outbox_id
+    behind = [entry.outbox_id for entry in data.outbox if entry.outbox_id > data.persisted]
+    return last > data.persisted and (last not in behind or behind[0] < first)
 
 
 def write_batch(

@@ -16,13 +16,23 @@ from chat_gateway.heads import Head, Past
 from chat_gateway.room_log import Stretch
 from notecast_client.cursors import Place
 from notecast_runtime.errors import InvalidRequestError
+from notecast_runtime.fencing import Seen
 from notecast_runtime.outbox import OutboxId
 from tests.model import log_states, redis_rules
 from tests.model.explore import Kind, Step, Violation
 from tests.model.log_states import RING_NOTES, Frames, LogState
-from tests.model.redis_rules import Data
+from tests.model.redis_rules import BEGIN, NOTHING_SEEN, Data
 from tests.model.relay_client import NOTHING, frame, resolved_start, shown, told
-from tests.model.relay_room import enter, hear, hear_early, hear_head
+from tests.model.relay_room import (
+    enter,
+    hear,
+    hear_early,
+    hear_head,
+    is_doubtful,
+    recalled,
+    see,
+    suspect,
+)
 from tests.model.relay_state import (
     FIRST_EPOCH,
     Bounds,
@@ -63,6 +73,8 @@ class RelayModel:
         """Sends and faults, which may come; what gateway and client do, which is owed."""
         yield from self._accepts(state)
         yield from self._redis_faults(state)
+        yield from self._returns(state)
+        yield from self._checks_data(state)
         yield from self._gateway_faults(state)
         yield from self._hears(state)
         yield from self._reads_head(state)
@@ -97,13 +109,45 @@ class RelayModel:
         """Whoever comes on a new connection meets the guard first; old ones end with their run."""
         if Rule.GUARD not in self._rules or state.data.run == state.run:
             return state
-        state = self._tick(state)
-        data = redis_rules.guard(state.data, state.run, self._number(state), REMEMBERED_EPOCHS)
-        return _written(state, data)
+        return self._guarded(state, Seen(0))
 
-    def _with_epoch(self, state: State) -> State:
-        """After `heads.lua`."""
-        state = self._connect(state)
+    def _guarded(self, state: State, seen: Seen) -> State:
+        """After the guard was asked by somebody who has seen this."""
+        fork = seen.fork(state.data.epoch or 0) if Rule.FORK in self._rules else None
+        newest = seen.newest
+        fence = redis_rules.Fence(seen.epoch, newest, fork) if seen.epoch else NOTHING_SEEN
+        number = state.clock + 1 if Rule.CLOCK in self._rules else FIRST_EPOCH
+        data = redis_rules.guard(state.data, state.run, number, REMEMBERED_EPOCHS, fence)
+        if Rule.FORK not in self._rules and data.ends:
+            data = data._replace(ends=(*data.ends[:-1], data.ends[-1]._replace(end=data.head)))
+        return state if data == state.data else _written(self._tick(state), data)
+
+    def _reach(self, state: State) -> State:
+        """The gateway's own connections, made anew where they have ended."""
+        if Rule.FENCE not in self._rules or state.gateway.met:
+            return self._connect(state)
+        return self._check(_with(state, met=True))
+
+    def _check(self, state: State) -> State:
+        """As DataCheck.check: the guard is asked with what the gateway has seen."""
+        if Rule.GUARD not in self._rules:
+            return state
+        state = self._guarded(state, recalled(state.gateway, state.data))
+        there = {entry.outbox_id for entry in state.data.outbox} & state.gateway.suspects
+        gateway = see(state.gateway, state.gateway.seen.epoch, max(there, default=BEGIN))
+        gateway = gateway._replace(suspects=frozenset())
+        if state.data.epoch is None:
+            return state._replace(gateway=gateway)
+        gateway = see(gateway, state.data.epoch)
+        if state.data.epoch == gateway.seen.epoch and state.data.began is not None:
+            begun = (state.data.epoch, state.data.began)
+            begins = tuple(dict.fromkeys((*gateway.seen.begins, begun)))
+            gateway = gateway._replace(seen=gateway.seen._replace(begins=begins))
+        return state._replace(gateway=gateway)
+
+    def _with_epoch(self, state: State, *, own: bool = True) -> State:
+        """After `heads.lua`, by the gateway itself or by another one."""
+        state = self._reach(state) if own else self._connect(state)
         if state.data.epoch is not None:
             return state
         state = self._tick(state)
@@ -118,9 +162,9 @@ class RelayModel:
     def _accepts(self, state: State) -> Iterator[Step[State]]:
         if state.happened.sent == self._bounds.notes:
             return
-        state = self._with_epoch(state)
+        state = self._with_epoch(state, own=False)
         number = state.happened.sent + 1
-        outbox_id = OutboxId(len(state.data.outbox) + 1, 0)
+        outbox_id = OutboxId(number, 0)
         data, note = redis_rules.accept(state.data, chr(number), outbox_id, state.clock)
         state = _written(state, data)
         gateway = state.gateway
@@ -132,15 +176,39 @@ class RelayModel:
     def _redis_faults(self, state: State) -> Iterator[Step[State]]:
         if state.run < self._bounds.restarts:
             # What had reached the gateway by then may still be heard.
-            gateway = state.gateway._replace(subscribed=False)
+            gateway = state.gateway._replace(subscribed=False, met=False)
             for data in dict.fromkeys((state.data, *state.older)):
                 label = "restart" if data == state.data else "restart without the newest writes"
                 after = state._replace(data=data, older=(), run=state.run + 1, gateway=gateway)
+                if self._bounds.returns:
+                    after = after._replace(left=(state.data, state.run))
                 yield Step(label, after)
         happened = state.happened
         if happened.emptyings < self._bounds.emptyings and state.data.epoch is not None:
             happened = happened._replace(emptyings=happened.emptyings + 1)
             yield Step("the data vanish", state._replace(data=Data(), older=(), happened=happened))
+
+    def _returns(self, state: State) -> Iterator[Step[State]]:
+        if state.happened.returns == self._bounds.returns:
+            return
+        happened = state.happened._replace(returns=state.happened.returns + 1)
+        for data in state.older:
+            after = state._replace(data=data, older=(), happened=happened)
+            yield Step("older data under the same run", after)
+        if state.left is not None:
+            data, run = state.left
+            gateway = state.gateway._replace(subscribed=False, met=False)
+            after = state._replace(data=data, older=(), run=run, left=None, happened=happened)
+            yield Step("failback", after._replace(gateway=gateway))
+
+    def _checks_data(self, state: State) -> Iterator[Step[State]]:
+        """The check of each second finds that something is missing."""
+        if Rule.FENCE not in self._rules or state.data.epoch is None:
+            return
+        seen = recalled(state.gateway, state.data)
+        fence = redis_rules.Fence(seen.epoch, seen.newest)
+        if state.gateway.suspects or redis_rules.is_older(state.data, fence):
+            yield Step("check the data", self._check(state), owed=True)
 
     def _gateway_faults(self, state: State) -> Iterator[Step[State]]:
         gateway, happened = state.gateway, state.happened
@@ -154,7 +222,8 @@ class RelayModel:
                 yield Step("subscription cut", after._replace(gateway=cut))
         if happened.deaths < self._bounds.deaths and gateway.reader is not None:
             after = state._replace(happened=happened._replace(deaths=happened.deaths + 1))
-            yield Step("gateway dies", after._replace(gateway=Gateway()))
+            if not self._bounds.returns:
+                yield Step("gateway dies", after._replace(gateway=Gateway()))
             yield Step("stream cut", after._replace(gateway=gateway._replace(reader=None)))
 
     # The live feed, and the heads
@@ -164,7 +233,8 @@ class RelayModel:
         if not gateway.subscribed:
             # The old connection's rest goes with it.
             fresh = gateway._replace(subscribed=True, confirmed=True, on_the_way=())
-            yield Step("subscribe", self._connect(state)._replace(gateway=fresh), owed=True)
+            state = self._reach(state._replace(gateway=fresh))
+            yield Step("subscribe", state, owed=True)
         if gateway.on_the_way:
             note, *rest = gateway.on_the_way
             heard = hear(gateway._replace(on_the_way=tuple(rest)), note, self._rules)
@@ -191,13 +261,20 @@ class RelayModel:
         head, gateway = gateway.head, gateway._replace(head=None)
         if gateway.log is None:
             log = log_states.opened(head.epoch, head.sequence)
-            opened = hear_early(gateway._replace(log=log), self._rules)
+            opened = gateway._replace(log=log, outbox_id=head.outbox_id)
+            opened = hear_early(see(opened, head.epoch, head.outbox_id), self._rules)
             yield Step("open room", state._replace(gateway=opened), owed=True)
             return
+        if Rule.FENCE in self._rules and is_doubtful(gateway, state.data):
+            # Looked for before anything newer counts as seen.
+            state = self._check(state._replace(gateway=gateway))
+            gateway = state.gateway
         comes = any(note.sequence >= head.sequence for note in gateway.on_the_way)
-        news = head.epoch == gateway.log.epoch and head.sequence > gateway.log.heard
+        known = gateway.log
+        news = known and head.epoch == known.epoch and head.sequence > known.heard
         label = HEAD_CHECK_FOUND if news and not comes else "compare head"
-        yield Step(label, state._replace(gateway=hear_head(gateway, head)), owed=True)
+        gateway = hear_head(see(gateway, head.epoch, head.outbox_id), head)
+        yield Step(label, state._replace(gateway=gateway), owed=True)
 
     # Epochs and gaps
 
@@ -210,7 +287,8 @@ class RelayModel:
             yield Step("enter epoch", state._replace(gateway=entered), owed=True)
         elif gateway.enters:
             state = self._with_epoch(state)  # the check of each second sees to it
-            yield Step("read past", _with(state, past=_past(state.data)), owed=True)
+            if (state.data.epoch or 0) > log.epoch:
+                yield Step("read past", _with(state, past=_past(state.data)), owed=True)
 
     def _repairs(self, state: State, log: LogState) -> Iterator[Step[State]]:
         gateway = state.gateway
@@ -219,7 +297,7 @@ class RelayModel:
             filled = gateway._replace(log=log_states.filled(log, stretch, frames), repair=None)
             yield Step("fill gap", state._replace(gateway=filled), owed=True)
         elif Rule.REPAIR in self._rules and (gap := log_states.missing(log)):
-            state = self._connect(state)
+            state = self._reach(state)
             repair = Repair(gap, _read(state.data, gap))
             yield Step("read gap", _with(state, repair=repair), owed=True)
 
@@ -231,11 +309,17 @@ class RelayModel:
             return
         if gateway.start is None:
             state = self._with_epoch(state)
+            if Rule.FENCE in self._rules and _head(state.data)[:2] < (log.epoch, log.newest):
+                # A head that is read later is of before what the room has shown.
+                state = self._check(
+                    state._replace(gateway=suspect(gateway, log.epoch, gateway.outbox_id))
+                )
             past = _past(state.data)
             if past.head.epoch == log.epoch:
                 yield Step("read start", _with(state, start=past), owed=True)
             elif past.head.epoch > log.epoch and not gateway.enters:
-                yield Step("wait for the room", _with(state, enters=True), owed=True)
+                waits = see(state.gateway._replace(enters=True), past.head.epoch)
+                yield Step("wait for the room", state._replace(gateway=waits), owed=True)
         elif Rule.SAME_EPOCH in self._rules and gateway.start.head.epoch != log.epoch:
             yield Step("read start again", _with(state, start=None), owed=True)
         else:
@@ -271,13 +355,13 @@ class RelayModel:
             there = reader._replace(next_sequence=run.next_sequence)
             yield Step("deliver", _with(state, reader=there)._replace(client=client), owed=True)
         else:
-            state = self._connect(state)
+            state = self._reach(state)
             after = reader.next_sequence - 1
             stretch = Stretch(after, min(log.oldest - 1, after + RING_NOTES))
             frames = _read(state.data, stretch)
             client = shown(state.client, self._reads, b"".join(frame for _, frame in frames))
             there = reader._replace(next_sequence=stretch.through + 1)
-            gateway = gateway._replace(
+            gateway = state.gateway._replace(
                 log=log_states.extended_back(log, stretch, frames), reader=there
             )
             yield Step(
@@ -304,7 +388,7 @@ def _read(data: Data, stretch: Stretch) -> Frames:
 
 
 def _head(data: Data) -> Head:
-    return Head(data.epoch or 0, data.head)
+    return Head(data.epoch or 0, data.head, data.last_id)
 
 
 def _past(data: Data) -> Past:

@@ -3,9 +3,11 @@
 from chat_gateway.epochs import surviving_sequence
 from chat_gateway.heads import Head, Past
 from chat_gateway.room_log import Stretch
+from notecast_runtime.fencing import Seen
+from notecast_runtime.outbox import OutboxId
 from tests.model import log_states
 from tests.model.log_states import RING_NOTES, LogState
-from tests.model.redis_rules import Note
+from tests.model.redis_rules import BEGIN, Data, Note
 from tests.model.relay_client import frame
 from tests.model.relay_state import Gateway, Reader, Rule
 
@@ -17,12 +19,55 @@ def hear(gateway: Gateway, note: Note, rules: frozenset[Rule]) -> Gateway:
         return gateway._replace(early=(*gateway.early, note)[-RING_NOTES:])
     if note.epoch > log.epoch:
         early = (*gateway.early, note)[-RING_NOTES:]
-        return gateway._replace(early=early, enters=True)
+        return see(gateway._replace(early=early, enters=True), note.epoch)
     if note.epoch < log.epoch:
         return gateway
+    outbox_id = id_of(note)
+    if note.sequence == log.newest + 1:
+        gateway = gateway._replace(outbox_id=outbox_id)
+    elif Rule.SUSPECTS in rules and (note.sequence > log.newest or outbox_id > gateway.outbox_id):
+        gateway = suspect(suspect(gateway, log.epoch, outbox_id), log.epoch, gateway.outbox_id)
     if Rule.GAPS not in rules and note.sequence > log.newest:
         log = log_states.filled(log, Stretch(log.newest, note.sequence - 1), ())
     return gateway._replace(log=log_states.heard(log, note.sequence, frame(note)))
+
+
+def id_of(note: Note) -> OutboxId:
+    """The note's id in the outbox: by a clock, which is why none is ever made twice."""
+    return OutboxId(ord(note.body), 0)
+
+
+def see(gateway: Gateway, epoch: int, newest: OutboxId = BEGIN) -> Gateway:
+    """As Fence.see."""
+    seen = gateway.seen
+    if epoch > seen.epoch:
+        return gateway._replace(seen=Seen(epoch, newest, seen.begins), suspects=frozenset())
+    if epoch == seen.epoch and newest > seen.newest:
+        return gateway._replace(seen=seen._replace(newest=newest))
+    return gateway
+
+
+def suspect(gateway: Gateway, epoch: int, outbox_id: OutboxId) -> Gateway:
+    """As Fence.suspect."""
+    gateway = see(gateway, epoch)
+    if epoch < gateway.seen.epoch or outbox_id == BEGIN:
+        return gateway
+    return gateway._replace(suspects=gateway.suspects | {outbox_id})
+
+
+def is_doubtful(gateway: Gateway, data: Data) -> bool:
+    """As DataCheck.look: whether there are suspects, or the newest that was seen is missing."""
+    there = {BEGIN, *(entry.outbox_id for entry in data.outbox)}
+    return bool(gateway.suspects) or gateway.seen.newest not in there
+
+
+def recalled(gateway: Gateway, data: Data) -> Seen:
+    """What the guard is asked with: as DataCheck.recall, and what it does not find at once."""
+    if gateway.log is not None:
+        gateway = suspect(gateway, gateway.log.epoch, gateway.outbox_id)
+    there = {entry.outbox_id for entry in data.outbox}
+    missing = ({gateway.seen.newest, *gateway.suspects} - {BEGIN}) - there
+    return gateway.seen._replace(newest=min(missing, default=BEGIN))
 
 
 def hear_early(gateway: Gateway, rules: frozenset[Rule]) -> Gateway:
@@ -39,6 +84,8 @@ def enter(gateway: Gateway, log: LogState, past: Past, rules: frozenset[Rule]) -
     head, ends = past
     survived = surviving_sequence(log.epoch, log.newest, head.epoch, ends) or 0
     kept = survived if Rule.RING_CUT in rules else log.newest
+    if survived < log.newest:
+        gateway = gateway._replace(outbox_id=BEGIN)
     log = log_states.entered_epoch(log, head.epoch, kept)
     gateway = gateway._replace(log=log)
     if Rule.READS_CUT in rules:
@@ -69,7 +116,9 @@ def hear_head(gateway: Gateway, head: Head) -> Gateway:
     log = gateway.log
     assert log is not None
     if head.epoch > log.epoch:
-        return gateway._replace(enters=True)
+        return see(gateway._replace(enters=True), head.epoch)
     if head.epoch < log.epoch:
         return gateway
+    if head.sequence == log.newest:
+        gateway = see(gateway, head.epoch, head.outbox_id)  # as Room._agreed_id
     return gateway._replace(log=log_states.heard_head(log, head.sequence))

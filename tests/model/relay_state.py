@@ -6,6 +6,9 @@ from typing import NamedTuple
 from chat_gateway.heads import Head, Past
 from chat_gateway.room_log import Stretch
 from notecast_client.cursors import Place
+from notecast_runtime.fencing import Seen
+from notecast_runtime.outbox import OutboxId
+from tests.model import redis_rules
 from tests.model.log_states import Frames, LogState
 from tests.model.redis_rules import Data, Note
 
@@ -29,6 +32,10 @@ class Bounds(NamedTuple):
     deaths: int = 0
     """Of the gateway, upon which the client goes to another one, and of the stream alone."""
 
+    returns: int = 0
+    """Times that a run has older data: those that it kept while another one served, or, with no
+    connection ended, of a backup. Then the gateway lives: nobody else knows what was there."""
+
 
 class Reads(StrEnum):
     """Two ways to read a stream."""
@@ -51,6 +58,9 @@ class Rule(StrEnum):
     READS_CUT = "what was being read when a room enters an epoch is dropped"
     TELLING = "readers who were shown what did not survive are told"
     TELLING_KEPT = "what a reader has yet to be told outlives another epoch"
+    FENCE = "data that lack what the gateway has seen begin a later epoch"
+    SUSPECTS = "where a sequence comes twice, what was heard under it first is looked for"
+    FORK = "an epoch's common past ends where others went on with older data"
     SAME_EPOCH = "a reader begins in the epoch that its start was resolved in"
 
 
@@ -84,6 +94,16 @@ class Gateway(NamedTuple):
     repair: Repair | None = None
     start: Past | None = None
     reader: Reader | None = None
+    met: bool = True
+    """Whether its connections are to the Redis that is there now."""
+
+    outbox_id: OutboxId = redis_rules.BEGIN
+    """Of the note that the room has heard last in its order."""
+
+    seen: Seen = Seen(FIRST_EPOCH)
+    """Its fence."""
+
+    suspects: frozenset[OutboxId] = frozenset()
 
 
 class Client(NamedTuple):
@@ -109,6 +129,7 @@ class Happened(NamedTuple):
     emptyings: int = 0
     losses: int = 0
     deaths: int = 0
+    returns: int = 0
 
 
 class State(NamedTuple):
@@ -119,5 +140,8 @@ class State(NamedTuple):
     run: int = 0
     clock: int = FIRST_EPOCH
     gateway: Gateway = Gateway()
+    left: tuple[Data, int] | None = None
+    """The Redis that another one took over from: its data and its run."""
+
     client: Client = Client()
     happened: Happened = Happened()

@@ -24,6 +24,7 @@ from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.errors import NoteIdTakenError
 from notecast_runtime.keyspace import (
     FLOOR_FIELD,
+    began_key,
     epoch_end_prefix,
     epoch_key,
     epochs_key,
@@ -40,7 +41,7 @@ from notecast_runtime.redis_client import Redis, connect
 from notecast_runtime.redis_connector import RedisConnector
 from notecast_runtime.redis_pipeline import RedisPipeline
 from tests.model import redis_rules
-from tests.model.redis_rules import BEGIN, Answer, Data, Entry, Note, SeenId
+from tests.model.redis_rules import BEGIN, NOTHING_SEEN, Answer, Data, Entry, Fence, Note, SeenId
 from tests.support.valkey import ValkeyProcess
 
 _ROOM = "room"
@@ -70,15 +71,20 @@ class Both:
         self._data = Data(run=0)
         self._runs = 0
         self._batches: list[Batch] = []
+        self._last_epoch = 0
+        self._ids_seen: tuple[OutboxId, ...] = ()
         self._guard = files("notecast_runtime").joinpath("guard.lua").read_text()
 
     async def step(self) -> None:
         """Takes a random step on both sides, and compares."""
         steps = (self._accept, self._accept_with_id, self._read_batch, self._persist)
         rare = (self._begin_run, self._read_head, self._retire, self._grow_old, self._vanish)
-        step = self._chance.choice((*steps * 4, *rare))
+        back = (self._go_back, self._meet_who_has_seen_more)
+        step = self._chance.choice((*steps * 4, *rare, *back * 2))
         await step()
         self.seen[step.__name__.strip("_")] += 1
+        self._last_epoch = max(self._last_epoch, self._data.epoch or 0)
+        self._ids_seen = (*self._ids_seen, self._data.last_id)[-_IN_HAND:]
         assert await self._held() == self._data, step.__name__
 
     async def _accept(self) -> None:
@@ -131,19 +137,30 @@ class Both:
 
     async def _begin_run(self) -> None:
         self._runs += 1
-        await self._redis.eval(
-            self._guard,
-            4,
-            epoch_key(_PARTITION),
-            run_key(_PARTITION),
-            heads_key(_PARTITION),
-            epochs_key(_PARTITION),
-            str(self._runs),
-            epoch_end_prefix(_PARTITION),
-            str(_REMEMBERED),
+        await self._meet(NOTHING_SEEN)
+
+    async def _meet_who_has_seen_more(self) -> None:
+        """The same run answers somebody who has seen what is there, or not there any more."""
+        fence = Fence(
+            self._chance.choice((self._data.epoch or 0, self._last_epoch)),
+            self._chance.choice((*self._ids_seen, BEGIN)),
+            self._chance.choice((*self._ids_seen, None)),
         )
+        begun = self._data.epoch
+        await self._meet(fence)
+        self.seen["older" if self._data.epoch != begun else "no older"] += 1
+
+    async def _meet(self, fence: Fence) -> None:
+        fork = "" if fence.fork is None else str(fence.fork)
+        own_keys = (epoch_key, run_key, heads_key, epochs_key, outbox_key, began_key)
+        keys = [key(_PARTITION) for key in own_keys]
+        stored: Any = await self._redis.get(run_key(_PARTITION)) or b"0"
+        run = str(self._runs) if self._runs else stored.decode()  # 0 stands for the server's own
+        prefix = epoch_end_prefix(_PARTITION)
+        seen = (str(fence.epoch), str(fence.newest), fork)
+        await self._redis.eval(self._guard, len(keys), *keys, run, prefix, str(_REMEMBERED), *seen)
         _, clock = await self._clocks()
-        self._data = redis_rules.guard(self._data, self._runs, clock, _REMEMBERED)
+        self._data = redis_rules.guard(self._data, self._runs, clock, _REMEMBERED, fence)
 
     async def _read_head(self) -> None:
         heads = await Heads(self._redis).read([_ROOM])
@@ -182,6 +199,29 @@ class Both:
             await self._redis.flushall()
             self._data = Data()
 
+    async def _go_back(self) -> None:
+        """The same run has lost its newest note, which was not persisted yet."""
+        if not self._data.outbox or self._data.persisted >= self._data.last_id:
+            return
+        *older, lost = self._data.outbox
+        if not older:
+            return
+        newest = str(older[-1].outbox_id)
+        outbox = outbox_key(_PARTITION)
+        entries: Any = await self._redis.xrange(outbox)
+        await self._redis.delete(outbox)
+        for outbox_id, fields in entries[:-1]:
+            await self._redis.xadd(outbox, fields, id=outbox_id)
+        added = ("ENTRIESADDED", self._data.added - 1, "MAXDELETEDID", "0-0")
+        await self._redis.execute_command("XSETID", outbox, newest, *added)  # type: ignore[no-untyped-call]
+        await self._redis.hset(heads_key(_PARTITION), _ROOM, lost.note.sequence - 1)
+        self._data = self._data._replace(
+            outbox=tuple(older),
+            last_id=older[-1].outbox_id,
+            added=self._data.added - 1,
+            head=lost.note.sequence - 1,
+        )
+
     async def _clocks(self) -> tuple[OutboxId, int]:
         """The newest id that the outbox gave out, and the epoch."""
         newest: Any = await self._redis.xrevrange(outbox_key(_PARTITION), count=1)
@@ -190,15 +230,15 @@ class Both:
 
     async def _held(self) -> Data:
         redis = self._redis
-        epoch, run, persisted = await redis.mget(
-            epoch_key(_PARTITION), run_key(_PARTITION), persisted_key(_PARTITION)
-        )
+        keys = (epoch_key, began_key, run_key, persisted_key)
+        epoch, began, run, persisted = await redis.mget(key(_PARTITION) for key in keys)
         head, floor = await redis.hmget(heads_key(_PARTITION), _ROOM, FLOOR_FIELD)
         outbox: Any = await redis.xrange(outbox_key(_PARTITION))
         stream: Any = await redis.xrange(log_key(_ROOM))
         return Data(
             run=None if run is None else int(run) if run.isdigit() and len(run) < 9 else 0,
             epoch=None if epoch is None else int(epoch),
+            began=None if began is None else OutboxId.parse(began),
             ends=await self._ends(_ROOM, FLOOR_FIELD),
             end_floors=tuple(end.end for end in await self._ends(FLOOR_FIELD)),
             head=int(head or 0),
@@ -206,6 +246,8 @@ class Both:
             outbox=tuple(
                 _entry(OutboxId.parse(i), int(f[b"e"]), int(f[b"s"]), f[b"n"]) for i, f in outbox
             ),
+            last_id=OutboxId.parse(await self._outbox_fact("last-generated-id") or "0-0"),
+            added=await self._outbox_fact("entries-added") or 0,
             persisted=OutboxId.parse(persisted) if persisted else BEGIN,
             stream=tuple(_note(int(f[b"e"]), _sequence(i), f[b"n"]) for i, f in stream),
             last_sequence=await self._last_sequence(),
@@ -220,6 +262,12 @@ class Both:
             found = [int(end) for end in await self._redis.hmget(key, *fields) if end]
             ends.append(EpochEnd(epoch, found[0] if found else 0))
         return tuple(ends)
+
+    async def _outbox_fact(self, name: str) -> Any:  # noqa: ANN401 - Redis's
+        if not await self._redis.exists(outbox_key(_PARTITION)):
+            return None
+        facts: Any = await self._redis.xinfo_stream(outbox_key(_PARTITION))
+        return facts[name]
 
     async def _last_sequence(self) -> int:
         if not await self._redis.exists(log_key(_ROOM)):
@@ -273,5 +321,5 @@ async def test_scripts_and_restatement_hold_the_same_after_every_step(
             accepting.cancel()
             await asyncio.gather(accepting, return_exceptions=True)
     rare = {"new", "duplicate", "taken", "persisted", "refused", "begin_run", "retire", "vanish"}
-    rare |= {"forgotten"}
+    rare |= {"forgotten", "go_back", "older", "no older"}
     assert rare <= both.seen.keys(), both.seen

@@ -88,11 +88,15 @@ def _persist() -> Iterator[Variant]:
     yield _persist_variant(None, bounds(notes=2, restarts=2, emptyings=0, sweeps=0))
     yield _persist_variant(None, bounds(notes=3, restarts=1, emptyings=0, sweeps=1))
     yield _persist_variant(None, bounds(notes=2, restarts=1, emptyings=1, sweeps=1))
+    returned = bounds(notes=3, restarts=0, emptyings=0, sweeps=0, returns=1)
+    yield _persist_variant(None, returned)
+    yield _persist_variant(None, bounds(notes=2, restarts=1, emptyings=0, sweeps=0, returns=1))
+    yield _persist_variant(Kind.STRANGER, returned, rule.NEWER_DATA)
     ample = bounds(notes=2, restarts=2, emptyings=1, sweeps=1)
-    yield _persist_variant(Kind.STRANGER, ample, rule.GUARD)
-    yield _persist_variant(Kind.STRANGER, ample, rule.REFUSAL)
-    yield _persist_variant(Kind.LOST, ample, rule.EPOCH_FIRST)
-    yield _persist_variant(Kind.STRANGER, ample, rule.CLOCK)
+    yield _persist_variant(Kind.STRANGER, ample, rule.GUARD, rule.NEWER_DATA)
+    yield _persist_variant(Kind.STRANGER, ample, rule.REFUSAL, rule.NEWER_DATA)
+    yield _persist_variant(Kind.LOST, ample, rule.EPOCH_FIRST, rule.NEWER_DATA)
+    yield _persist_variant(Kind.STRANGER, ample, rule.CLOCK, rule.NEWER_DATA)
     yield _persist_variant(Kind.LOST, ample, rule.TRIM_BEHIND)
     yield _persist_variant(Kind.LOST, ample, rule.TRIM_IN_SCRIPT)
     yield _persist_variant(Kind.LOST, ample, rule.REFRESH)
@@ -143,6 +147,13 @@ def _relay() -> Iterator[Variant]:
     yield _relay_variant(Kind.UNTOLD, undying, Reads.LIBRARY, rule.TELLING)
     yield _relay_variant(Kind.UNTOLD, twice, plain, rule.TELLING_KEPT)
     yield _relay_variant(Kind.LOST, undying, Reads.LIBRARY, rule.SAME_EPOCH)
+    # A plain client: ours can't tell a note that others have put, before anybody noticed, where a
+    # lost one was in the same epoch.
+    returned = bounds(notes=2, returns=1)
+    yield _relay_variant(None, returned, plain)
+    yield _relay_variant(Kind.UNTOLD, returned, plain, rule.FENCE)
+    yield _relay_variant(Kind.UNTOLD, returned, plain, rule.SUSPECTS)
+    yield _relay_variant(Kind.LOST, returned, plain, rule.FORK)
     # Waiting for the confirmation spares a delay and saves no note: without it all holds as long
     # as the head check heals; with it the head check has nothing to heal where nothing fails.
     yield _relay_variant(None, calm, plain, rule.HEAD_CHECK)
@@ -155,6 +166,9 @@ def _wide() -> Iterator[Variant]:
     yield _persist_variant(None, persist_model.Bounds(notes=2, restarts=2, emptyings=1, sweeps=1))
     yield _persist_variant(None, persist_model.Bounds(notes=3, restarts=2, emptyings=0, sweeps=1))
     bounds = relay_state.Bounds
+    yield _relay_variant(None, bounds(notes=3, returns=1), Reads.PLAIN)
+    yield _relay_variant(None, bounds(notes=2, returns=1, deaths=1), Reads.PLAIN)
+    yield _relay_variant(None, bounds(notes=2, returns=1, restarts=1), Reads.PLAIN)
     for reads in Reads:
         yield _relay_variant(None, bounds(notes=2, restarts=1, deaths=1), reads)
         yield _relay_variant(None, bounds(notes=2, restarts=2), reads)

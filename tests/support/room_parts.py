@@ -17,7 +17,7 @@ from chat_gateway.outbox_range import OutboxRange
 from chat_gateway.outlet import TrailingMetadata
 from chat_gateway.outlet_grpcio import GrpcioAudience
 from chat_gateway.ring_budget import RingBudget
-from chat_gateway.room import Room, RoomLimits, Shared
+from chat_gateway.room import Doubts, Room, RoomLimits, Shared
 from chat_gateway.room_log import Stretch
 from chat_gateway.shared_heads import SharedHeads
 from chat_gateway.streams import Streams
@@ -78,6 +78,19 @@ class ScriptedHeads(Heads):
         return self.answer
 
 
+class NoDoubts(Doubts):
+    """Takes whatever is heard for right."""
+
+    def see(self, room: str, epoch: int) -> None:
+        """As Doubts.see."""
+
+    def suspect(self, room: str, epoch: int, entry: OutboxId) -> None:
+        """As Doubts.suspect."""
+
+    async def check(self) -> None:
+        """As Doubts.check."""
+
+
 class TrimmedOutbox(OutboxRange):
     """Holds nothing any more."""
 
@@ -106,6 +119,7 @@ def open_room(
         history=history,
         gaps=GapReader(TrimmedOutbox(), history),
         heads=heads or ScriptedHeads(),
+        doubts=NoDoubts(),
         fan_out=FanOut(),
         limits=limits,
         rings=RingBudget(1_000_000),

@@ -11,6 +11,7 @@ import uvloop
 from grpc import aio
 
 from chat_gateway.accept import Acceptor
+from chat_gateway.data_check import DataCheck
 from chat_gateway.drain import Drain
 from chat_gateway.fan_out import FanOut
 from chat_gateway.feed_probe import FeedProbe
@@ -29,7 +30,7 @@ from chat_gateway.outlet_grpcio import GrpcioTransport
 from chat_gateway.outlet_wire import WireTransport
 from chat_gateway.relay import Relay
 from chat_gateway.ring_budget import RingBudget
-from chat_gateway.room import Room, RoomLimits, Shared
+from chat_gateway.room import Doubts, Room, RoomLimits, Shared
 from chat_gateway.send import Sender
 from chat_gateway.service import ChatService
 from chat_gateway.settings import GatewaySettings
@@ -107,10 +108,12 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         )
         transport = _transport(settings.transport, server, proxies)
         shared_heads = SharedHeads(heads)
-        room_parts = _room_parts(settings, transport, redis.serving, history, heads)
+        data = DataCheck(redis.connector, redis.watching, redis.serving, redis.guard.fence)
+        room_parts = _room_parts(settings, transport, redis.serving, history, heads, data)
         make_room = partial(Room, shared=room_parts)
         hub = Hub(make_room, feed, shared_heads, settings.max_open_rooms)
-        joiner = Joiner(hub, shared_heads, heads)
+        redis.guard.recall = lambda: data.recall(hub.open_rooms().values())
+        joiner = Joiner(hub, shared_heads, heads, data)
         streams = Streams(
             settings.max_streams,
             settings.slow_reader_seconds,
@@ -119,7 +122,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         acceptor = Acceptor(redis.pipeline, settings.idempotency_window_seconds)
         relay = Relay(hub, joiner, streams, transport, settings.redis_timeout_seconds)
         probe = FeedProbe(redis.pipeline, feed, settings.redis_timeout_seconds)
-        check = HeadCheck(hub, Heads(redis.watching), feed, health)
+        check = HeadCheck(hub, Heads(redis.watching), feed, health, data)
 
         add_services(server, *_services(settings, acceptor, relay, history, heads))
         drain = Drain(health, server, streams, hub, standard_streams, settings.drain_times())
@@ -152,11 +155,13 @@ def _room_parts(
     redis: Redis,
     history: GrpcHistory,
     heads: Heads,
+    doubts: Doubts,
 ) -> Shared:
     return Shared(
         history=history,
         gaps=GapReader(OutboxRange(redis), history),
         heads=heads,
+        doubts=doubts,
         fan_out=FanOut(transport.pace),
         limits=RoomLimits(settings.ring_notes, settings.ring_bytes, transport.run_bytes),
         rings=RingBudget(settings.rings_bytes),

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 
 import structlog
 
+from chat_gateway.data_check import DataCheck
 from chat_gateway.head_comparison import PartitionRooms, in_parts
-from chat_gateway.heads import Head, Heads
+from chat_gateway.heads import Head, Heads, Standing
 from chat_gateway.hub import Hub
 from chat_gateway.live_feed import LiveFeed
 from chat_gateway.room import Room
@@ -23,6 +25,8 @@ _INTERVAL_SECONDS = 1.0
 _ANSWER_SECONDS = 0.5
 """A connection that has not answered by then is given up: it may be dead without a word."""
 _RETRY_SECONDS = 0.05
+_CHECKS_PER_FULL_LOOK = 10
+"""Rooms of which Redis says nothing new are looked at in one check of so many only."""
 _GRACE_SECONDS = 0.2
 """How long a live note may take behind the answer that counts it."""
 
@@ -40,10 +44,17 @@ class HeadCheck:
         heads: on connections that nobody else uses, so that a dead one is this one.
         feed: whether it is complete is a condition.
         health: told of CONDITIONS.
+        data: settles doubts whether Redis still holds what was seen.
     """
 
-    def __init__(self, hub: Hub, heads: Heads, feed: LiveFeed, health: Health) -> None:
+    def __init__(
+        self, hub: Hub, heads: Heads, feed: LiveFeed, health: Health, data: DataCheck
+    ) -> None:
         self._hub = hub
+        self._data = data
+        self._checks = 0
+        self._earlier = 0
+        self._news: list[tuple[int, Standing]] = []
         self._heads = heads
         self._feed = feed
         self._health = health
@@ -79,14 +90,34 @@ class HeadCheck:
         async with asyncio.timeout(_ANSWER_SECONDS):
             await self._heads.ping()
         behind: list[tuple[Room, Head]] = []
+        self._news = []
+        self._checks += 1
         for part in self._open_rooms():
             async with asyncio.timeout(_ANSWER_SECONDS):
                 behind += await self._behind(part)
+        # In this order: what was read before the look was there no later than what it finds.
+        await self._data.look()
+        self._data.see_standings(self._news)
         if behind:
             await asyncio.sleep(_GRACE_SECONDS)
         for room, head in behind:
             if self._hub.holds(room):
                 room.hear_head(head)
+        await self._check_data(behind)
+
+    async def _check_data(self, behind: Iterable[tuple[Room, Head]]) -> None:
+        """Has the guard look at data that are of an earlier epoch than a room.
+
+        Where they still are after that, the connection leads elsewhere than new ones do.
+        """
+        held = [(room, head) for room, head in behind if self._hub.holds(room)]
+        self._earlier += 1
+        if not any(head.epoch < room.log.epoch for room, head in held):
+            self._earlier = 0
+        if self._earlier > 1:
+            await self._data.reconnect()
+        elif self._earlier:
+            await self._data.check()
 
     def _open_rooms(self) -> list[list[PartitionRooms]]:
         """All rooms that are open; they are put in order anew only where they are others."""
@@ -97,13 +128,18 @@ class HeadCheck:
 
     async def _behind(self, part: list[PartitionRooms]) -> list[tuple[Room, Head]]:
         """The rooms that have not heard all that Redis holds."""
+        full = self._checks % _CHECKS_PER_FULL_LOOK == 0
+        shown = [rooms.shown() if full else () for rooms in part]
         standings = await self._heads.standings([rooms.question for rooms in part])
         behind: list[tuple[Room, Head]] = []
-        for rooms, standing in zip(part, standings, strict=True):
+        for rooms, standing, had in zip(part, standings, shown, strict=True):
             if isinstance(standing, RedisUnavailableError):
                 self._tell_untold(rooms.question.partition, standing)
                 continue
             self._untold.discard(rooms.question.partition)
+            self._news.append((rooms.question.partition, standing))
+            for room in rooms.beyond(standing, had):
+                self._data.suspect(room.name, room.log.epoch, room.outbox_id)
             behind += rooms.behind(standing)
         return behind
 

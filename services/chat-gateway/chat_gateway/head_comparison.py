@@ -31,6 +31,23 @@ class PartitionRooms:
         self._agreed: Standing | None = None
         self._mark = UNMARKED
 
+    def shown(self) -> Sequence[int]:
+        """The newest sequence of each room's log now."""
+        return [room.log.newest for room in self._rooms]
+
+    def beyond(self, standing: Standing, shown: Sequence[int]) -> list[Room]:
+        """The rooms that had shown more than Redis has, in the same epoch.
+
+        Args:
+            standing: the answer to `question`.
+            shown: `shown` from before that was asked; empty: none is looked at.
+        """
+        return [
+            room
+            for room, newest, sequence in zip(self._rooms, standing.newest, shown, strict=False)
+            if int(newest or 0) < sequence and room.log.epoch == standing.epoch
+        ]
+
     def behind(self, standing: Standing) -> list[tuple[Room, Head]]:
         """The rooms that have not heard all that Redis holds, each with its head.
 

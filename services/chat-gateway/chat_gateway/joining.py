@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from chat_gateway.cursors import Start, resolve_start
-from chat_gateway.heads import Heads, Past
+from chat_gateway.heads import Head, Heads, Past
 from chat_gateway.hub import Hub
-from chat_gateway.room import Room
+from chat_gateway.room import Doubts, Room
 from chat_gateway.shared_heads import SharedHeads
 from notecast.v1.chat_pb2 import RoomSubscription
 from notecast.v1.note_pb2 import Cursor
+from notecast_runtime.backoff import Backoff
 from notecast_runtime.errors import RedisUnavailableError
 
 
@@ -33,12 +34,14 @@ class Joiner:
         hub: where they are.
         shared_heads: says where they stand.
         heads: says where they stood in earlier epochs.
+        data: settles whether Redis still holds what the rooms have shown.
     """
 
-    def __init__(self, hub: Hub, shared_heads: SharedHeads, heads: Heads) -> None:
+    def __init__(self, hub: Hub, shared_heads: SharedHeads, heads: Heads, data: Doubts) -> None:
         self._hub = hub
         self._shared_heads = shared_heads
         self._heads = heads
+        self._data = data
 
     async def join(
         self, wanted: Sequence[RoomSubscription], timeout_seconds: float
@@ -95,8 +98,15 @@ class Joiner:
 
         And how earlier epochs ended, where a cursor asks for it.
         """
+        backoff, doubted = Backoff(), False
         while True:
+            shown = {name: (room.log.epoch, room.log.newest) for name, room in rooms.items()}
             heads = await self._shared_heads.read(rooms)
+            if self._doubts(rooms, shown, heads, doubted=doubted):
+                doubted = True
+                await self._data.check()
+                await asyncio.sleep(backoff.next_delay())
+                continue
             for name, room in rooms.items():
                 await room.reach(heads[name].epoch)
             pasts = {name: Past(heads[name], ()) for name in rooms}
@@ -105,6 +115,24 @@ class Joiner:
                     pasts[each.room] = await self._heads.past(each.room)
             if all(pasts[name].head.epoch == room.log.epoch for name, room in rooms.items()):
                 return pasts
+            await asyncio.sleep(backoff.next_delay())
+
+    def _doubts(
+        self,
+        rooms: Mapping[str, Room],
+        shown: Mapping[str, tuple[int, int]],
+        heads: Mapping[str, Head],
+        *,
+        doubted: bool,
+    ) -> bool:
+        """Whether a head, read later, is of before what its room had shown.
+
+        One in the same epoch is asked about once: that is settled then.
+        """
+        earlier = [name for name in rooms if heads[name][:2] < shown[name]]
+        for name in earlier:
+            self._data.suspect(name, shown[name][0], rooms[name].outbox_id)
+        return any(not doubted or heads[name].epoch < shown[name][0] for name in earlier)
 
 
 def _joined(wanted: RoomSubscription, field: str, room: Room, past: Past) -> Joined:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -13,7 +13,7 @@ from chat_gateway.fan_out import FanOut
 from chat_gateway.frames import note_frame
 from chat_gateway.gap_reader import GapReader
 from chat_gateway.gap_repair import GapRepair
-from chat_gateway.heads import Head, Heads
+from chat_gateway.heads import Head, Heads, Past
 from chat_gateway.history import History
 from chat_gateway.outbox_mark import BEFORE_ALL, UNMARKED, OutboxMark
 from chat_gateway.outlet import Audience
@@ -29,7 +29,6 @@ from notecast_runtime.errors import (
     RedisUnavailableError,
 )
 from notecast_runtime.outbox import OutboxId
-from notecast_runtime.tasks import going_on
 
 _EARLY_NOTES = 64
 """How many are kept that are heard while the log is opened; what is not is fetched."""
@@ -46,6 +45,23 @@ class RoomLimits(NamedTuple):
     """The most that is written to a stream at once."""
 
 
+class Doubts(Protocol):
+    """Settles whether Redis still holds what a room has shown."""
+
+    def see(self, room: str, epoch: int) -> None:
+        """Learns that this epoch has begun in the room."""
+
+    def suspect(self, room: str, epoch: int, entry: OutboxId) -> None:
+        """Learns that Redis may no longer hold an entry of the outbox that was seen there."""
+
+    async def check(self) -> None:
+        """Has a later epoch begun where the data are older than what was seen, and pauses.
+
+        Raises:
+            RedisUnavailableError: Redis can't say it now.
+        """
+
+
 class Shared(NamedTuple):
     """What all rooms of a gateway have in common."""
 
@@ -57,6 +73,9 @@ class Shared(NamedTuple):
 
     heads: Heads
     """Says how epochs ended."""
+
+    doubts: Doubts
+    """Told where what is heard contradicts what was heard before."""
 
     fan_out: FanOut
     """Told when there is something to deliver."""
@@ -81,11 +100,12 @@ class Room:
     """
 
     __slots__ = (
+        "_agreed_id",
         "_early",
         "_entering",
+        "_heard_id",
         "_log",
         "_mark",
-        "_outbox_id",
         "_past",
         "_repair",
         "_shared",
@@ -98,7 +118,7 @@ class Room:
         self._shared = shared
         self._log: RoomLog | None = None
         self.readers = RoomReaders(shared.make_audience)
-        self._outbox_id = BEFORE_ALL
+        self._heard_id = self._agreed_id = BEFORE_ALL
         self._mark = UNMARKED
         self._early: deque[Announcement] | None = None
         self._past: PastReader | None = None
@@ -119,7 +139,7 @@ class Room:
     @property
     def outbox_id(self) -> OutboxId:
         """All that the log has yet to get is behind it in the outbox."""
-        return max(self._outbox_id, self._mark.outbox_id)
+        return max(self._heard_id, self._agreed_id, self._mark.outbox_id)
 
     @property
     def live_place(self) -> Place:
@@ -148,7 +168,7 @@ class Room:
             budget=self._shared.rings,
         )
         self.readers.tail.sequence = head.sequence
-        self._outbox_id = head.outbox_id
+        self._heard_id = head.outbox_id
         self._hear_early()
 
     def hear(self, announcement: Announcement) -> None:
@@ -159,12 +179,17 @@ class Room:
         elif announcement.epoch == log.epoch:
             epoch, sequence, outbox_id, note = announcement
             if sequence == log.newest + 1:
-                self._outbox_id = outbox_id
+                self._heard_id = outbox_id
+            elif sequence > log.newest or outbox_id > self._heard_id:
+                # Ahead of lost ones, or late and by repair known before; or its sequence was taken
+                # twice, and Redis has lost this one, or what was heard under it.
+                self._shared.doubts.suspect(self.name, epoch, outbox_id)
+                self._shared.doubts.suspect(self.name, epoch, self._heard_id)
             log.hear(sequence, note_frame(epoch, sequence, note))
             self._look_after()
         elif announcement.epoch > log.epoch:
             self._keep_early(announcement)
-            self._enter_later_epoch()
+            self._enter_later_epoch(announcement.epoch)
 
     def has_all(self, epoch: int, sequence: int) -> bool:
         """Whether the log is whole, as far as this sequence of this epoch at least."""
@@ -174,8 +199,8 @@ class Room:
         """Whether the log has all that a head says; where it has, the head's outbox id counts."""
         if not self.has_all(head.epoch, head.sequence):
             return False
-        if head.outbox_id > self._outbox_id and head.sequence == self.log.newest:
-            self._outbox_id = head.outbox_id
+        if head.outbox_id > self._agreed_id and head.sequence == self.log.newest:
+            self._agreed_id = head.outbox_id
         return True
 
     def follow(self, mark: OutboxMark) -> None:
@@ -184,23 +209,23 @@ class Room:
         It is for a room that agrees with all that the mark stands for. One that enters another
         epoch follows it no longer.
         """
-        self._outbox_id = self.outbox_id  # what another mark has said still holds
+        self._agreed_id = self.outbox_id  # what another mark has said still holds
         self._mark = mark
 
     def hear_head(self, head: Head) -> None:
         """Learns from Redis where the log stands: a note that was not heard shows itself."""
         if head.epoch == self.log.epoch:
             if head.sequence == self.log.newest:
-                self._outbox_id = max(self._outbox_id, head.outbox_id)
+                self._agreed_id = max(self._agreed_id, head.outbox_id)
             self.log.hear_head(head.sequence)
             self._look_after()
         elif head.epoch > self.log.epoch:
-            self._enter_later_epoch()
+            self._enter_later_epoch(head.epoch)
 
     async def reach(self, epoch: int) -> None:
         """Returns when the log is in this epoch, or a later one."""
         while self.log.epoch < epoch:
-            await asyncio.shield(self._enter_later_epoch())
+            await asyncio.shield(self._enter_later_epoch(epoch))
 
     def deliver(self) -> None:
         """Has its readers sent what is new."""
@@ -217,7 +242,7 @@ class Room:
             HistoryUnavailableError: the epoch is later than the log's; read again then.
         """
         if epoch > self.log.epoch:
-            self._enter_later_epoch()
+            self._enter_later_epoch(epoch)
             raise HistoryUnavailableError("another epoch has begun")
 
     async def read_past(self, after: int, most_notes: int | None = None) -> PastPage:
@@ -257,31 +282,39 @@ class Room:
         for announcement in early or ():
             self.hear(announcement)
 
-    def _enter_later_epoch(self) -> asyncio.Task[None]:
+    def _enter_later_epoch(self, epoch: int) -> asyncio.Task[None]:
         """Finds out what the later epoch has left of this one, and goes on in it."""
+        self._shared.doubts.see(self.name, epoch)
         if self._entering is None or self._entering.done():
             self._entering = asyncio.create_task(self._enter())
         return self._entering
 
     async def _enter(self) -> None:
-        backoff = Backoff()
-        while going_on():
-            try:
-                head, ends = await self._shared.heads.past(self.name)
-                break
-            except RedisUnavailableError as error:
-                _log.warning("epoch_waits", error=str(error))
-                await asyncio.sleep(backoff.next_delay())
         log = self.log
+        head, ends = await self._later_past(log.epoch)
         survived = surviving_sequence(log.epoch, log.newest, head.epoch, ends) or 0
         _log.warning("epoch_entered", old=log.epoch, new=head.epoch, lost=log.newest - survived)
         self._cancel_reads()
         if survived < log.newest:
-            self._outbox_id, self._mark = BEFORE_ALL, UNMARKED
+            self._heard_id = self._agreed_id = BEFORE_ALL
+            self._mark = UNMARKED
         self.readers.enter_epoch(self, head, survived)
         log.enter_epoch(head.epoch, survived)
         self.hear_head(head)
         self._hear_early()
+
+    async def _later_past(self, epoch: int) -> Past:
+        """Waits until Redis tells of a later epoch; another one begins where it has lost that."""
+        backoff = Backoff()
+        while True:
+            try:
+                past = await self._shared.heads.past(self.name)
+                if past.head.epoch > epoch:
+                    return past
+                await self._shared.doubts.check()
+            except RedisUnavailableError as error:
+                _log.warning("epoch_waits", error=str(error))
+            await asyncio.sleep(backoff.next_delay())
 
     def _look_after(self) -> None:
         """Delivers what can be, and has fetched what is missing."""

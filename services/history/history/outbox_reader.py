@@ -30,6 +30,9 @@ class Batch(NamedTuple):
     epoch: bytes
     """The epoch that was found before the batch was read."""
 
+    first_id: bytes
+    """The outbox id of the first entry, corrupt or not."""
+
     last_id: bytes
     """The outbox id of the last entry, corrupt or not."""
 
@@ -64,7 +67,8 @@ def decode_batch(
             entries.append(_decode(partition, outbox_id, fields))
         except CorruptOutboxEntryError as error:
             corrupt.append(error)
-    return Batch(partition, epoch, raw[-1][0], tuple(entries), tuple(corrupt))
+    first_id, last_id = raw[0][0], raw[-1][0]
+    return Batch(partition, epoch, first_id, last_id, tuple(entries), tuple(corrupt))
 
 
 def _decode(partition: int, outbox_id: bytes, fields: Mapping[bytes, bytes]) -> OutboxEntry:

@@ -13,13 +13,14 @@
 --       3 how many notes a room keeps
 --       4 the outbox id up to which to trim the outbox; empty: not now
 --       5 how many rejected entries to keep
---       6 how many entries of the batch can't be read; then of each: its outbox id, the reason
+--       6 the outbox id of the batch's first entry
+--       7 how many entries of the batch can't be read; then of each: its outbox id, the reason
 --       and of each note: its stream's index in KEYS, room, sequence, epoch, outbox id, note
--- Returns {'refused'} where another epoch has begun, else
+-- Returns {'refused'} where another epoch has begun, or the data went back, else
 --   {'persisted', the persisted position, {outbox id, reason, and so on, of what was set aside}}
 local REJECTION_ARGUMENTS, NOTE_ARGUMENTS = 2, 6
 local OUTBOX_ID = 4 -- of a note's arguments, counted from 0
-local FIRST_REJECTION = 7
+local FIRST_REJECTION = 8
 local MOST_FIELDS_KEPT = 128 -- names and values of a rejected entry; ours have 8
 
 -- A batch of an epoch that is over may hold notes that no longer exist, under sequences
@@ -34,12 +35,29 @@ local function parts(outbox_id)
 end
 
 local position = redis.call('GET', KEYS[2]) or '0-0'
-local milliseconds, counter = parts(position)
+
+local function is_before(outbox_id, other)
+  local its_milliseconds, its_counter = parts(outbox_id)
+  local other_milliseconds, other_counter = parts(other)
+  return its_milliseconds < other_milliseconds
+    or (its_milliseconds == other_milliseconds and its_counter < other_counter)
+end
 
 local function behind_position(outbox_id)
-  local its_milliseconds, its_counter = parts(outbox_id)
-  return its_milliseconds > milliseconds
-    or (its_milliseconds == milliseconds and its_counter > counter)
+  return is_before(position, outbox_id)
+end
+
+-- A batch is a run of the outbox, so it begins where persisting goes on or before, and its last
+-- entry is there: else Redis has older data than it was read from. Its notes may no longer exist,
+-- and others before it would be passed over.
+if not behind_position(ARGV[2]) then
+  return {'persisted', position, {}} -- by another worker, as far as these data have it
+elseif not redis.call('XRANGE', KEYS[3], ARGV[2], ARGV[2])[1] then
+  return {'refused'}
+end
+local next_entry = redis.call('XRANGE', KEYS[3], '(' .. position, '+', 'COUNT', 1)[1]
+if is_before(next_entry[1], ARGV[6]) then
+  return {'refused'}
 end
 
 -- Sets an entry aside as it stands in the outbox, once: another worker did it for what is
@@ -113,7 +131,7 @@ local function persist(stream, room, sequence, epoch, outbox_id, note)
   end
 end
 
-local first_note = FIRST_REJECTION + ARGV[6] * REJECTION_ARGUMENTS
+local first_note = FIRST_REJECTION + ARGV[7] * REJECTION_ARGUMENTS
 for i = FIRST_REJECTION, first_note - 1, REJECTION_ARGUMENTS do
   reject(ARGV[i], ARGV[i + 1])
 end
@@ -126,7 +144,6 @@ end
 
 if behind_position(ARGV[2]) then
   position = ARGV[2]
-  milliseconds, counter = parts(position)
   redis.call('SET', KEYS[2], position)
 end
 

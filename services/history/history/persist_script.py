@@ -44,7 +44,7 @@ class Persisted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Another epoch has begun since the batch was read; nothing was written."""
+    """Another epoch has begun since the batch was read, or Redis went back; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,7 @@ class Persister:
             self._retention_notes,
             self._trim_up_to(batch),
             REJECTED_KEPT,
+            batch.first_id,
             len(batch.corrupt),
         ]
         for error in batch.corrupt:

@@ -1,0 +1,45 @@
+"""Which runs of Redis have answered at one address, and whether they take turns there. Pure."""
+
+from collections import deque
+
+_WINDOW_SECONDS = 60.0
+_MOST_RETURNS = 4
+"""A failover brings a new run, and one back to where it came from is a return. A proxy that deals
+connections out to several servers brings more of them within a second."""
+
+_RUNS_KNOWN = 8
+
+
+class RunHistory:
+    """The runs that answered, in the order of their last answer."""
+
+    def __init__(self) -> None:
+        self._runs: deque[str] = deque(maxlen=_RUNS_KNOWN)
+        self._returns: deque[float] = deque(maxlen=_MOST_RETURNS + 1)
+        self._now = 0.0
+
+    @property
+    def known(self) -> list[str]:
+        """The runs that answered, the last one last."""
+        return list(self._runs)
+
+    @property
+    def alternate(self) -> bool:
+        """Whether runs that had given way to others have come back too often of late."""
+        recent = [at for at in self._returns if self._now - at < _WINDOW_SECONDS]
+        return len(recent) > _MOST_RETURNS
+
+    def see(self, run_id: str, now: float) -> None:
+        """Learns which run has answered on a new connection.
+
+        Args:
+            run_id: the run's.
+            now: seconds of a clock that never goes back.
+        """
+        self._now = now
+        if self._runs and self._runs[-1] == run_id:
+            return
+        if run_id in self._runs:
+            self._runs.remove(run_id)
+            self._returns.append(now)
+        self._runs.append(run_id)

@@ -1,0 +1,188 @@
+"""The same run of Redis comes back with older data: whoever saw what is lost is told."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from grpc import aio
+
+from notecast_runtime.keyspace import outbox_key, partition_of
+from tests.chaos.proxy import Proxy
+from tests.support.health import wait_until_serving
+from tests.support.services import Gateway, behind, running_gateway, running_history, texts
+from tests.support.valkey import ValkeyProcess
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def other_valkey(tmp_path: Path) -> Iterator[ValkeyProcess]:
+    """Another Valkey, which replicates or is replicated."""
+    with ValkeyProcess(tmp_path / "other-valkey") as process:
+        yield process
+
+
+@asynccontextmanager
+async def address_of(valkey: ValkeyProcess) -> AsyncIterator[Proxy]:
+    """An address that leads to a Valkey, and can be turned to another one."""
+    proxy = Proxy(valkey.port)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        proxy.stop()
+
+
+def url(proxy: Proxy) -> str:
+    """As in NOTECAST_REDIS_URL."""
+    return f"redis://127.0.0.1:{proxy.port}/0"
+
+
+def last_entry(valkey: ValkeyProcess) -> bytes:
+    """The newest id of the lobby's outbox."""
+    with valkey.client() as redis:
+        entries = redis.xrevrange(outbox_key(partition_of("lobby")), count=1)
+        return entries[0][0] if entries else b""
+
+
+async def replicate(source: ValkeyProcess, replica: ValkeyProcess) -> None:
+    """Has a Valkey take over the other one's data, and go on with them by itself."""
+    with replica.client() as redis:
+        redis.execute_command("REPLICAOF", "127.0.0.1", source.port)
+
+        async def has_all() -> bool:
+            in_step = redis.info("replication")["master_link_status"] == "up"
+            return in_step and last_entry(replica) == last_entry(source)
+
+        await eventually(has_all, "the replica has the data")
+        redis.execute_command("REPLICAOF", "NO", "ONE")
+
+
+async def turn(proxy: Proxy, valkey: ValkeyProcess, *gateways: Gateway) -> None:
+    """Turns the address to another Valkey, and returns when the gateways are there."""
+    proxy.turn_to(valkey.port)
+    proxy.cut()
+    for gateway in gateways:
+        await sent_when_back(gateway, "elsewhere", "a note that shows that it serves again")
+
+
+async def sent_when_back(gateway: Gateway, room: str, text: str) -> None:
+    """Sends a note once Redis is there again."""
+
+    async def sent() -> bool:
+        try:
+            await gateway.send(room, text)
+        except aio.AioRpcError:
+            return False
+        return True
+
+    await eventually(sent, f"{text} is sent")
+
+
+async def test_who_saw_what_a_failback_to_the_old_primary_has_lost_is_told(
+    valkey: ValkeyProcess, other_valkey: ValkeyProcess
+) -> None:
+    async with (
+        address_of(valkey) as proxy,
+        running_history(url(proxy)) as history,
+        running_gateway(url(proxy), history) as gateway,
+        gateway.read("lobby") as reader,
+    ):
+        for number in range(1, 4):
+            await gateway.send("lobby", f"kept{number}")
+        await replicate(valkey, other_valkey)
+        await turn(proxy, other_valkey, gateway)
+        for number in range(4, 7):
+            await gateway.send("lobby", f"lost{number}")
+        last = (await reader.notes(6))[-1]
+        await turn(proxy, valkey, gateway)
+        for number in range(4, 9):
+            await gateway.send("lobby", f"new{number}")
+        told = (await reader.event()).discontinuity
+        assert (told.after.epoch, told.after.sequence) == (last.epoch, 6)
+        assert told.resumes_at.sequence == 4
+        assert told.resumes_at.epoch > last.epoch
+        new = [f"new{number}" for number in range(4, 9)]
+        assert texts(await reader.notes(5)) == new
+        async with gateway.read(behind(last)) as resumed:
+            assert await resumed.kinds(7) == ["discontinuity", *new, "caught_up"]
+
+
+async def test_who_saw_what_a_replicated_backup_has_lost_is_told_though_no_connection_ended(
+    valkey: ValkeyProcess, other_valkey: ValkeyProcess
+) -> None:
+    async with (
+        running_history(valkey.url) as history,
+        running_gateway(valkey.url, history) as gateway,
+        running_gateway(valkey.url, history) as without_readers,
+        gateway.read("lobby") as reader,
+    ):
+        for number in range(1, 4):
+            await gateway.send("lobby", f"kept{number}")
+        await replicate(valkey, other_valkey)
+        for number in range(4, 7):
+            await gateway.send("lobby", f"lost{number}")
+        last = (await reader.notes(6))[-1]
+        await replicate(other_valkey, valkey)
+        # By a gateway that has seen nothing of what is lost, as many as that and more.
+        for number in range(4, 9):
+            await sent_when_back(without_readers, "lobby", f"new{number}")
+        while (event := await reader.event()).WhichOneof("kind") != "discontinuity":
+            assert event.note.sequence > 6  # it was taken for the next one
+        assert event.discontinuity.resumes_at.sequence == 4
+        assert event.discontinuity.resumes_at.epoch > last.epoch
+        assert texts(await reader.notes(5)) == [f"new{number}" for number in range(4, 9)]
+        async with without_readers.read(behind(last)) as resumed:
+            assert (await resumed.event()).discontinuity.resumes_at.sequence == 4
+
+
+async def test_who_is_shown_nothing_after_a_replicated_backup_is_told_as_well(
+    valkey: ValkeyProcess, other_valkey: ValkeyProcess
+) -> None:
+    async with (
+        running_gateway(valkey.url) as gateway,
+        gateway.read("lobby") as reader,
+    ):
+        await gateway.send("lobby", "kept")
+        await replicate(valkey, other_valkey)
+        await gateway.send("lobby", "lost")
+        last = (await reader.notes(2))[-1]
+        await replicate(other_valkey, valkey)
+        told = (await reader.event()).discontinuity
+        assert (told.after.sequence, told.resumes_at.sequence) == (last.sequence, 2)
+
+
+async def test_a_split_brain_ends_where_the_two_logs_parted(
+    valkey: ValkeyProcess, other_valkey: ValkeyProcess
+) -> None:
+    """One gateway stays at the old primary while the other one is at the new: then both are there.
+
+    Each has notes under the same sequences. What only the new primary had is lost.
+    """
+    async with (
+        address_of(valkey) as proxy,
+        running_gateway(valkey.url) as staying,
+        running_gateway(url(proxy)) as moving,
+        moving.read("lobby") as moved,
+        staying.read("lobby") as stayed,
+    ):
+        for number in range(1, 4):
+            await staying.send("lobby", f"kept{number}")
+        await replicate(valkey, other_valkey)
+        await turn(proxy, other_valkey, moving)
+        for number in range(4, 7):
+            await moving.send("lobby", f"lost{number}")
+        last = (await moved.notes(6))[-1]
+        for number in range(4, 9):
+            await staying.send("lobby", f"new{number}")
+        await stayed.notes(8)
+        await turn(proxy, valkey, moving)
+        await wait_until_serving(moving.target)
+        await staying.send("lobby", "new9")
+        new = [f"new{number}" for number in range(4, 10)]
+        assert (await moved.event()).discontinuity.resumes_at.sequence == 4
+        assert texts(await moved.notes(6)) == new
+        for gateway in (staying, moving):
+            async with gateway.read(behind(last)) as resumed:
+                assert (await resumed.event()).discontinuity.resumes_at.sequence == 4
+                assert texts(await resumed.notes(6)) == new
