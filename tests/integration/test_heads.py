@@ -1,6 +1,7 @@
 """Where rooms stand: what a script says of a few, and plain commands of many, is the same."""
 
 from collections.abc import AsyncIterator, Callable
+from importlib.resources import files
 
 import pytest
 
@@ -80,3 +81,17 @@ async def test_a_key_of_the_wrong_type_is_the_fault_of_its_partition_alone(
     found = await heads.standings([question, StandingQuestion(partition_of(other), [other])])
     assert isinstance(found[0], RedisUnavailableError)
     assert isinstance(found[1], Standing)
+
+
+@pytest.mark.parametrize("name", ["accept.lua", "heads.lua"])
+def test_an_epoch_begins_in_2020_at_the_earliest_whatever_the_clock_says(
+    valkey: ValkeyProcess, name: str
+) -> None:
+    script = files("chat_gateway").joinpath(name).read_text()
+    of_2001 = script.replace("redis.call('TIME')", "{1000000000, 0}")
+    assert of_2001 != script
+    partition = partition_of("lobby")
+    keys = [epoch_key(partition), heads_key(partition), outbox_key(partition), "unused"]
+    with valkey.client() as redis:
+        redis.eval(of_2001, len(keys), *keys, "lobby", "channel", "", "", 1, 0)
+        assert redis.get(epoch_key(partition)) == b"1577836800000"

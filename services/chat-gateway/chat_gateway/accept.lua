@@ -27,7 +27,8 @@ end
 local epoch = tonumber(redis.call('GET', KEYS[1]))
 if not epoch then
   local now = redis.call('TIME')
-  epoch = now[1] * 1000 + math.floor(now[2] / 1000)
+  -- Never before 2020, whatever the clock says: no cursor of an earlier epoch is taken.
+  epoch = math.max(now[1] * 1000 + math.floor(now[2] / 1000), 1577836800000)
   redis.call('SET', KEYS[1], string.format('%d', epoch))
 end
 local sequence = redis.call('HINCRBY', KEYS[2], ARGV[1], 1)
