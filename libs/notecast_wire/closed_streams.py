@@ -3,6 +3,8 @@
 from collections import deque
 from typing import Final
 
+from notecast_wire.clients import ClientId
+
 _REMEMBERED_GAPS: Final = 16
 
 
@@ -25,7 +27,7 @@ class ClosedStreams:
         self.newest = 0
         self._max_reset = max_reset
         self._gaps: deque[range] | None = None
-        self._reset: dict[int, None] = {}
+        self._reset: dict[int, ClientId | None] = {}
 
     def left_out(self, stream_id: int) -> None:
         """The peer opens this stream, which is not the one behind `newest`."""
@@ -37,9 +39,9 @@ class ClosedStreams:
         """Whether a stream below `newest` was left out (RFC 9113, 5.1.1)."""
         return self._gaps is not None and any(stream_id in gap for gap in self._gaps)
 
-    def add_reset(self, stream_id: int) -> None:
-        """We have reset this stream: the peer may not know it yet."""
-        self._reset[stream_id] = None
+    def add_reset(self, stream_id: int, client: ClientId | None) -> None:
+        """We have reset this stream, of this client: the peer may not know it yet."""
+        self._reset[stream_id] = client
         if len(self._reset) > self._max_reset:
             del self._reset[next(iter(self._reset))]
 
@@ -50,3 +52,7 @@ class ClosedStreams:
     def was_reset(self, stream_id: int) -> bool:
         """Whether frames of this stream are to be ignored (RFC 9113, 5.4.2)."""
         return stream_id in self._reset
+
+    def client_of(self, stream_id: int) -> ClientId | None:
+        """Whose stream it was that we have reset; None where that is not known."""
+        return self._reset.get(stream_id)

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from notecast_wire.client_budgets import ClientBudgets
 from notecast_wire.codes import ErrorCode, Flag, FrameType
 from notecast_wire.control_frames import ControlFrames
 from notecast_wire.errors import ConnectionFault, StreamFault
 from notecast_wire.events import ConnectionEnded, Event, StreamEnded
 from notecast_wire.frames import FrameReader, goaway_frame, settings_frame, window_update_frame
 from notecast_wire.limits import ConnectionLimits
+from notecast_wire.refusals import Refuse, refuse_plainly
 from notecast_wire.settings import DEFAULT_WINDOW_BYTES, our_settings
 
 __all__ = ["PREFACE", "Connection", "ConnectionLimits"]
@@ -30,6 +32,8 @@ class Connection(ControlFrames):
         limits: what the peer may do.
         on_output: called when `output` turns from empty to not empty.
         clock: monotonic seconds.
+        budgets: of the clients behind proxies, on all connections; None for this one's own.
+        refuse: answers a request that is refused by its headers alone.
     """
 
     __slots__ = (
@@ -43,8 +47,10 @@ class Connection(ControlFrames):
         limits: ConnectionLimits,
         on_output: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
+        budgets: ClientBudgets | None = None,
+        refuse: Refuse = refuse_plainly,
     ) -> None:
-        super().__init__(limits, on_output, clock)
+        super().__init__(limits, on_output, clock, budgets, refuse)
         self._reader = FrameReader()
         self._preface = PREFACE
         self._over = False

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Final
 
+from notecast_wire.client_budgets import ClientBudgets
 from notecast_wire.codes import MAX_STREAM_ID, ErrorCode, Flag, FrameType, SettingId, error_code
 from notecast_wire.errors import ConnectionFault, StreamFault
 from notecast_wire.events import Event, PeerLeaving, PingReceived, Pong
 from notecast_wire.frames import SETTINGS_ACK, goaway_frame, ping_frame
 from notecast_wire.header_frames import HeaderFrames
 from notecast_wire.limits import ConnectionLimits
+from notecast_wire.refusals import Refuse, refuse_plainly
 from notecast_wire.settings import DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES, parse_settings
 
 _ACK: Final = Flag.ACK
@@ -31,8 +33,10 @@ class ControlFrames(HeaderFrames):
         limits: ConnectionLimits,
         on_output: Callable[[], None],
         clock: Callable[[], float],
+        budgets: ClientBudgets | None = None,
+        refuse: Refuse = refuse_plainly,
     ) -> None:
-        super().__init__(limits, on_output, clock)
+        super().__init__(limits, on_output, clock, budgets, refuse)
         self._settings_taken = False
         self._pings = 0
         self._kept_pings: list[bytes] = []

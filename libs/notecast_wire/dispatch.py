@@ -26,14 +26,13 @@ from notecast_wire.metadata import (
 from notecast_wire.methods import Method
 from notecast_wire.serve import answer
 from notecast_wire.serving import Link
-from notecast_wire.status import ACCEPTED_ENCODINGS, CallError, trailers_only
+from notecast_wire.status import ACCEPTED_ENCODINGS, GRPC, CallError, is_grpc, trailers_only
 from notecast_wire.stream import Stream
 
 _log = structlog.get_logger(__name__)
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
-_GRPC: Final = b"application/grpc"
 _ENCODINGS: Final = (None, *ACCEPTED_ENCODINGS.split(b","))
 _NOT_FOUND: Final = CallError(StatusCode.UNIMPLEMENTED, "Method not found!")
 
@@ -95,7 +94,7 @@ class Dispatcher:
             answer_http(link, event, METHOD_NOT_ALLOWED)
             return
         content_type = fields.get(b"content-type", b"")
-        if content_type != _GRPC and not _is_grpc(content_type):
+        if content_type != GRPC and not is_grpc(content_type):
             answer_http(link, event, UNSUPPORTED_MEDIA_TYPE)
             return
         try:
@@ -208,9 +207,3 @@ def _seconds(timeout: bytes) -> float:
         return parse_timeout(timeout)
     except MalformedTimeoutError as error:
         raise CallError(StatusCode.INTERNAL, str(error)) from error
-
-
-def _is_grpc(content_type: bytes) -> bool:
-    """`application/grpc`, with a subtype as `+proto` or parameters; not `application/grpc-web`."""
-    start, rest = content_type[: len(_GRPC)], content_type[len(_GRPC) :]
-    return start.lower() == _GRPC and rest[:1] in (b"", b"+", b";")

@@ -5,6 +5,7 @@
   - StreamFault: one stream ends with RST_STREAM, the others go on
 """
 
+from notecast_wire.clients import ClientId
 from notecast_wire.codes import ErrorCode
 
 
@@ -33,7 +34,12 @@ class StreamFault(WireError):  # noqa: N818 - as above
         stream_id: the stream, which may be one that is not open.
         code: what RST_STREAM says.
         reason: for logs; never holds what the peer sent.
+
+    Attributes:
+        client: whose request it was, where no stream was opened for it.
     """
+
+    client: ClientId | None = None
 
     def __init__(self, stream_id: int, code: ErrorCode, reason: str) -> None:
         super().__init__(f"stream {stream_id}: {code.name}: {reason}")

@@ -1,7 +1,9 @@
 """HPACK blocks from the peer into header lists (RFC 7541)."""
 
-from typing import Final
+from collections import deque
+from typing import Final, NamedTuple
 
+from notecast_wire.clients import CONNECTION, FORWARDED_FOR
 from notecast_wire.codes import ErrorCode
 from notecast_wire.errors import ConnectionFault
 from notecast_wire.huffman import decode_huffman
@@ -20,12 +22,35 @@ _MAX_INTEGER_SHIFT: Final = 28
 """Integers of more than five further octets are nobody's honest length or index."""
 
 
+_KEPT_NAMES: Final = frozenset((FORWARDED_FOR, CONNECTION))
+_MAX_KEPT: Final = 16
+
+
+class OversizedList(NamedTuple):
+    """What is known of a header list that is larger than allowed.
+
+    Attributes:
+        size: by the measure of RFC 9113, 6.5.2.
+        largest: the name of its largest field.
+        content_type: as sent; empty where there is none.
+        kept: the last fields that say who the client is.
+    """
+
+    size: int
+    largest: bytes
+    content_type: bytes
+    kept: list[tuple[bytes, bytes]]
+
+
 class HeaderDecoder:
     """Decodes the blocks of one connection, in the order in which they came.
 
     Args:
         max_list_bytes: the largest header list that is handed out, by the measure of RFC 9113,
             6.5.2. Larger ones are decoded all the same, for what they do to the table.
+
+    Attributes:
+        oversized: what the last list was that was larger; None before the first.
     """
 
     __slots__ = (
@@ -33,16 +58,18 @@ class HeaderDecoder:
         "_dynamic_bytes",
         "_max_list_bytes",
         "_table_bytes",
+        "oversized",
     )
 
     def __init__(self, max_list_bytes: int) -> None:
+        self.oversized: OversizedList | None = None
         self._max_list_bytes = max_list_bytes
         self._dynamic: list[_Field] = []  # the newest is the last
         self._dynamic_bytes = 0
         self._table_bytes = _TABLE_BYTES
 
     def decode(self, block: bytes) -> list[tuple[bytes, bytes]] | None:
-        """The header list of a whole block; None where it is larger than allowed.
+        """The header list of a whole block; None where it is larger than allowed: see `oversized`.
 
         Raises:
             ConnectionFault: COMPRESSION_ERROR; the table can't be trusted any more.
@@ -54,6 +81,7 @@ class HeaderDecoder:
 
     def _decode(self, block: bytes, position: int) -> list[_Field] | None:
         fields: list[_Field] = []
+        beyond: _Beyond | None = None
         dynamic = self._dynamic
         left = self._max_list_bytes
         end = len(block)
@@ -71,7 +99,13 @@ class HeaderDecoder:
             left -= FIELD_OVERHEAD_BYTES + len(field[0]) + len(field[1])
             if left >= 0:
                 fields.append(field)
-        return fields if left >= 0 else None
+            else:
+                beyond = beyond or _Beyond(fields)
+                beyond.add(field)
+        if beyond is None:
+            return fields
+        self.oversized = beyond.summary(self._max_list_bytes - left)
+        return None
 
     def _resized(self, block: bytes) -> int:
         """Follows the table size updates at a block's start, and says where its fields begin."""
@@ -121,6 +155,39 @@ class HeaderDecoder:
             self._dynamic_bytes -= FIELD_OVERHEAD_BYTES + len(name) + len(value)
             evicted += 1
         del self._dynamic[:evicted]
+
+
+class _Beyond:
+    """Looks at the fields of a list that is too large, and keeps but a few of them.
+
+    Args:
+        fields: those within the bound.
+    """
+
+    __slots__ = ("_content_type", "_kept", "_largest", "_most")
+
+    def __init__(self, fields: list[_Field]) -> None:
+        self._content_type = b""
+        self._kept: deque[_Field] = deque(maxlen=_MAX_KEPT)
+        self._largest = b""
+        self._most = -1
+        for field in fields:
+            self.add(field)
+
+    def add(self, field: _Field) -> None:
+        """Takes the next field."""
+        name, value = field
+        if len(name) + len(value) > self._most:
+            self._most = len(name) + len(value)
+            self._largest = name
+        if name in _KEPT_NAMES:
+            self._kept.append(field)
+        elif name == b"content-type":
+            self._content_type = value
+
+    def summary(self, size: int) -> OversizedList:
+        """What is known at the end."""
+        return OversizedList(size, self._largest, self._content_type, list(self._kept))
 
 
 def _integer(block: bytes, position: int, mask: int) -> tuple[int, int]:

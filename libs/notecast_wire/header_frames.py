@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from typing import Final
 
+from notecast_wire.client_budgets import ClientBudgets
 from notecast_wire.codes import MAX_STREAM_ID, ErrorCode, Flag, FrameType
 from notecast_wire.errors import ConnectionFault, StreamFault
-from notecast_wire.events import Event, RequestBegun, RequestEnded
-from notecast_wire.frames import headers_frames, rst_stream_frame, unpadded
-from notecast_wire.header_decoder import HeaderDecoder
-from notecast_wire.header_encoder import encode_headers
-from notecast_wire.incoming import Incoming
+from notecast_wire.events import Event, RequestEnded
+from notecast_wire.frames import unpadded
 from notecast_wire.limits import ConnectionLimits
-from notecast_wire.request_rules import check_request, check_trailers
+from notecast_wire.refusals import Refuse, refuse_plainly
+from notecast_wire.request_rules import check_trailers
+from notecast_wire.requests import Requests
 from notecast_wire.stream import PEER_ENDED, Stream
 
 _END_STREAM: Final = Flag.END_STREAM
@@ -21,7 +21,6 @@ _PRIORITY_BYTES: Final = 5
 _OCTETS_PER_RESET: Final = 256
 """So much of a block that is decoded in vain, for the table's sake, costs as much as a reset call:
 each of its octets may be a field."""
-_TOO_LARGE: Final = encode_headers([(b":status", b"431")])
 
 
 class _OpenBlock:
@@ -44,13 +43,12 @@ class _OpenBlock:
         self.fault = fault
 
 
-class HeaderFrames(Incoming):
+class HeaderFrames(Requests):
     """The part of a connection that takes HEADERS and CONTINUATION."""
 
     __slots__ = (
         "_block",
         "_blocks_begun",
-        "_decoder",
         "_only",
     )
 
@@ -59,9 +57,10 @@ class HeaderFrames(Incoming):
         limits: ConnectionLimits,
         on_output: Callable[[], None],
         clock: Callable[[], float],
+        budgets: ClientBudgets | None = None,
+        refuse: Refuse = refuse_plainly,
     ) -> None:
-        super().__init__(limits, on_output, clock)
-        self._decoder = HeaderDecoder(limits.max_header_list_bytes)
+        super().__init__(limits, on_output, clock, budgets, refuse)
         self._block: _OpenBlock | None = None
         self._blocks_begun = 0
         self._only: int | None = FrameType.SETTINGS  # the type that must come next, if one must
@@ -91,10 +90,9 @@ class HeaderFrames(Incoming):
         block.octets += payload
         block.frames += 1
         limits = self._limits
-        if (
-            block.frames > limits.max_continuations
-            or len(block.octets) > limits.max_header_list_bytes * limits.max_header_block_factor
-        ):
+        factor = limits.proxy_factor if self.peer.proxied else 1
+        most = limits.max_header_list_bytes * limits.max_header_block_factor
+        if block.frames > limits.max_continuations * factor or len(block.octets) > most * factor:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block without an end")
         if flags & _END_HEADERS:
             self._block = None
@@ -116,9 +114,11 @@ class HeaderFrames(Incoming):
             fault: what is wrong with the frame itself, found before its block was whole.
         """
         headers = self._decoder.decode(block)
-        if headers is None:
-            self._spend(self._floods.resets, len(block) // _OCTETS_PER_RESET)
         stream = self.streams.get(stream_id)
+        if headers is None:
+            closed = self._closed.client_of(stream_id)
+            client = stream.client if stream is not None else closed or self._oversized_client()
+            self._charge(client, self._floods.resets, len(block) // _OCTETS_PER_RESET)
         if stream is not None:
             self._on_trailers(stream, headers, events, ended=ended)
         elif self._is_new(stream_id):
@@ -127,45 +127,6 @@ class HeaderFrames(Incoming):
             self._on_request(stream_id, headers, events, ended=ended)
         elif ended:
             self._closed.peer_knows(stream_id)
-
-    def _on_request(
-        self,
-        stream_id: int,
-        headers: list[tuple[bytes, bytes]] | None,
-        events: list[Event],
-        *,
-        ended: bool,
-    ) -> None:
-        if len(self.streams) >= self._limits.max_concurrent_streams:
-            raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams")
-        if headers is None:
-            self._refuse_headers(stream_id, ended=ended)
-            return
-        length = check_request(stream_id, headers)
-        peer = self.peer
-        client = peer.client_of(headers) if peer.proxied else peer.own
-        stream = Stream(
-            stream_id, self.initial_send_window, self._initial_receive_window, length, client
-        )
-        if ended:
-            if length > 0:
-                raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "a body that never comes")
-            stream.state = PEER_ENDED
-        self.streams[stream_id] = stream
-        events.append(RequestBegun(stream, headers, ended))
-
-    def _refuse_headers(self, stream_id: int, *, ended: bool) -> None:
-        """Answers a header list over the bound with 431 (RFC 6585, 5)."""
-        self._spend(self._floods.resets)
-        self._reply(
-            headers_frames(
-                stream_id, self._before_block + _TOO_LARGE, _END_STREAM, self.max_frame_bytes
-            )
-        )
-        self._before_block = b""
-        if not ended:
-            self._reply(rst_stream_frame(stream_id, ErrorCode.NO_ERROR))
-            self._closed.add_reset(stream_id)
 
     def _on_trailers(
         self,
@@ -203,7 +164,7 @@ class HeaderFrames(Incoming):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a stream id out of order")
         if stream_id <= self._last_taken and not closed.was_reset(stream_id):
             raise ConnectionFault(ErrorCode.STREAM_CLOSED, "HEADERS of a stream that has ended")
-        self._spend(self._floods.chatter)
+        self._charge_late(stream_id)
         return False
 
 

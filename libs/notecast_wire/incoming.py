@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from notecast_wire.client_budgets import ClientBudgets
 from notecast_wire.clients import ClientId, Peer
 from notecast_wire.closed_streams import ClosedStreams
 from notecast_wire.codes import MAX_STREAM_ID, ErrorCode, Flag, error_code
@@ -13,6 +14,7 @@ from notecast_wire.frames import rst_stream_frame, unpadded, window_update_frame
 from notecast_wire.limits import ConnectionLimits
 from notecast_wire.outgoing import Outgoing
 from notecast_wire.settings import DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES
+from notecast_wire.shares import ShareRatios, Shares
 from notecast_wire.stream import ANSWERED, FORGOTTEN, PEER_ENDED, Stream
 
 _END_STREAM: Final = Flag.END_STREAM
@@ -32,11 +34,13 @@ class Incoming(Outgoing):
     """
 
     __slots__ = (
+        "_budgets",
         "_clock",
         "_floods",
         "_initial_receive_window",
         "_last_taken",
         "_limits",
+        "_max_unread_replies",
         "_receive_credit",
         "_receive_window",
         "_received_bytes",
@@ -49,8 +53,11 @@ class Incoming(Outgoing):
         limits: ConnectionLimits,
         on_output: Callable[[], None],
         clock: Callable[[], float],
+        budgets: ClientBudgets | None = None,
     ) -> None:
         super().__init__(on_output, ClosedStreams(limits.closed_streams_remembered))
+        self._budgets = budgets or ClientBudgets(limits, ShareRatios(), clock)
+        self._max_unread_replies = limits.max_unread_replies
         self.peer = _SOMEBODY
         self._limits = limits
         self._clock = clock
@@ -61,6 +68,15 @@ class Incoming(Outgoing):
         self._initial_receive_window = DEFAULT_WINDOW_BYTES
         self._last_taken = MAX_STREAM_ID  # as GOAWAY has it: streams above are ignored
         self._unread_replies = 0
+
+    def serve(self, peer: Peer) -> None:
+        """Learns who is at the other end, before anything has come from there."""
+        self.peer = peer
+        if peer.proxied:
+            limits = self._limits
+            ratios = self._budgets.ratios
+            self._shares = Shares("open streams", limits.max_concurrent_streams, ratios)
+            self._max_unread_replies = limits.max_unread_replies * limits.proxy_factor
 
     def consumed(self, stream: Stream, size: int) -> None:
         """Gives the peer back what the owner is done with; the connection's part it has already.
@@ -96,7 +112,7 @@ class Incoming(Outgoing):
         if ended:
             stream.state |= PEER_ENDED
         elif not data:
-            self._spend(self._floods.chatter)
+            self._charge_chatter(stream)
         events.append(DataReceived(stream, data, size, ended))
 
     def _count_received(self, size: int) -> None:
@@ -116,7 +132,7 @@ class Incoming(Outgoing):
         self._check_not_idle(stream_id)
         if stream_id <= self._last_taken and not self._closed.was_reset(stream_id):
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA of a stream that has ended")
-        self._spend(self._floods.chatter)
+        self._charge_late(stream_id)
         if ended:
             self._closed.peer_knows(stream_id)
 
@@ -133,13 +149,13 @@ class Incoming(Outgoing):
         stream = self.streams.get(stream_id)
         if stream is None:
             self._check_not_idle(stream_id)
-            self._spend(self._floods.chatter)
+            self._charge_late(stream_id)
             self._closed.peer_knows(stream_id)
             return
         self._forget(stream)
         events.append(StreamEnded(stream, error_code(int.from_bytes(payload)), by_peer=True))
         if not stream.state & ANSWERED:
-            self._spend(self._floods.resets)
+            self._charge(stream.client, self._floods.resets)
 
     def _on_window_update(
         self, _flags: int, stream_id: int, payload: bytes, events: list[Event]
@@ -174,10 +190,14 @@ class Incoming(Outgoing):
 
     def _end_faulty(self, fault: StreamFault, events: list[Event]) -> None:
         """Resets a stream for what the peer sent on it, whether it is open or not."""
-        self._spend(self._floods.resets)
-        self._reply(rst_stream_frame(fault.stream_id, fault.code))
-        self._closed.add_reset(fault.stream_id)
         stream = self.streams.get(fault.stream_id)
+        client = fault.client or self._closed.client_of(fault.stream_id)
+        if stream is not None:
+            client = stream.client
+        if not self.peer.proxied or fault.code != ErrorCode.REFUSED_STREAM:
+            self._charge(client, self._floods.resets)
+        self._reply(rst_stream_frame(fault.stream_id, fault.code))
+        self._closed.add_reset(fault.stream_id, client)
         if stream is not None:
             self._forget(stream)
             events.append(StreamEnded(stream, fault.code, by_peer=False))
@@ -186,7 +206,7 @@ class Incoming(Outgoing):
         """Sends what the peer has provoked; only so much of it while it does not read."""
         if self.congested:
             self._unread_replies += 1
-            if self._unread_replies > self._limits.max_unread_replies:
+            if self._unread_replies > self._max_unread_replies:
                 raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "replies that nobody reads")
         self._emit(data)
 
@@ -194,6 +214,32 @@ class Incoming(Outgoing):
     def _sent_bytes(self) -> int:
         """How many bytes of DATA were sent so far."""
         return self._granted_bytes - self.send_window
+
+    def _charge(self, client: ClientId | None, budget: Budget, cost: int = 1) -> None:
+        """Charges what a request does wrong: to its client behind a proxy, else to the peer."""
+        if self.peer.proxied and client is not None:
+            self._budgets.charge(client, cost)
+        else:
+            self._spend(budget, cost)
+
+    def _charge_chatter(self, stream: Stream) -> None:
+        """Charges a frame of a request that moves nothing.
+
+        Raises:
+            StreamFault: of a client behind a proxy whose budget was empty before.
+        """
+        if not self.peer.proxied:
+            self._spend(self._floods.chatter)
+        elif not self._budgets.charge(stream.client, self._budgets.chatter_cost):
+            raise StreamFault(stream.id, ErrorCode.ENHANCE_YOUR_CALM, "frames of no use")
+
+    def _charge_late(self, stream_id: int) -> None:
+        """Charges a frame of a stream that is not open any more."""
+        client = self._closed.client_of(stream_id) if self.peer.proxied else None
+        if client is None:
+            self._spend(self._floods.chatter)
+        else:
+            self._budgets.charge(client, self._budgets.chatter_cost)
 
     def _spend(self, budget: Budget, cost: int = 1) -> None:
         budget.left -= cost

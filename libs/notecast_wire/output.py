@@ -10,7 +10,7 @@ from notecast_wire.frames import MAX_FRAME_BYTES, headers_frames, rst_stream_fra
 from notecast_wire.header_encoder import EMPTY_TABLE
 from notecast_wire.held_bytes import HeldBytes
 from notecast_wire.settings import DEFAULT_TABLE_BYTES, DEFAULT_WINDOW_BYTES
-from notecast_wire.shares import ShareRefusal
+from notecast_wire.shares import ShareRefusal, Shares
 from notecast_wire.stream import FORGOTTEN, PEER_ENDED, WE_ENDED, Stream
 
 PIECE_BYTES: Final = 32_768
@@ -42,6 +42,7 @@ class Output:
         "_finished_calls",
         "_granted_bytes",
         "_ready",
+        "_shares",
         "_table_bytes",
         "congested",
         "held_output",
@@ -69,12 +70,13 @@ class Output:
         self._before_block = b""
         self._granted_bytes = DEFAULT_WINDOW_BYTES
         self._finished_calls = 0
+        self._shares: Shares | None = None  # of the streams, where many clients have them
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """Ends both directions of the stream at once; gives no event."""
         if not stream.state & FORGOTTEN:
             self._emit(rst_stream_frame(stream.id, code))
-            self._closed.add_reset(stream.id)
+            self._closed.add_reset(stream.id, stream.client)
             self._forget(stream)
 
     def _send_block(self, stream: Stream, block: bytes, end_stream: int) -> None:
@@ -110,6 +112,8 @@ class Output:
             self._ready.pop(stream.id, None)
         if self._awaiting:
             self._awaiting.pop(stream.id, None)
+        if self._shares is not None:
+            self._shares.give_back(stream.client)
 
     def lose(self, held: object, refusal: ShareRefusal) -> None:
         """Gives up what is kept of a stream: its call ends, or where nobody minds it, the stream.

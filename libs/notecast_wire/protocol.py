@@ -27,6 +27,7 @@ from notecast_wire.peers import peer_address
 from notecast_wire.serving import Links, Serving
 from notecast_wire.socket_reader import SocketReader
 from notecast_wire.socket_writer import SocketWriter
+from notecast_wire.status import refuse_call
 from notecast_wire.stream import Stream
 from notecast_wire.upkeep import Due, Upkeep
 
@@ -66,7 +67,12 @@ class ServerProtocol(asyncio.Protocol):
         self.serving = serving
         self._reader = SocketReader(serving.loop)
         self._writer = SocketWriter(serving.loop)
-        self.connection = Connection(serving.options.limits, self._writer.schedule)
+        self.connection = Connection(
+            serving.options.limits,
+            self._writer.schedule,
+            budgets=serving.client_budgets,
+            refuse=refuse_call,
+        )
         self.connection.held_output = serving.held_output
         self._writer.connection = self.connection
         self._dispatcher = dispatcher
@@ -95,7 +101,7 @@ class ServerProtocol(asyncio.Protocol):
             return
         host, port = peer_address(self.transport)
         connection = port or self.serving.next_connection()
-        self.connection.peer = self.serving.options.trusted_proxies.peer(host, connection)
+        self.connection.serve(self.serving.options.trusted_proxies.peer(host, connection))
         self.make_room()
         self.connection.start()
         self._look_after()

@@ -1,10 +1,12 @@
 """What all connections and calls of one server share."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from itertools import count
 from typing import Any, Protocol
 
+from notecast_wire.client_budgets import ClientBudgets
 from notecast_wire.connection import Connection
 from notecast_wire.deadlines import Deadlines
 from notecast_wire.gathering import Gathering
@@ -22,6 +24,7 @@ class Serving:
         gzip: whether responses are compressed where neither handler nor client objects.
 
     Attributes:
+        client_budgets: what the clients behind proxies may do wrong.
         deadlines: of its calls.
         request_timeouts: of what its clients have begun to send.
         gathering: when what comes is taken.
@@ -41,6 +44,7 @@ class Serving:
         self.deadlines = Deadlines(loop)
         self.request_timeouts = RequestTimeouts(loop, options.request_timeout)
         self.gathering = Gathering(loop, options.gathering)
+        self.client_budgets = ClientBudgets(options.limits, options.share_ratios, time.monotonic)
         self.held_requests = HeldBytes(
             "bytes of requests that wait",
             options.max_held_request_bytes,

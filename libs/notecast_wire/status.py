@@ -7,6 +7,10 @@ from grpc import StatusCode
 from notecast_wire.errors import WireError
 from notecast_wire.header_encoder import encode_headers
 from notecast_wire.metadata import Headers, percent_encode
+from notecast_wire.refusals import Refusal, refuse_plainly
+
+GRPC: Final = b"application/grpc"
+"""The content type of calls, as far as all of them have the same."""
 
 ACCEPTED_ENCODINGS: Final = b"identity,gzip"
 
@@ -70,6 +74,22 @@ def trailers(code: StatusCode, details: str, metadata: Headers) -> bytes:
 def trailers_only(code: StatusCode, details: str, metadata: Headers) -> bytes:
     """The block that is a whole response: the status, and no message before it."""
     return encode_headers(_RESPONSE + _status(code, details) + metadata)
+
+
+def is_grpc(content_type: bytes) -> bool:
+    """`application/grpc`, with a subtype as `+proto` or parameters; not `application/grpc-web`."""
+    start, rest = content_type[: len(GRPC)], content_type[len(GRPC) :]
+    return start.lower() == GRPC and rest[:1] in (b"", b"+", b";")
+
+
+def refuse_call(refusal: Refusal) -> bytes:
+    """Answers a request that is refused by its headers: a call with RESOURCE_EXHAUSTED.
+
+    gRPC clients read the status, and know no other words of HTTP than its numbers.
+    """
+    if not is_grpc(refusal.content_type):
+        return refuse_plainly(refusal)
+    return trailers_only(StatusCode.RESOURCE_EXHAUSTED, refusal.reason, [])
 
 
 def _status(code: StatusCode, details: str) -> Headers:

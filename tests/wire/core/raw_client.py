@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import hpack
 
+from notecast_wire.client_budgets import ClientBudgets
+from notecast_wire.clients import Peer
 from notecast_wire.codes import ErrorCode
 from notecast_wire.connection import PREFACE, Connection, ConnectionLimits
 from notecast_wire.events import ConnectionEnded, Event, RequestBegun, StreamEnded
@@ -86,6 +88,8 @@ class RawClient:
         limits: the connection's.
         settings: the payload of the client's SETTINGS.
         greeted: whether preface and SETTINGS are through, and the answers read.
+        peer: who the client is; a proxy, for instance.
+        budgets: of clients behind proxies, where connections share them.
     """
 
     def __init__(
@@ -94,10 +98,14 @@ class RawClient:
         settings: bytes = b"",
         *,
         greeted: bool = True,
+        peer: Peer | None = None,
+        budgets: ClientBudgets | None = None,
     ) -> None:
         self.clock = Clock()
         self.wakes = 0
-        self.connection = Connection(limits or ConnectionLimits(), self._woken, self.clock)
+        self.connection = Connection(limits or ConnectionLimits(), self._woken, self.clock, budgets)
+        if peer is not None:
+            self.connection.serve(peer)
         self.encoder = hpack.Encoder()
         self.decoder = hpack.Decoder()
         self.connection.start()

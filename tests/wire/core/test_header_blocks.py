@@ -210,3 +210,29 @@ def test_many_strings_that_differ_leave_bounded_memory_behind() -> None:
         decoder.decode(encoder.encode([(b"x-id", b"%d" % number)]))
     assert decoder._dynamic_bytes <= 4_096
     assert len(decoder._dynamic) <= 4_096 // 32
+
+
+def test_of_a_list_over_the_bound_it_is_known_how_large_it_is_and_what_makes_it_so() -> None:
+    decoder = HeaderDecoder(200)
+    fields = [
+        (b"content-type", b"application/grpc"),
+        (b"x-token", b"t" * 500),
+        (b"x-forwarded-for", b"192.0.2.1"),
+        (b"x-small", b"s"),
+        (b"x-notecast-connection", b"7"),
+    ]
+    assert decoder.decode(encode_headers(fields)) is None
+    found = decoder.oversized
+    assert found is not None
+    assert found.size == sum(32 + len(name) + len(value) for name, value in fields)
+    assert found.largest == b"x-token"
+    assert found.content_type == b"application/grpc"
+    assert found.kept == [fields[2], fields[4]]
+
+
+def test_of_a_list_over_the_bound_no_more_than_a_few_fields_are_kept_the_last_ones() -> None:
+    decoder = HeaderDecoder(200)
+    fields = [(b"x-forwarded-for", b"%d" % number) for number in range(1_000)]
+    assert decoder.decode(encode_headers(fields)) is None
+    assert decoder.oversized is not None
+    assert decoder.oversized.kept == fields[-16:]
