@@ -99,18 +99,27 @@ class LimitReachedError(NotecastError):
 
 
 class TooManyOpenError(LimitReachedError):
-    """As many are open as may be; `limit` says how many."""
+    """As many are open as may be.
+
+    Args:
+        limit: how many.
+        scope: whose bound it is: `total`, or the share of a `client` or of a `connection` of it.
+    """
 
     what: ClassVar[str]
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} {self.what} are open here; more are not allowed")
+    def __init__(self, limit: int, scope: str = "total") -> None:
+        super().__init__(f"{limit} {self.what}{_OF[scope]} are open here; more are not allowed")
         self.limit = limit
+        self.scope = scope
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The bound."""
-        return {"limit": str(self.limit)}
+        """The bound, and whose it is."""
+        return {"limit": str(self.limit), "scope": self.scope}
+
+
+_OF = {"total": "", "client": " of this client", "connection": " of this connection"}
 
 
 class TooManyStreamsError(TooManyOpenError):
@@ -121,10 +130,22 @@ class TooManyStreamsError(TooManyOpenError):
 
 
 class TooManyRoomsError(TooManyOpenError):
-    """No further room may be opened; those that have readers may be joined."""
+    """No further room may be opened; those that have readers may be joined.
+
+    Args:
+        limit: how many.
+        scope: as TooManyOpenError's.
+        empty: the bound is that on rooms that nobody has written to.
+    """
 
     reason = "TOO_MANY_ROOMS"
     what = "rooms"
+
+    def __init__(self, limit: int, scope: str = "total", *, empty: bool = False) -> None:
+        if empty:
+            self.what = "rooms without a note"  # type: ignore[misc]  # of this one
+        super().__init__(limit, scope)
+        self.empty = empty
 
 
 class Place(NamedTuple):

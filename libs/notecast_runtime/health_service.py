@@ -61,7 +61,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         Raises:
             NotecastError: as StandardStreams.place.
         """
-        async with self._streams.place():
+        async with self._streams.place(context):
             sent = None
             while True:
                 changed = self._health.changed

@@ -50,7 +50,7 @@ class ReflectionServicer:
             NotecastError: as StandardStreams.place.
             StreamExpiredError: nothing moved for too long.
         """
-        async with self._streams.place():
+        async with self._streams.place(context):
             sent: set[str] = set()
             try:
                 while True:

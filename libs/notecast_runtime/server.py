@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import structlog
 from grpc import aio
@@ -16,10 +16,11 @@ import notecast_wire
 from notecast_runtime.health import Health
 from notecast_runtime.health_service import HealthServicer
 from notecast_runtime.reflection import add_reflection
-from notecast_runtime.standard_streams import StandardStreams
+from notecast_runtime.standard_streams import MAX_STREAMS, ClientOf, Context, StandardStreams
 from notecast_runtime.status import ErrorInterceptor
-from notecast_wire.clients import NO_PROXIES, TrustedProxies
-from notecast_wire.shares import UNDIVIDED, ShareRatios
+from notecast_wire.clients import NO_PROXIES, ClientId, TrustedProxies
+from notecast_wire.context import Context as WireContext
+from notecast_wire.shares import UNDIVIDED, ShareRatios, Shares
 
 _log = structlog.get_logger(__name__)
 
@@ -70,11 +71,13 @@ def create_server(
         share_ratios: how much of what clients share one of them may hold; all of it, unless they
             are not of one house.
         streams: where watches of health and reflection have their places; whoever stops the
-            server closes it.
+            server closes it. None: places of their own.
         held_output_bytes: how much may be held of answers that nobody reads; of `wire` alone.
     """
     interceptors = (ErrorInterceptor(),)
-    places = StandardStreams() if streams is None else streams
+    if streams is None:
+        shares = Shares("streams", MAX_STREAMS, share_ratios)
+        streams = StandardStreams(shares, client_of(transport, trusted_proxies))
     server: aio.Server
     if transport == "wire":
         server = notecast_wire.server(
@@ -85,10 +88,27 @@ def create_server(
         )
     else:
         server = aio.server(interceptors=interceptors, options=_OPTIONS)
-    health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(health, places), server)
+    health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(health, streams), server)
     health_service = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-    add_reflection(server, (*services, health_service), places)
+    add_reflection(server, (*services, health_service), streams)
     return server
+
+
+def client_of(transport: TransportName, proxies: TrustedProxies) -> ClientOf:
+    """What says whom the calls of a server come from.
+
+    Args:
+        transport: which server it is.
+        proxies: whose word about it counts.
+    """
+
+    def of_wire(context: Context) -> ClientId:
+        return cast("WireContext", context).client()
+
+    def of_grpcio(context: Context) -> ClientId:
+        return proxies.client_of_call(context.peer(), context.invocation_metadata() or ())
+
+    return of_wire if transport == "wire" else of_grpcio
 
 
 def listen(server: aio.Server, host: str, port: int) -> int:

@@ -2,9 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final, TypeAlias
+
+from grpc import aio
 
 from notecast_runtime.errors import (
     NotecastError,
@@ -12,8 +14,14 @@ from notecast_runtime.errors import (
     StreamExpiredError,
     TooManyStreamsError,
 )
+from notecast_wire.clients import ClientId
+from notecast_wire.shares import Shares
 
-_MAX_STREAMS: Final = 1_000
+Context: TypeAlias = "aio.ServicerContext[Any, Any]"
+ClientOf = Callable[[Context], ClientId]
+"""Says whom a call comes from."""
+
+MAX_STREAMS: Final = 1_000
 _LIFETIME_SECONDS: Final = 1_800.0
 _SHORTEST_LIFE: Final = 0.8
 _LONGEST_LIFE: Final = 1.2
@@ -25,15 +33,20 @@ class StandardStreams:
     Nothing else would: a watch goes on until its client leaves.
 
     Args:
-        max_streams: bound on those that are open.
+        shares: of the streams of this process, in which these count.
+        client_of: whose share.
         lifetime_seconds: about how long one may last; drawn within 20 % for each, or those that
             came together would go together.
     """
 
     def __init__(
-        self, max_streams: int = _MAX_STREAMS, lifetime_seconds: float = _LIFETIME_SECONDS
+        self,
+        shares: Shares,
+        client_of: ClientOf,
+        lifetime_seconds: float = _LIFETIME_SECONDS,
     ) -> None:
-        self._max_streams = max_streams
+        self._shares = shares
+        self._client_of = client_of
         self._lifetime_seconds = lifetime_seconds
         self._open: set[asyncio.Timeout] = set()
         self._closed_by: NotecastError | None = None
@@ -43,8 +56,11 @@ class StandardStreams:
         return len(self._open)
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(self, context: Context) -> AsyncIterator[None]:
         """A stream's place, for as long as the block runs, which is ended when its time is over.
+
+        Args:
+            context: its call.
 
         Raises:
             TooManyStreamsError: there is none.
@@ -53,8 +69,9 @@ class StandardStreams:
         """
         if self._closed_by is not None:
             raise self._closed_by
-        if len(self._open) >= self._max_streams:
-            raise TooManyStreamsError(self._max_streams)
+        client = self._client_of(context)
+        if refusal := self._shares.take(client):
+            raise TooManyStreamsError(refusal.limit, refusal.scope)
         share = random.uniform(_SHORTEST_LIFE, _LONGEST_LIFE)  # noqa: S311 - jitter needs no secrecy
         try:
             async with asyncio.timeout(share * self._lifetime_seconds) as life:
@@ -65,6 +82,8 @@ class StandardStreams:
                     self._open.discard(life)
         except TimeoutError:
             raise self._closed_by or StreamExpiredError(self._lifetime_seconds) from None
+        finally:
+            self._shares.give_back(client)
 
     def close(self) -> None:
         """Ends all, and lets none begin any more."""

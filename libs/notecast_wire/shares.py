@@ -92,13 +92,14 @@ class Shares:
         """Takes so much for a client, or nothing.
 
         Returns:
-            None where it was taken; else the bound that refuses it, the narrowest first.
+            None where it was taken; else the bound that refuses it, the narrowest first. A share
+            that is all there is has no bound of its own.
         """
         connection = self._connections.get(client, 0) + amount
-        if connection > self._connection_limit:
+        if connection > self._connection_limit < self.total:
             return ShareRefusal(self.name, "connection", self._connection_limit)
         address = self._clients.get(client.address, 0) + amount
-        if address > self._client_limit:
+        if address > self._client_limit < self.total:
             return ShareRefusal(self.name, "client", self._client_limit)
         if self.held + amount > self.total:
             return ShareRefusal(self.name, "total", self.total)

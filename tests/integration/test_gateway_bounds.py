@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 import pytest
@@ -31,6 +32,7 @@ from tutorial.chat_pb2_grpc import ChatServerStub
 
 pytestmark = pytest.mark.usefixtures("transport")
 
+UNDIVIDED: dict[str, Any] = {"client_share": 1, "connection_share": 1}
 MEBIBYTE = 1_048_576
 OF_STREAMS = (Room, Ring, RoomCursor, Subscription, GrpcioOutlet, StreamOutlet)
 
@@ -45,7 +47,10 @@ def assert_refused_by_a_bound(error: aio.AioRpcError, reason: str, limit: int) -
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert reason_of(error) == reason
     assert retry_delay_ms(error) > 0
-    assert dict(detail_of(error, error_details_pb2.ErrorInfo).metadata) == {"limit": str(limit)}
+    assert dict(detail_of(error, error_details_pb2.ErrorInfo).metadata) == {
+        "limit": str(limit),
+        "scope": "total",
+    }
 
 
 async def test_no_more_streams_are_open_than_allowed_and_health_is_answered_all_the_same(
@@ -53,7 +58,7 @@ async def test_no_more_streams_are_open_than_allowed_and_health_is_answered_all_
 ) -> None:
     """Pitfall 15: a bound on calls that counts health checks too."""
     async with (
-        running_gateway(valkey.url, max_streams=2) as gateway,
+        running_gateway(valkey.url, max_streams=2, **UNDIVIDED) as gateway,
         gateway.read("lobby") as stays,
     ):
         async with gateway.read("den"):
@@ -73,7 +78,7 @@ async def test_no_more_streams_are_open_than_allowed_and_health_is_answered_all_
 async def test_no_more_rooms_are_open_than_allowed_and_open_ones_can_still_be_joined(
     valkey: ValkeyProcess,
 ) -> None:
-    async with running_gateway(valkey.url, max_open_rooms=2) as gateway:
+    async with running_gateway(valkey.url, max_open_rooms=2, **UNDIVIDED) as gateway:
         async with gateway.read("red", "blue"):
             assert_refused_by_a_bound(await refusal(gateway, "green"), "TOO_MANY_ROOMS", 2)
             assert_refused_by_a_bound(await refusal(gateway, "red", "green"), "TOO_MANY_ROOMS", 2)

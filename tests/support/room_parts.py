@@ -19,6 +19,7 @@ from chat_gateway.outlet_grpcio import GrpcioAudience
 from chat_gateway.ring_budget import RingBudget
 from chat_gateway.room import Doubts, Room, RoomLimits, Shared
 from chat_gateway.room_log import Stretch
+from chat_gateway.room_places import RoomPlaces
 from chat_gateway.shared_heads import SharedHeads
 from chat_gateway.streams import Streams
 from chat_gateway.subscription import Subscription
@@ -26,10 +27,12 @@ from notecast.v1.chat_pb2 import SubscribeResponse
 from notecast.v1.event_pb2 import Event
 from notecast.v1.history_pb2 import LoggedNote
 from notecast.v1.note_pb2 import Cursor
+from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.outbox import OutboxEntry, OutboxId
 from notecast_runtime.status import Ending
+from notecast_wire.clients import ClientId
 from notecast_wire.held_bytes import Holder
-from notecast_wire.shares import ShareRefusal
+from notecast_wire.shares import UNDIVIDED, ShareRefusal, Shares
 
 EPOCH = 1_700_000_000_000
 
@@ -124,10 +127,14 @@ def open_room(
         limits=limits,
         rings=RingBudget(1_000_000),
         make_audience=GrpcioAudience,
+        reads=FairTurns("reads", 100, UNDIVIDED),
     )
     room = Room("lobby", shared)
     room.open(head)
     return room
+
+
+CLIENT = ClientId("192.0.2.1", "1")
 
 
 class Window:
@@ -216,8 +223,10 @@ def subscribed(
     `after` is what the client saw last, where that is no longer in the log.
     """
     feed: LiveFeed = None  # type: ignore[assignment]  # the rooms are open already
-    hub = Hub(lambda _: rooms[0], feed, SharedHeads(ScriptedHeads()), max_rooms=1)
-    subscription = Subscription(hub, Streams(1_000, 60) if streams is None else streams, encode)
+    hub = Hub(lambda _: rooms[0], feed, SharedHeads(ScriptedHeads()), RoomPlaces(1, UNDIVIDED))
+    if streams is None:
+        streams = Streams(Shares("streams", 1_000, UNDIVIDED), 60)
+    subscription = Subscription(hub, streams, encode, CLIENT)
     subscription.begin([Joined(room, start, room.log.newest, after) for room in rooms])
     if flows:
         subscription.flow(window)

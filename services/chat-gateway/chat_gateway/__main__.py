@@ -31,6 +31,7 @@ from chat_gateway.outlet_wire import WireTransport
 from chat_gateway.relay import Relay
 from chat_gateway.ring_budget import RingBudget
 from chat_gateway.room import Doubts, Room, RoomLimits, Shared
+from chat_gateway.room_places import RoomPlaces
 from chat_gateway.send import Sender
 from chat_gateway.service import ChatService
 from chat_gateway.settings import GatewaySettings
@@ -38,6 +39,7 @@ from chat_gateway.shared_heads import SharedHeads
 from chat_gateway.streams import Streams
 from chat_gateway.tutorial_service import TutorialService
 from notecast_runtime.epoch_guard import EpochGuard
+from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.garbage import spare_the_long_lived
 from notecast_runtime.health import Health
 from notecast_runtime.layout import exit_on_another_layout
@@ -45,10 +47,11 @@ from notecast_runtime.logs import configure_logs
 from notecast_runtime.redis_client import Redis, connect, with_known_layout
 from notecast_runtime.redis_connector import RedisConnector
 from notecast_runtime.redis_pipeline import RedisPipeline
-from notecast_runtime.server import TransportName, create_server, listen, stop_on_signals
+from notecast_runtime.server import TransportName, client_of, create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings, warn_of_unknown_variables
 from notecast_runtime.standard_streams import StandardStreams
-from notecast_wire import TrustedProxies
+from notecast_wire import ShareRatios, TrustedProxies
+from notecast_wire.shares import Shares
 
 _CANCEL_AGAIN_SECONDS = 0.5
 
@@ -77,6 +80,25 @@ class _Redis(NamedTuple):
         await self.watching.aclose()
 
 
+class _Turns(NamedTuple):
+    """At work that clients cause and that costs others something; they share all of it fairly."""
+
+    joins: FairTurns
+    """Half-open rooms; those that ask at once share their questions to Redis."""
+    reads: FairTurns
+    """From history. One that hangs keeps its turn for up to 10 s, so they are not few."""
+    questions: FairTurns
+    """To Redis, of which each takes a connection of its own: half of the pool."""
+
+    @classmethod
+    def of(cls, shares: ShareRatios) -> "_Turns":
+        return cls(
+            FairTurns("joins", 256, shares),
+            FairTurns("reads of history", 64, shares),
+            FairTurns("questions to Redis", 4, shares),
+        )
+
+
 @asynccontextmanager
 async def running(settings: GatewaySettings) -> AsyncIterator[int]:
     """A gateway, from its start to its end; gives the port that it listens on.
@@ -96,7 +118,8 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         feed = RedisLiveFeed(redis.connector, redis.serving)
         heads = Heads(redis.serving)
         proxies, shares = settings.proxies(), settings.share_ratios()
-        standard_streams = StandardStreams()
+        stream_shares = Shares("streams", settings.max_streams, shares)
+        standard_streams = StandardStreams(stream_shares, client_of(settings.transport, proxies))
         server = create_server(
             health,
             SERVICES,
@@ -108,23 +131,29 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         )
         transport = _transport(settings.transport, server, proxies)
         shared_heads = SharedHeads(heads)
+        turns = _Turns.of(shares)
         data = DataCheck(redis.connector, redis.watching, redis.serving, redis.guard.fence)
-        room_parts = _room_parts(settings, transport, redis.serving, history, heads, data)
+        room_parts = _room_parts(
+            settings, transport, redis.serving, history, heads, data, turns.reads
+        )
         make_room = partial(Room, shared=room_parts)
-        hub = Hub(make_room, feed, shared_heads, settings.max_open_rooms)
+        places = RoomPlaces(settings.max_open_rooms, shares)
+        hub = Hub(make_room, feed, shared_heads, places)
         redis.guard.recall = lambda: data.recall(hub.open_rooms().values())
-        joiner = Joiner(hub, shared_heads, heads, data)
+        joiner = Joiner(hub, shared_heads, heads, data, turns.questions)
         streams = Streams(
-            settings.max_streams,
+            stream_shares,
             settings.slow_reader_seconds,
             lifetime_seconds=settings.stream_lifetime_seconds,
         )
         acceptor = Acceptor(redis.pipeline, settings.idempotency_window_seconds)
-        relay = Relay(hub, joiner, streams, transport, settings.redis_timeout_seconds)
+        relay = Relay(hub, joiner, streams, transport, settings.redis_timeout_seconds, turns.joins)
         probe = FeedProbe(redis.pipeline, feed, settings.redis_timeout_seconds)
         check = HeadCheck(hub, Heads(redis.watching), feed, health, data)
 
-        add_services(server, *_services(settings, acceptor, relay, history, heads))
+        add_services(
+            server, *_services(settings, acceptor, relay, history, heads, turns, transport)
+        )
         drain = Drain(health, server, streams, hub, standard_streams, settings.drain_times())
         port = listen(server, settings.listen_host, settings.listen_port)
         parts = [
@@ -156,6 +185,7 @@ def _room_parts(
     history: GrpcHistory,
     heads: Heads,
     doubts: Doubts,
+    reads: FairTurns,
 ) -> Shared:
     return Shared(
         history=history,
@@ -166,16 +196,33 @@ def _room_parts(
         limits=RoomLimits(settings.ring_notes, settings.ring_bytes, transport.run_bytes),
         rings=RingBudget(settings.rings_bytes),
         make_audience=transport.make_audience,
+        reads=reads,
     )
 
 
 def _services(
-    settings: GatewaySettings, acceptor: Acceptor, relay: Relay, history: GrpcHistory, heads: Heads
+    settings: GatewaySettings,
+    acceptor: Acceptor,
+    relay: Relay,
+    history: GrpcHistory,
+    heads: Heads,
+    turns: _Turns,
+    transport: Transport,
 ) -> tuple[ChatService, TutorialService]:
     limits, timeout = settings.request_limits(), settings.redis_timeout_seconds
     sender = Sender(acceptor, limits)
     return (
-        ChatService(sender, relay, history, heads, limits, timeout),
+        ChatService(
+            sender,
+            relay,
+            history,
+            heads,
+            limits,
+            timeout,
+            turns.reads,
+            turns.questions,
+            transport.client_of,
+        ),
         TutorialService(settings.tutorial_room, sender, relay, timeout),
     )
 

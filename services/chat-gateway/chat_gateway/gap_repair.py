@@ -68,6 +68,9 @@ class GapRepair:
             except UnavailableError as error:
                 _log.warning("repair_waits", error=str(error))
                 await asyncio.sleep(backoff.next_delay())
+            except Exception:  # a fault of ours must not leave the room silent for good
+                _log.exception("repair_failed", room=self._room.name)
+                await asyncio.sleep(backoff.next_delay())
 
     async def _fill(self, gap: Stretch) -> None:
         room = self._room

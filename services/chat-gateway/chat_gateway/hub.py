@@ -1,16 +1,22 @@
 """The rooms that this gateway serves, and the one way into them."""
 
 import asyncio
+import time
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 
 from chat_gateway.announcement import decode_announcement
 from chat_gateway.live_feed import LiveFeed
 from chat_gateway.room import Room
+from chat_gateway.room_places import RoomPlace, RoomPlaces
 from chat_gateway.shared_heads import SharedHeads
 from notecast_runtime.errors import NotecastError, TooManyRoomsError
 from notecast_runtime.keyspace import live_channel, room_of_channel
+from notecast_wire.clients import ClientId
+
+_LOOK_SECONDS: Final = 1.0
 
 RoomFactory = Callable[[str], Room]
 """Makes a room by its name."""
@@ -19,15 +25,15 @@ _log = structlog.get_logger(__name__)
 
 
 class _Entry:
-    """A room, being opened or open, and how many hold it."""
+    """A room, being opened or open, and who holds it."""
 
-    __slots__ = ("holders", "opening", "room")
+    __slots__ = ("opening", "place", "room")
 
-    def __init__(self, room: Room, opening: asyncio.Task[None]) -> None:
+    def __init__(self, room: Room, place: RoomPlace, opening: asyncio.Task[None]) -> None:
         self.room = room
+        self.place = place
         self.opening: asyncio.Task[None] | None = opening
         """None once it is open."""
-        self.holders = 0
 
 
 class Hub:
@@ -37,39 +43,41 @@ class Hub:
         make_room: makes a room.
         feed: brings what is accepted in the rooms that are open.
         shared_heads: says where rooms stand.
-        max_rooms: bound on the rooms that are open or about to be.
+        places: bounds the rooms that are open or about to be, and those of each client.
 
     Attributes:
         changes: how often `open_rooms` has changed so far.
     """
 
     def __init__(
-        self, make_room: RoomFactory, feed: LiveFeed, shared_heads: SharedHeads, max_rooms: int
+        self, make_room: RoomFactory, feed: LiveFeed, shared_heads: SharedHeads, places: RoomPlaces
     ) -> None:
         self._make_room = make_room
         self._feed = feed
         self._shared_heads = shared_heads
-        self._max_rooms = max_rooms
+        self._places = places
         self.changes = 0
         self._entries: dict[str, _Entry] = {}
         self._closed_by: NotecastError | None = None
+        self._next_look_at = 0.0
 
-    async def join(self, name: str) -> Room:
+    async def join(self, name: str, client: ClientId) -> Room:
         """The room, open. Whoever joins also leaves. The caller bounds the wait.
 
         Raises:
-            TooManyRoomsError: the room is not open, and no further one may be.
+            TooManyRoomsError: the room is not open, and no further one may be, or none of this
+                client's, or no further one that nobody has written to.
             RedisUnavailableError: Redis did not say where the room stands.
             NotecastError: what `close` was given.
         """
         self.check_open()
-        entry = self._entries.get(name) or self._begin(name)
-        entry.holders += 1
+        entry = self._entries.get(name) or self._begin(name, client)
+        entry.place.hold(client)
         if entry.opening is not None:
             try:
                 await asyncio.shield(entry.opening)
             except BaseException:
-                self._release(entry)
+                self._release(entry, client)
                 raise
         return entry.room
 
@@ -78,11 +86,11 @@ class Hub:
         if self._closed_by is not None:
             raise self._closed_by
 
-    def leave(self, room: Room) -> None:
+    def leave(self, room: Room, client: ClientId) -> None:
         """Gives the room back; the last one to do so closes it."""
         entry = self._entries.get(room.name)
         if entry is not None and entry.room is room:
-            self._release(entry)
+            self._release(entry, client)
 
     def hear(self, channel: str, payload: bytes) -> None:
         """Hands a live message to its room; one that can't be read is logged and dropped."""
@@ -109,22 +117,41 @@ class Hub:
         for entry in tuple(self._entries.values()):
             entry.room.end(error)
 
-    def _begin(self, name: str) -> _Entry:
-        if len(self._entries) >= self._max_rooms:
-            raise TooManyRoomsError(self._max_rooms)
+    def _begin(self, name: str, client: ClientId) -> _Entry:
+        place = self._places.open(client)
         room = self._make_room(name)
-        opening = asyncio.create_task(self._open(room))
-        entry = _Entry(room, opening)
+        opening = asyncio.create_task(self._open(room, place))
+        entry = _Entry(room, place, opening)
         opening.add_done_callback(lambda task: self._opened(entry, task))
         self._entries[name] = entry
         return entry
 
-    async def _open(self, room: Room) -> None:
+    async def _open(self, room: Room, place: RoomPlace) -> None:
         # In this order: what is accepted after the confirmation is heard, what was
         # accepted before the head was read is in the log. Nothing falls in between.
         await self._feed.subscribe(live_channel(room.name))
         head = (await self._shared_heads.read([room.name]))[room.name]
+        if not head.sequence:
+            self._give_empty_place(place)
         room.open(head)
+
+    def _give_empty_place(self, place: RoomPlace) -> None:
+        """Counts a room without a note; those that have one by now count as that no more."""
+        try:
+            self._places.empty(place)
+        except TooManyRoomsError:
+            self._look_at_empty_rooms()
+            self._places.empty(place)
+
+    def _look_at_empty_rooms(self) -> None:
+        """Done when there are too many only, and seldom: it takes a millisecond or two."""
+        now = time.monotonic()
+        if now < self._next_look_at:
+            return
+        self._next_look_at = now + _LOOK_SECONDS
+        for entry in self._entries.values():
+            if entry.place.empty_for is not None and entry.room.is_open and entry.room.log.newest:
+                self._places.fill(entry.place)
 
     def _opened(self, entry: _Entry, task: asyncio.Task[None]) -> None:
         if task.cancelled():
@@ -135,9 +162,8 @@ class Hub:
         else:
             self._forget(entry)  # the next one to come tries again
 
-    def _release(self, entry: _Entry) -> None:
-        entry.holders -= 1
-        if not entry.holders:
+    def _release(self, entry: _Entry, client: ClientId) -> None:
+        if self._entries.get(entry.room.name) is entry and not entry.place.release(client):
             self._forget(entry)
 
     def _forget(self, entry: _Entry) -> None:
@@ -146,5 +172,6 @@ class Hub:
             if entry.opening is not None:
                 entry.opening.cancel()
             entry.room.close()
+            self._places.close(entry.place)
             self.changes += 1
             self._feed.unsubscribe(live_channel(entry.room.name))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from chat_gateway.cursors import Start, resolve_start
@@ -13,6 +14,8 @@ from notecast.v1.chat_pb2 import RoomSubscription
 from notecast.v1.note_pb2 import Cursor
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.errors import RedisUnavailableError
+from notecast_runtime.fair_turns import FairTurns
+from notecast_wire.clients import ClientId
 
 
 class Joined(NamedTuple):
@@ -35,16 +38,25 @@ class Joiner:
         shared_heads: says where they stand.
         heads: says where they stood in earlier epochs.
         data: settles whether Redis still holds what the rooms have shown.
+        questions: turns at asking for earlier epochs, which each asks for itself.
     """
 
-    def __init__(self, hub: Hub, shared_heads: SharedHeads, heads: Heads, data: Doubts) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        shared_heads: SharedHeads,
+        heads: Heads,
+        data: Doubts,
+        questions: FairTurns,
+    ) -> None:
         self._hub = hub
         self._shared_heads = shared_heads
         self._heads = heads
         self._data = data
+        self._questions = questions
 
     async def join(
-        self, wanted: Sequence[RoomSubscription], timeout_seconds: float
+        self, wanted: Sequence[RoomSubscription], client: ClientId, timeout_seconds: float
     ) -> list[Joined]:
         """Joins the rooms; whoever asked for it leaves them.
 
@@ -53,6 +65,7 @@ class Joiner:
 
         Args:
             wanted: validated.
+            client: who joins them.
             timeout_seconds: bound on the wait.
 
         Raises:
@@ -63,8 +76,8 @@ class Joiner:
         rooms: dict[str, Room] = {}
         try:
             async with asyncio.timeout(timeout_seconds):
-                await self._join_all(wanted, rooms)
-                pasts = await self._read_pasts(wanted, rooms)
+                await self._join_all(wanted, client, rooms)
+                pasts = await self._read_pasts(wanted, client, rooms)
             self._hub.check_open()  # else nobody would end this stream
             return [
                 _joined(each, f"subscriptions[{index}]", rooms[each.room], pasts[each.room])
@@ -72,14 +85,16 @@ class Joiner:
             ]
         except BaseException as error:
             for room in rooms.values():
-                self._hub.leave(room)
+                self._hub.leave(room, client)
             if isinstance(error, TimeoutError):
                 raise RedisUnavailableError("Redis did not answer in time") from None
             raise
 
-    async def _join_all(self, wanted: Sequence[RoomSubscription], rooms: dict[str, Room]) -> None:
+    async def _join_all(
+        self, wanted: Sequence[RoomSubscription], client: ClientId, rooms: dict[str, Room]
+    ) -> None:
         async def join(name: str) -> None:
-            rooms[name] = await self._hub.join(name)
+            rooms[name] = await self._hub.join(name, client)
 
         if len(wanted) == 1:
             await join(wanted[0].room)
@@ -92,7 +107,7 @@ class Joiner:
             raise group.exceptions[0] from group
 
     async def _read_pasts(
-        self, wanted: Sequence[RoomSubscription], rooms: Mapping[str, Room]
+        self, wanted: Sequence[RoomSubscription], client: ClientId, rooms: Mapping[str, Room]
     ) -> dict[str, Past]:
         """Where the rooms stand, each in the epoch that its log is in now.
 
@@ -112,7 +127,8 @@ class Joiner:
             pasts = {name: Past(heads[name], ()) for name in rooms}
             for each in wanted:
                 if each.HasField("after") and each.after.epoch < heads[each.room].epoch:
-                    pasts[each.room] = await self._heads.past(each.room)
+                    ask = partial(self._heads.past, each.room)
+                    pasts[each.room] = await self._questions.run(client, None, ask)
             if all(pasts[name].head.epoch == room.log.epoch for name, room in rooms.items()):
                 return pasts
             await asyncio.sleep(backoff.next_delay())

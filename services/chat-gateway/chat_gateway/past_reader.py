@@ -9,6 +9,9 @@ from chat_gateway.gap_reader import frames_of
 from chat_gateway.history import History
 from chat_gateway.ring import Run
 from chat_gateway.room_log import RoomLog, Stretch
+from chat_gateway.shared_read import SharedRead
+from notecast_runtime.fair_turns import FairTurns
+from notecast_wire.clients import ClientId
 
 CheckEpoch = Callable[[int], None]
 """Raises HistoryUnavailableError where notes of this epoch are none of the log's."""
@@ -57,56 +60,70 @@ class PastReader:
         history: where to read.
         limits: bounds on a page.
         check_epoch: asked of what was read, before it counts.
+        turns: at reading from history, which all rooms share.
     """
 
-    __slots__ = ("_check_epoch", "_history", "_limits", "_log", "_readers", "_reads", "_room")
+    __slots__ = ("_check_epoch", "_history", "_limits", "_log", "_reads", "_room", "_turns")
 
     def __init__(
-        self, room: str, log: RoomLog, history: History, limits: PageLimits, check_epoch: CheckEpoch
+        self,
+        room: str,
+        log: RoomLog,
+        history: History,
+        limits: PageLimits,
+        check_epoch: CheckEpoch,
+        turns: FairTurns,
     ) -> None:
         self._room = room
         self._log = log
         self._history = history
         self._limits = limits
         self._check_epoch = check_epoch
-        self._reads: dict[_Read, asyncio.Task[PastPage]] = {}
-        self._readers: dict[_Read, int] = {}
+        self._turns = turns
+        self._reads: dict[_Read, SharedRead[PastPage]] = {}
 
-    async def read(self, after: int, most_notes: int | None = None) -> PastPage:
+    async def read(self, after: int, client: ClientId, most_notes: int | None = None) -> PastPage:
         """Reads behind a sequence that the ring no longer holds the successor of.
+
+        A read that nobody waits for any more ends, and with it history's part of it.
 
         Args:
             after: that sequence.
+            client: who asks. The first of those who share a read has a turn for it.
             most_notes: no more are wanted; None: as many as a page may have.
 
         Raises:
             HistoryUnavailableError: no replica answered, or with notes of a later epoch.
+            OverloadedError: too many reads of this client wait.
         """
         notes = min(most_notes or self._limits.notes, self._limits.notes)
         stretch = Stretch(after, min(self._log.oldest - 1, after + notes))
         if stretch.through <= after:  # the ring has been extended to there in the meantime
             return PastPage((), 0, after + 1, 1)
-        read = _Read(after, notes)
-        task = self._reads.get(read)
-        if task is None:
-            task = self._reads[read] = asyncio.create_task(self._read(read, stretch))
-            task.add_done_callback(lambda done: self._forget(read, done))
-            self._readers[read] = 0
-        self._readers[read] += 1
-        return await asyncio.shield(task)
+        wanted = _Read(after, notes)
+        read = self._reads.get(wanted)
+        if read is None or read.task.done() or read.task.cancelling():
+            read = SharedRead(self._read_in_turn(wanted, stretch, client))
+            self._reads[wanted] = read
+            read.task.add_done_callback(lambda done: self._forget(wanted, done))
+        return await read.outcome()
 
     def cancel(self) -> None:
         """Ends what is under way; who waits for it is cancelled too."""
-        for task in self._reads.values():
-            task.cancel()
+        for read in self._reads.values():
+            read.task.cancel()
         self._reads = {}
-        self._readers = {}
 
-    def _forget(self, read: _Read, done: asyncio.Task[PastPage]) -> None:
-        if self._reads.get(read) is done:
-            del self._reads[read], self._readers[read]
+    def _forget(self, wanted: _Read, done: asyncio.Task[PastPage]) -> None:
+        read = self._reads.get(wanted)
+        if read is not None and read.task is done:
+            del self._reads[wanted]
 
-    async def _read(self, read: _Read, stretch: Stretch) -> PastPage:
+    async def _read_in_turn(self, wanted: _Read, stretch: Stretch, client: ClientId) -> PastPage:
+        async with self._turns.turn(client, None):
+            return await self._read(wanted, stretch)
+
+    async def _read(self, wanted: _Read, stretch: Stretch) -> PastPage:
         frames: list[tuple[int, bytes]] = []
         first_remaining = size = 0
         async with aclosing(self._history.replay(self._room, stretch)) as parts:
@@ -116,18 +133,18 @@ class PastReader:
                 frames += frames_of(part.notes)
                 size += sum(len(note.note) for note in part.notes)
                 if size > self._limits.page_bytes and frames[-1][0] < stretch.through:
-                    return self._page(read, frames, first_remaining, frames[-1][0] + 1)
+                    return self._page(wanted, frames, first_remaining, frames[-1][0] + 1)
         if not frames:
             # What the ring holds can be read, whatever retention has removed meanwhile.
             first_remaining = min(first_remaining, self._log.oldest)
         self._log.extend_back(stretch, frames)
         # However many notes retention has removed, one read leads to the first that remains.
         next_sequence = max(stretch.through + 1, first_remaining)
-        return self._page(read, frames, first_remaining, next_sequence)
+        return self._page(wanted, frames, first_remaining, next_sequence)
 
     def _page(
         self,
-        read: _Read,
+        wanted: _Read,
         frames: Iterable[tuple[int, bytes]],
         first_remaining: int,
         next_sequence: int,
@@ -142,4 +159,6 @@ class PastReader:
             taken.append(frame)
             size += len(frame)
         runs.append(Run(b"".join(taken), next_sequence))
-        return PastPage(runs, first_remaining, next_sequence, self._readers.get(read, 1))
+        read = self._reads.get(wanted)
+        readers = 1 if read is None else read.asked
+        return PastPage(runs, first_remaining, next_sequence, readers)

@@ -10,6 +10,7 @@ from chat_gateway.outlet import Context, Transport
 from chat_gateway.streams import Streams
 from chat_gateway.subscription import Subscription
 from notecast.v1.chat_pb2 import RoomSubscription
+from notecast_runtime.fair_turns import FairTurns
 
 
 class Relay:
@@ -21,6 +22,7 @@ class Relay:
         streams: where the stream has its place.
         transport: carries it.
         join_timeout_seconds: bound on joining the rooms of a stream.
+        joins: turns at that.
     """
 
     def __init__(
@@ -30,12 +32,14 @@ class Relay:
         streams: Streams,
         transport: Transport,
         join_timeout_seconds: float,
+        joins: FairTurns,
     ) -> None:
         self._hub = hub
         self._joiner = joiner
         self._streams = streams
         self._transport = transport
         self._join_timeout_seconds = join_timeout_seconds
+        self._joins = joins
 
     async def run(
         self, wanted: Sequence[RoomSubscription], context: Context, encode: Encoding
@@ -52,11 +56,13 @@ class Relay:
         Raises:
             NotecastError: there was no place, or the rooms could not be joined.
         """
-        subscription = Subscription(self._hub, self._streams, encode)
+        client = self._transport.client_of(context)
+        subscription = Subscription(self._hub, self._streams, encode, client)
         self._streams.add(subscription)
         try:
             with Patience(context, self._join_timeout_seconds) as seconds:
-                joined = await self._joiner.join(wanted, seconds)
+                async with self._joins.turn(client, seconds):
+                    joined = await self._joiner.join(wanted, client, seconds)
             subscription.begin(joined)
             await self._transport.carry(context, subscription.flow)
         except BaseException:

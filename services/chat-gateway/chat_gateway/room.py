@@ -28,7 +28,9 @@ from notecast_runtime.errors import (
     Place,
     RedisUnavailableError,
 )
+from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.outbox import OutboxId
+from notecast_wire.clients import ClientId
 
 _EARLY_NOTES = 64
 """How many are kept that are heard while the log is opened; what is not is fetched."""
@@ -86,6 +88,9 @@ class Shared(NamedTuple):
 
     make_audience: Callable[[], Audience]
     """Makes an audience of those who stand at a live tail."""
+
+    reads: FairTurns
+    """At reading from history."""
 
 
 class Room:
@@ -245,13 +250,17 @@ class Room:
             self._enter_later_epoch(epoch)
             raise HistoryUnavailableError("another epoch has begun")
 
-    async def read_past(self, after: int, most_notes: int | None = None) -> PastPage:
+    async def read_past(
+        self, after: int, client: ClientId, most_notes: int | None = None
+    ) -> PastPage:
         """As PastReader.read."""
         if self._past is None:
             history, limits = self._shared.history, self._shared.limits
             page = PageLimits(limits.ring_notes, limits.ring_bytes, limits.run_bytes)
-            self._past = PastReader(self.name, self.log, history, page, self.refuse_later_epoch)
-        return await self._past.read(after, most_notes)
+            self._past = PastReader(
+                self.name, self.log, history, page, self.refuse_later_epoch, self._shared.reads
+            )
+        return await self._past.read(after, client, most_notes)
 
     def end(self, error: NotecastError) -> None:
         """Ends every stream that reads here."""

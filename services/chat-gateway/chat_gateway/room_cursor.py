@@ -17,11 +17,12 @@ from notecast.v1.event_pb2 import Discontinuity
 from notecast.v1.note_pb2 import Cursor
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.errors import (
-    HistoryUnavailableError,
     InternalFaultError,
     NotecastError,
     Place,
+    UnavailableError,
 )
+from notecast_wire.clients import ClientId
 from notecast_wire.held_bytes import Holder
 from notecast_wire.shares import ShareRefusal
 
@@ -41,6 +42,9 @@ class Stream(Protocol):
     """What a cursor writes to, shared with the cursors of the stream's other rooms."""
 
     encode: Encoding
+
+    client: ClientId
+    """Whom it belongs to."""
 
     is_blocked: bool
     """Whether a write would be refused now."""
@@ -340,8 +344,10 @@ class RoomCursor:
         backoff = Backoff()
         while True:
             try:
-                return await self.room.read_past(self._next_sequence - 1, self._most_notes)
-            except HistoryUnavailableError as error:
+                return await self.room.read_past(
+                    self._next_sequence - 1, self._stream.client, self._most_notes
+                )
+            except UnavailableError as error:
                 _log.warning("replay_waits", error=str(error))
                 await asyncio.sleep(backoff.next_delay())
 

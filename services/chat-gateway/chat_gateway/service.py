@@ -1,5 +1,8 @@
 """`notecast.v1.ChatService`, as clients see it."""
 
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from grpc import aio
@@ -23,6 +26,8 @@ from notecast.v1.chat_pb2 import (
 from notecast.v1.chat_pb2_grpc import ChatServiceServicer
 from notecast.v1.history_pb2 import LoggedNote
 from notecast.v1.note_pb2 import Cursor, Note
+from notecast_runtime.fair_turns import FairTurns
+from notecast_wire.clients import ClientId
 
 _DEFAULT_PAGE_SIZE = 50
 
@@ -39,6 +44,9 @@ class ChatService(ChatServiceServicer):
         heads: says where rooms stand.
         limits: bounds on requests.
         timeout_seconds: bound on what a unary call waits for.
+        reads: turns at reading from history.
+        questions: turns at asking Redis.
+        client_of: says whom a call comes from.
     """
 
     def __init__(
@@ -49,6 +57,9 @@ class ChatService(ChatServiceServicer):
         heads: Heads,
         limits: RequestLimits,
         timeout_seconds: float,
+        reads: FairTurns,
+        questions: FairTurns,
+        client_of: Callable[[Context], ClientId],
     ) -> None:
         self._sender = sender
         self._relay = relay
@@ -56,6 +67,9 @@ class ChatService(ChatServiceServicer):
         self._heads = heads
         self._limits = limits
         self._timeout_seconds = timeout_seconds
+        self._reads = reads
+        self._questions = questions
+        self._client_of = client_of
 
     async def SendNote(self, request: SendNoteRequest, context: Context) -> SendNoteResponse:
         """As in chat.proto."""
@@ -73,15 +87,19 @@ class ChatService(ChatServiceServicer):
     async def ListNotes(self, request: ListNotesRequest, context: Context) -> ListNotesResponse:
         """As in chat.proto."""
         check_list(request)
+        client = self._client_of(context)
         if request.HasField("before"):
             with Patience(context, self._timeout_seconds) as seconds:
-                head = await self._heads.read_one(request.room, seconds)
+                ask = partial(self._heads.read_one, request.room, seconds)
+                head = await self._questions.run(client, seconds, ask)
             check_reached(request.before, "before", head)
         size = request.page_size or _DEFAULT_PAGE_SIZE
         with Patience(context, self._timeout_seconds) as seconds:
-            page = await self._history.list_notes(
-                request.room, request.before.sequence, size, seconds
-            )
+            until = time.monotonic() + seconds
+            async with self._reads.turn(client, seconds):
+                page = await self._history.list_notes(
+                    request.room, request.before.sequence, size, until - time.monotonic()
+                )
         notes = [_note(logged) for logged in page.notes]
         if not page.has_older or not notes:
             return ListNotesResponse(notes=notes)

@@ -11,6 +11,8 @@ import structlog
 
 from notecast_runtime.errors import TooManyStreamsError
 from notecast_runtime.tasks import going_on
+from notecast_wire.clients import ClientId
+from notecast_wire.shares import Shares
 
 _SWEEPS_PER_LIMIT: Final = 4
 _SWEEPS_PER_LIFETIME: Final = 20
@@ -30,6 +32,9 @@ _log = structlog.get_logger(__name__)
 
 class Stream(Protocol):
     """A stream, as far as its client's reading and its end go."""
+
+    client: ClientId
+    """Whom it belongs to."""
 
     @property
     def waiting_since(self) -> float | None:
@@ -57,7 +62,7 @@ class Streams:
     streams takes a few milliseconds, every few seconds.
 
     Args:
-        max_streams: bound on the streams that are open.
+        shares: bounds the streams that are open, and those of each client.
         slow_reader_seconds: how long a stream may have something to send of which nothing
             gets out. It is ended when that is over, by at most a quarter or 5 s later.
         clock: that of the outlets.
@@ -68,12 +73,12 @@ class Streams:
 
     def __init__(
         self,
-        max_streams: int,
+        shares: Shares,
         slow_reader_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         lifetime_seconds: float = 0,
     ) -> None:
-        self._max_streams = max_streams
+        self._shares = shares
         self._limit_seconds = slow_reader_seconds
         self._clock = clock
         self._lifetime_seconds = lifetime_seconds
@@ -94,15 +99,16 @@ class Streams:
         """Gives a stream its place, which it has until its status is out.
 
         Raises:
-            TooManyStreamsError: there is none.
+            TooManyStreamsError: there is none, or none for its client.
         """
-        if len(self._open) >= self._max_streams:
-            raise TooManyStreamsError(self._max_streams)
+        if refusal := self._shares.take(stream.client):
+            raise TooManyStreamsError(refusal.limit, refusal.scope)
         self._open[stream] = self._end_of_life()
 
     def discard(self, stream: Stream) -> None:
         """Takes the place back, if it has one."""
-        self._open.pop(stream, None)
+        if self._open.pop(stream, None) is not None:
+            self._shares.give_back(stream.client)
         self._sent_away.discard(stream)
 
     def send_away(self, count: int) -> None:

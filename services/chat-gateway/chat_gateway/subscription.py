@@ -16,6 +16,7 @@ from chat_gateway.streams import Streams
 from notecast.v1.event_pb2 import Discontinuity
 from notecast_runtime.errors import NotecastError, Place, SlowReaderError
 from notecast_runtime.status import OK, Ending, ending_of
+from notecast_wire.clients import ClientId
 from notecast_wire.held_bytes import Holder
 
 
@@ -31,6 +32,7 @@ class Subscription:
         hub: where rooms are left.
         streams: where the stream has its place.
         encode: makes the client's messages.
+        client: whom it belongs to.
     """
 
     __slots__ = (
@@ -43,12 +45,14 @@ class Subscription:
         "_rooms",
         "_streams",
         "_turn",
+        "client",
         "encode",
         "is_blocked",
     )
 
-    def __init__(self, hub: Hub, streams: Streams, encode: Encoding) -> None:
+    def __init__(self, hub: Hub, streams: Streams, encode: Encoding, client: ClientId) -> None:
         self.encode = encode
+        self.client = client
         self.is_blocked = False
         self._hub = hub
         self._streams = streams
@@ -203,6 +207,6 @@ class Subscription:
         for room in self._rooms:
             if self._outlet is not None:
                 room.readers.tail.discard(self)
-            self._hub.leave(room)
+            self._hub.leave(room, self.client)
         self._rooms = ()
         self._cursors = ()

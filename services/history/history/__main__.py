@@ -21,16 +21,22 @@ from history.settings import HistorySettings
 from history.supervision import supervised
 from notecast.v1 import history_pb2_grpc
 from notecast_runtime.epoch_guard import EpochGuard
+from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.garbage import spare_the_long_lived
 from notecast_runtime.health import Health
 from notecast_runtime.layout import exit_on_another_layout
 from notecast_runtime.logs import configure_logs
 from notecast_runtime.redis_client import Redis, connect, with_known_layout
-from notecast_runtime.server import create_server, listen, stop_on_signals
+from notecast_runtime.server import client_of, create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings, warn_of_unknown_variables
-from notecast_runtime.standard_streams import StandardStreams
+from notecast_runtime.standard_streams import MAX_STREAMS, StandardStreams
+from notecast_wire.clients import NO_PROXIES
+from notecast_wire.shares import UNDIVIDED, ShareRatios, Shares
 
 _READING_CONNECTIONS = 16
+_REPLAYS = 6
+_PAGES = 6
+"""At a time; fewer than the connections, so that who has a turn need not wait for one, too."""
 _WRITING_CONNECTIONS = 2  # the worker's and the sweep's
 _BLOCK_SECONDS = 0.5
 _SERVING_SHARE = 0.9
@@ -55,10 +61,13 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
         health = Health([SERVICE], conditions)
         worker = _worker(settings, writing, health)
         log, tail = RoomLog(reading), OutboxTail(reading)
-        servicer = HistoryServicer(Replayer(log, tail), Pager(log, tail))
+        replays = FairTurns("replays", _REPLAYS, UNDIVIDED)
+        pages = FairTurns("pages", _PAGES, UNDIVIDED)
+        servicer = HistoryServicer(Replayer(log, tail), Pager(log, tail), replays, pages)
 
         # The server of grpcio cancels, or forgets, calls that cross the beginning of its end.
-        streams = StandardStreams()
+        shares = Shares("streams", MAX_STREAMS, ShareRatios())
+        streams = StandardStreams(shares, client_of("wire", NO_PROXIES))
         server = create_server(health, [SERVICE], "wire", streams=streams)
         history_pb2_grpc.add_HistoryServiceServicer_to_server(servicer, server)
         port = listen(server, settings.listen_host, settings.listen_port)

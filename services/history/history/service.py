@@ -1,6 +1,8 @@
 """notecast.v1.HistoryService."""
 
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from functools import partial
+from typing import Any, Final, cast
 
 from grpc import aio
 
@@ -8,6 +10,11 @@ from history.paging import Pager
 from history.replay import Replayer
 from history.validation import check_list_notes, check_replay
 from notecast.v1 import history_pb2, history_pb2_grpc
+from notecast_runtime.fair_turns import FairTurns
+from notecast_wire.clients import ClientId
+from notecast_wire.context import Context as WireContext
+
+_TURN_SECONDS: Final = 5.0
 
 SERVICE = history_pb2.DESCRIPTOR.services_by_name["HistoryService"].full_name
 
@@ -18,11 +25,17 @@ class HistoryServicer(history_pb2_grpc.HistoryServiceServicer):
     Args:
         replayer: reads forwards.
         pager: reads backwards.
+        replays: turns at reading forwards, which the gateways share.
+        pages: turns at reading backwards: somebody waits for a page, and few replays are urgent.
     """
 
-    def __init__(self, replayer: Replayer, pager: Pager) -> None:
+    def __init__(
+        self, replayer: Replayer, pager: Pager, replays: FairTurns, pages: FairTurns
+    ) -> None:
         self._replayer = replayer
         self._pager = pager
+        self._replays = replays
+        self._pages = pages
 
     async def Replay(  # type: ignore[override] # it writes where the stub would yield
         self,
@@ -31,22 +44,50 @@ class HistoryServicer(history_pb2_grpc.HistoryServiceServicer):
     ) -> None:
         """Streams a stretch of a room's log in order."""
         check_replay(request)
+        client = _client(context)
         responses = self._replayer.replay(request.room, request.after, request.through)
-        async with aclosing(responses):
-            async for response in responses:
+        step = partial(_next, responses)
+        try:
+            while True:
+                # A turn for each response, so that a gateway that reads slowly keeps none. It is
+                # read to its end though its gateway leaves: a command that is cut off costs a
+                # connection. The next one is not begun.
+                response = await self._replays.run(client, _wait(context), step)
+                if response is None:
+                    return
                 await context.write(response)
+        finally:
+            if not responses.ag_running:  # type: ignore[attr-defined]  # else the loop closes it, once that one is read
+                await responses.aclose()
 
     async def ListNotes(
         self,
         request: history_pb2.HistoryServiceListNotesRequest,
-        context: aio.ServicerContext[  # noqa: ARG002 - the interface's
+        context: aio.ServicerContext[
             history_pb2.HistoryServiceListNotesRequest,
             history_pb2.HistoryServiceListNotesResponse,
         ],
     ) -> history_pb2.HistoryServiceListNotesResponse:
         """Reads a page of a room's log, counted backwards."""
         check_list_notes(request)
-        page = await self._pager.page(request.room, request.before, request.page_size)
+        read = partial(self._pager.page, request.room, request.before, request.page_size)
+        page = await self._pages.run(_client(context), _wait(context), read)
         return history_pb2.HistoryServiceListNotesResponse(
             notes=page.notes, has_older=page.has_older
         )
+
+
+async def _next(
+    responses: AsyncGenerator[history_pb2.ReplayResponse],
+) -> history_pb2.ReplayResponse | None:
+    return await anext(responses, None)
+
+
+def _client(context: aio.ServicerContext[Any, Any]) -> ClientId:
+    return cast("WireContext", context).client()
+
+
+def _wait(context: aio.ServicerContext[Any, Any]) -> float:
+    """Seconds to wait for a turn: what the gateway's deadline leaves, within our own bound."""
+    remaining = context.time_remaining()
+    return _TURN_SECONDS if remaining is None else min(remaining, _TURN_SECONDS)

@@ -11,7 +11,7 @@ from chat_gateway.room import Room
 from chat_gateway.room_log import Stretch
 from notecast_runtime.errors import HistoryUnavailableError
 from notecast_runtime.outbox import OutboxId
-from tests.support.room_parts import EPOCH, ScriptedHeads, ScriptedHistory, open_room
+from tests.support.room_parts import CLIENT, EPOCH, ScriptedHeads, ScriptedHistory, open_room
 from tests.support.waiting import eventually
 
 
@@ -34,9 +34,9 @@ async def test_a_place_that_the_ring_has_reached_meanwhile_is_not_read_again(
     room: Room, history: ScriptedHistory
 ) -> None:
     history.write(EPOCH, range(1, 11))
-    await room.read_past(0)
+    await room.read_past(0, CLIENT)
     assert room.log.oldest == 1
-    page = await room.read_past(5)
+    page = await room.read_past(5, CLIENT)
     assert (page.runs, page.next_sequence) == ((), 6)
     assert history.asked == [Stretch(0, 10)]
 
@@ -45,7 +45,7 @@ async def test_who_asks_for_the_same_at_once_shares_one_read(
     room: Room, history: ScriptedHistory
 ) -> None:
     history.write(EPOCH, range(1, 11))
-    pages = await asyncio.gather(*(room.read_past(3) for _ in range(1_000)))
+    pages = await asyncio.gather(*(room.read_past(3, CLIENT) for _ in range(1_000)))
     assert history.asked == [Stretch(3, 10)]
     assert all(page is pages[0] for page in pages)
 
@@ -57,11 +57,11 @@ async def test_notes_of_a_later_epoch_do_not_count_before_the_log_has_entered_it
     history.write(EPOCH + 1, range(5, 11))
     heads.answer = Past(Head(EPOCH + 1, 10), [EpochEnd(EPOCH, 4)])
     with pytest.raises(HistoryUnavailableError):
-        await room.read_past(0)
+        await room.read_past(0, CLIENT)
     await room.reach(EPOCH + 1)
     await eventually(lambda: room.log.newest == 10, "the new epoch's notes are fetched")
     assert room.log.oldest == 5
-    page = await room.read_past(0)
+    page = await room.read_past(0, CLIENT)
     assert page.next_sequence == 5
 
 

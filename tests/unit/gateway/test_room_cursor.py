@@ -9,6 +9,7 @@ from chat_gateway.room_cursor import RoomCursor
 from chat_gateway.streams import Streams
 from notecast.v1.event_pb2 import Event
 from notecast_runtime.errors import Place
+from notecast_wire.shares import UNDIVIDED, Shares
 from tests.support.census import living
 from tests.support.room_parts import EPOCH, Window, open_room, subscribed
 
@@ -105,7 +106,7 @@ def test_the_place_of_a_client_that_has_to_be_told_is_where_it_stood(
 
 
 def test_who_leaves_gives_everything_back(room: Room) -> None:
-    streams, window = Streams(2, 60), Window()
+    streams, window = Streams(Shares("streams", 2, UNDIVIDED), 60), Window()
     for at_tail in (True, False):
         stream = subscribed(window, room, start=Start(1, resumes=False), streams=streams)
         streams.add(stream)

@@ -4,6 +4,8 @@ import pytest
 
 from chat_gateway.streams import Streams
 from notecast_runtime.errors import TooManyStreamsError
+from notecast_wire.clients import ClientId
+from notecast_wire.shares import UNDIVIDED, ShareRatios, Shares
 
 LIMIT_SECONDS = 60.0
 
@@ -18,10 +20,15 @@ class Clock:
         return self.seconds
 
 
+def shares(total: int, ratios: ShareRatios = UNDIVIDED) -> Shares:
+    return Shares("streams", total, ratios)
+
+
 class Client:
     """A stream whose client reads when the test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "192.0.2.1", connection: str = "1") -> None:
+        self.client = ClientId(address, connection)
         self.waiting_since: float | None = None
         self.cuts: list[float] = []
         self.flows = True
@@ -44,7 +51,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def streams(clock: Clock) -> Streams:
-    return Streams(10, LIMIT_SECONDS, clock)
+    return Streams(shares(10), LIMIT_SECONDS, clock)
 
 
 @pytest.fixture
@@ -94,7 +101,7 @@ def test_a_stream_that_is_over_is_left_alone(
 
 
 def test_there_are_as_many_places_as_allowed_and_each_is_given_again() -> None:
-    streams = Streams(2, LIMIT_SECONDS)
+    streams = Streams(shares(2), LIMIT_SECONDS)
     first, second, third = Client(), Client(), Client()
     streams.add(first)
     streams.add(second)
@@ -114,7 +121,7 @@ LIFETIME_SECONDS = 1_800.0
 def test_a_stream_is_sent_away_when_its_lifetime_is_over_by_a_fifth_more_or_less(
     clock: Clock,
 ) -> None:
-    streams = Streams(1_000, LIMIT_SECONDS, clock, LIFETIME_SECONDS)
+    streams = Streams(shares(1_000), LIMIT_SECONDS, clock, LIFETIME_SECONDS)
     clients = [Client() for _ in range(1_000)]
     for client in clients:
         streams.add(client)
@@ -141,7 +148,7 @@ def test_without_a_lifetime_no_stream_is_sent_away(
 
 
 def test_streams_are_sent_away_once_each_and_come_back_at_different_moments() -> None:
-    streams = Streams(1_000, LIMIT_SECONDS)
+    streams = Streams(shares(1_000), LIMIT_SECONDS)
     clients = [Client() for _ in range(100)]
     for client in clients:
         streams.add(client)
@@ -175,3 +182,22 @@ def test_a_stream_that_was_sent_away_keeps_its_place_until_it_is_over(
     assert (len(streams), streams.staying) == (1, 0)
     streams.discard(client)
     assert (len(streams), streams.staying) == (0, 0)
+
+
+def test_a_client_and_a_connection_of_it_have_a_share_and_others_the_rest() -> None:
+    streams = Streams(shares(8, ShareRatios(0.5, 0.25)), LIMIT_SECONDS)
+    for connection in "1122":
+        streams.add(Client("192.0.2.1", connection))
+    for connection, scope, limit in (("1", "connection", 2), ("3", "client", 4)):
+        with pytest.raises(TooManyStreamsError) as refused:
+            streams.add(Client("192.0.2.1", connection))
+        assert refused.value.metadata == {"limit": str(limit), "scope": scope}
+    others = [Client("192.0.2.2", connection) for connection in "1122"]
+    for other in others:
+        streams.add(other)
+    with pytest.raises(TooManyStreamsError) as refused:
+        streams.add(Client("192.0.2.3"))
+    assert refused.value.scope == "total"
+    streams.discard(others[0])
+    streams.discard(others[0])
+    streams.add(Client("192.0.2.3"))

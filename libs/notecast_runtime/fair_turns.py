@@ -1,0 +1,161 @@
+"""Turns at work that costs much, fair between the clients that ask for it."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, TypeVar
+
+from notecast_runtime.errors import OverloadedError
+from notecast_wire.clients import ClientId
+from notecast_wire.shares import ShareRatios, Shares
+
+Result = TypeVar("Result")
+
+_MAX_WAITING: Final = 1_000
+"""For one connection of a client; who opens more streams than that is refused elsewhere."""
+
+_Waiting = deque[asyncio.Future[None]]
+
+
+class FairTurns:
+    """Lets so many work at a time; of those that wait, the clients take turns.
+
+    A client that asks for much waits behind itself, and behind each other client once: addresses
+    take turns, and the connections of an address among themselves. What one may have under way
+    is a share of all.
+
+    Args:
+        name: of the turns, in the plural.
+        total: how many there are at a time.
+        ratios: how many of them are for a client and for a connection.
+    """
+
+    def __init__(self, name: str, total: int, ratios: ShareRatios) -> None:
+        self._shares = Shares(name, total, ratios)
+        self._waiting: OrderedDict[str, OrderedDict[ClientId, _Waiting]] = OrderedDict()
+
+    @property
+    def under_way(self) -> int:
+        """How many turns are taken."""
+        return self._shares.held
+
+    @asynccontextmanager
+    async def turn(self, client: ClientId, timeout_seconds: float | None) -> AsyncIterator[None]:
+        """A turn, for as long as the block runs; who is cancelled while it waits has none.
+
+        Args:
+            client: for whom.
+            timeout_seconds: bound on the wait; None for any time.
+
+        Raises:
+            OverloadedError: no turn came in time, or too many of the client's wait already.
+        """
+        await self._take(client, timeout_seconds)
+        try:
+            yield
+        finally:
+            self._give_back(client)
+
+    async def run(
+        self, client: ClientId, timeout_seconds: float | None, work: Callable[[], Awaitable[Result]]
+    ) -> Result:
+        """Does the work in a turn. Once begun it goes to its end, even if its caller leaves.
+
+        It is for commands to Redis: one that is cut off costs its connection.
+
+        Args:
+            client: for whom.
+            timeout_seconds: bound on the wait for the turn; None for any time.
+            work: what to do.
+
+        Raises:
+            OverloadedError: as `turn`.
+        """
+        await self._take(client, timeout_seconds)
+
+        async def done_in_turn() -> Result:
+            try:
+                return await work()
+            finally:
+                self._give_back(client)
+
+        task = asyncio.create_task(done_in_turn())
+        task.add_done_callback(hear_out)
+        return await asyncio.shield(task)
+
+    async def _take(self, client: ClientId, timeout_seconds: float | None) -> None:
+        connections = self._waiting.get(client.address)
+        waits_already = connections is not None and client in connections
+        if not waits_already and self._shares.take(client) is None:
+            return
+        future = self._enter_queue(client)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await future
+        except BaseException as error:
+            self._leave_queue(client, future)
+            if isinstance(error, TimeoutError):
+                raise OverloadedError(
+                    f"no turn at {self._shares.name} came within {timeout_seconds:g} s"
+                ) from None
+            raise
+
+    def _enter_queue(self, client: ClientId) -> asyncio.Future[None]:
+        connections = self._waiting.setdefault(client.address, OrderedDict())
+        queue = connections.setdefault(client, deque())
+        if len(queue) >= _MAX_WAITING:
+            raise OverloadedError(f"{_MAX_WAITING} {self._shares.name} of this connection wait")
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(future)
+        return future
+
+    def _leave_queue(self, client: ClientId, future: asyncio.Future[None]) -> None:
+        if future.done() and not future.cancelled():
+            self._give_back(client)  # its turn had just come
+            return
+        connections = self._waiting.get(client.address)
+        queue = None if connections is None else connections.get(client)
+        if queue is not None:  # else it was passed over already
+            with suppress(ValueError):
+                queue.remove(future)
+            self._forget_if_empty(client)
+
+    def _give_back(self, client: ClientId) -> None:
+        self._shares.give_back(client)
+        while self._let_one_in():
+            pass
+
+    def _let_one_in(self) -> bool:
+        """Gives a turn to the next of those that may have one."""
+        if self._shares.held >= self._shares.total:
+            return False
+        for address, connections in self._waiting.items():
+            for client, queue in connections.items():
+                if queue[0].cancelled():
+                    queue.popleft()
+                    self._forget_if_empty(client)
+                    return True
+                refusal = self._shares.take(client)
+                if refusal is None:
+                    queue.popleft().set_result(None)
+                    connections.move_to_end(client)
+                    self._waiting.move_to_end(address)
+                    self._forget_if_empty(client)
+                    return True
+                if refusal.scope != "connection":
+                    break
+        return False
+
+    def _forget_if_empty(self, client: ClientId) -> None:
+        connections = self._waiting[client.address]
+        if not connections[client]:
+            del connections[client]
+            if not connections:
+                del self._waiting[client.address]
+
+
+def hear_out(task: asyncio.Task[Any]) -> None:
+    """Takes note of how a task ended whose callers may all be gone; else the loop complains."""
+    if not task.cancelled():
+        task.exception()
