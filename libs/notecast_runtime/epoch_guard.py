@@ -34,6 +34,7 @@ from notecast_runtime.keyspace import (
 from notecast_runtime.layout import Ask, LayoutCheck
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis_runs import RunHistory
+from notecast_runtime.redis_primary import PrimaryWatch
 
 _SCRIPT = resources.files(__package__).joinpath("guard.lua").read_text()
 
@@ -61,6 +62,7 @@ class EpochGuard:
         layout: keeps that data of another layout were met, as the process then ends.
         fence: what this process has seen of the data.
         recall: called before the fence is asked: whoever has seen more tells the fence now.
+        primary: whether connections lead to the primary.
     """
 
     def __init__(self, known_layout: int = LAYOUT_VERSION) -> None:
@@ -68,6 +70,7 @@ class EpochGuard:
         self.fence = Fence()
         self.recall: Callable[[], None] = lambda: None
         self._runs = RunHistory()
+        self.primary = PrimaryWatch()
 
     async def on_connect(self, connection: Any) -> None:  # noqa: ANN401 - redis-py's, untyped
         """For redis-py's `redis_connect_func`; what it raises fails the connection."""
@@ -88,9 +91,11 @@ class EpochGuard:
 
         Raises:
             LayoutError: the data are of another layout.
+            RefusedError: it is a replica, or else the wrong server.
             RedisConnectionError: Redis can't do it now, or its address leads to several that
                 take turns; nothing else may be asked of it.
         """
+        await self.primary.check(ask)
         self.recall()
         expected = self.fence.entries()
         server, facts, layout, *found = await ask(

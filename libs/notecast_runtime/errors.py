@@ -12,6 +12,7 @@
     │   └── SlowReaderError
     └── UnavailableError        a part that is needed is away; try again
         ├── RedisUnavailableError
+        ├── WritesRefusedError
         ├── HistoryUnavailableError
         ├── OverloadedError
         ├── StreamExpiredError
@@ -211,6 +212,26 @@ class RedisUnavailableError(UnavailableError):
     """
 
     reason = "REDIS_UNAVAILABLE"
+
+
+class WritesRefusedError(UnavailableError):
+    """Redis answers and takes no writes for now; nothing was stored.
+
+    Args:
+        cause: the reason's name, such as `redis_full`.
+        words: the same for people.
+    """
+
+    reason = "WRITES_REFUSED"
+
+    def __init__(self, cause: str, words: str) -> None:
+        super().__init__(f"{words}; nothing was stored")
+        self.cause = cause
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The cause."""
+        return {"cause": self.cause}
 
 
 class HistoryUnavailableError(UnavailableError):

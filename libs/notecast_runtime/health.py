@@ -33,6 +33,7 @@ class Health:
     def __init__(self, services: Iterable[str], conditions: Iterable[str]) -> None:
         self._names = ("", READINESS, *services)
         self._conditions = dict.fromkeys(conditions, False)
+        self._reasons: dict[str, str] = {}
         self._changed = asyncio.Event()
 
     @property
@@ -54,11 +55,19 @@ class Health:
         readiness = _SERVING if self.ready else _NOT_SERVING
         return {**dict.fromkeys(self._names, readiness), LIVENESS: _SERVING}
 
-    def report(self, condition: str, *, holds: bool) -> None:
-        """Says whether a condition holds now; KeyError for one that was not announced."""
-        if self._conditions[condition] == holds:
+    def report(self, condition: str, *, holds: bool, reason: str = "") -> None:
+        """Says whether a condition holds now, and why not; logs what is new.
+
+        Args:
+            condition: KeyError for one that was not announced.
+            holds: whether it does.
+            reason: why it does not; "" where that is unknown.
+        """
+        if (self._conditions[condition], self._reasons.get(condition, "")) == (holds, reason):
             return
-        _log.info("condition_changed", condition=condition, holds=holds)
+        self._reasons[condition] = reason
+        why = {"reason": reason} if reason else {}
+        _log.info("condition_changed", condition=condition, holds=holds, **why)
         self._set(condition, holds=holds)
 
     def stop(self) -> None:

@@ -37,6 +37,10 @@ def prefix_of(partition: int) -> str:
     return _PREFIXES[partition]
 
 
+WRITE_PROBE_KEY = "nc:write-probe"
+"""Never there: named by a write that changes nothing, to find out whether Redis takes any."""
+
+
 def partition_of(room: str) -> int:
     """The partition of a room: CRC-32 of its UTF-8 bytes, modulo PARTITIONS."""
     # Asked several times for each note, and still not remembered: among thousands of rooms it takes

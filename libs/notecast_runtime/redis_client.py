@@ -1,6 +1,6 @@
 """Connections to Redis: every one with deadlines, none that repeats a command by itself."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.redis_connection import pack
+from notecast_runtime.redis_primary import PrimaryWatch, refused
 
 REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
 """What is raised when Redis can't be reached or does not answer in time."""
@@ -47,15 +48,21 @@ def connect(url: str, guard: EpochGuard, timeout_seconds: float, max_connections
         timeout=timeout_seconds,
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
-        socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
         retry_on_timeout=False,
         protocol=2,
         redis_connect_func=guard.on_connect,
+        **_keepalive(url),
     )
     kind = pool.connection_class
-    pool.connection_class = type(kind.__name__, (_LossIsTold, _PackedByHiredis, kind), {})
+    parts = (_LeadsToThePrimary, _LossIsTold, _PackedByHiredis, kind)
+    pool.connection_class = type(kind.__name__, parts, {"primary": guard.primary})
     return Redis.from_pool(pool)
+
+
+def _keepalive(url: str) -> dict[str, bool]:
+    """What sockets of TCP need, and those of a path don't take."""
+    return {} if url.startswith("unix:") else {"socket_keepalive": True}
 
 
 @asynccontextmanager
@@ -132,3 +139,38 @@ class _LossIsTold:
             await super().send_packed_command(*arguments, **others)  # type: ignore[misc]
         except RuntimeError as error:
             raise RedisConnectionError(f"the connection was lost: {error}") from error
+
+
+class _LeadsToThePrimary:
+    """Ends a connection that leads to the wrong server, whoever finds it out.
+
+    Attributes:
+        primary: of all connections of the process.
+    """
+
+    primary: PrimaryWatch
+    is_connected: bool
+    disconnect: Callable[..., Awaitable[None]]
+
+    _generation: int | None = None
+    """Of the primary, since the connection is made."""
+
+    async def connect(self) -> None:
+        """As redis-py's, which calls it before each use; a connection of before is replaced."""
+        generation = self.primary.generation
+        if not self.is_connected or self._generation != generation:
+            self._generation = None
+            await self.disconnect(nowait=True)
+        await super().connect()  # type: ignore[misc]
+        self._generation = generation
+
+    async def read_response(self, *arguments: Any, **others: Any) -> Any:  # noqa: ANN401
+        """As redis-py's."""
+        try:
+            return await super().read_response(*arguments, **others)  # type: ignore[misc]
+        except RedisError as error:
+            lost = refused(error)
+            if lost is None or self._generation is None:  # else the guard sees to it
+                raise
+            self.primary.lost(self._generation, lost)
+            raise lost from error

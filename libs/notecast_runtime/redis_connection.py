@@ -15,6 +15,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from notecast_runtime.redis_primary import refused
+
 Command = Sequence[str | bytes | int]
 """A command's name and its arguments."""
 
@@ -80,7 +82,7 @@ class RedisConnection(asyncio.Protocol):
     @property
     def free(self) -> int:
         """How many more commands may be sent now; 0 also where the socket takes no more."""
-        if self._paused or not self._open:
+        if self._paused or not self._open or self._given_up.done():
             return 0
         return max(MAX_IN_FLIGHT - len(self._in_flight), 0)
 
@@ -132,6 +134,7 @@ class RedisConnection(asyncio.Protocol):
         Raises:
             RedisTimeoutError: it is silent, though it is pinged. It is still open: what is
                 in flight may be answered, if it is only slow.
+            RefusedError: it leads to the wrong server. It is still open, in the same way.
             RedisError: it was lost, or given up.
         """
         while True:
@@ -144,12 +147,17 @@ class RedisConnection(asyncio.Protocol):
                 seconds = _SILENT_LOOKS * _PING_SECONDS
                 raise RedisTimeoutError(f"no answer for {seconds:g} s, not to a ping either")
 
+    def leave(self, error: Exception) -> None:
+        """Has `tend` raise the error, and no more sent; what is in flight may be answered yet."""
+        if not self._given_up.done():
+            self._given_up.set_result(error)
+
     def give_up(self, error: Exception) -> None:
         """Ends the connection at once; what is in flight gets the error for an answer."""
         if self._error is not None:
             return
         self._error = error
-        self._given_up.set_result(error)
+        self.leave(error)
         if self._transport is not None:
             self._transport.abort()
         while self._in_flight:
@@ -201,11 +209,19 @@ class RedisConnection(asyncio.Protocol):
                 self._on_push(reply)
             elif not in_flight:
                 raise ResponseError(f"unasked, Redis said {reply!r}")
-            elif (answer := in_flight.popleft()) is None:
+            else:
+                answer = in_flight.popleft()
                 if isinstance(reply, ReplyError):
-                    raise ResponseError(str(reply))
-            elif not answer.done():  # else whoever asked has given up
-                answer.set_result(reply)
+                    self._heed(reply, nobody_asked=answer is None)
+                if answer is not None and not answer.done():  # else whoever asked has given up
+                    answer.set_result(reply)
+
+    def _heed(self, reply: ReplyError, *, nobody_asked: bool) -> None:
+        """Leaves a server that says it is the wrong one; those who asked it get its answers."""
+        if error := refused(reply):
+            self.leave(error)
+        elif nobody_asked:
+            raise ResponseError(str(reply))
 
     def _look(self) -> int:
         """At how many looks in a row answers were owed and nothing had come.

@@ -38,6 +38,7 @@ class RedisConnector:
         # redis-py's own reading of the URL; this connection is never opened.
         self._address = make_connection()
         self._guard = guard
+        self.primary = guard.primary
         self.timeout_seconds: float = self._address.socket_connect_timeout
 
     @property
@@ -73,6 +74,7 @@ class RedisConnector:
             on_progress: as for RedisConnection.
 
         Raises:
+            RefusedError: it leads to a replica, or else to the wrong server.
             AuthenticationError: Redis refuses the credentials, or wants some.
             RedisTimeoutError: it was not done in time.
             RedisConnectionError: Redis does not speak RESP3 (those before 6.0 don't), has no

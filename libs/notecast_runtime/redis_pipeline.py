@@ -11,10 +11,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from notecast_runtime.backoff import Backoff
-from notecast_runtime.errors import OverloadedError, RedisUnavailableError
+from notecast_runtime.errors import OverloadedError, RedisUnavailableError, WritesRefusedError
 from notecast_runtime.redis_client import REDIS_AWAY, RedisError
 from notecast_runtime.redis_connection import RedisConnection
 from notecast_runtime.redis_connector import RedisConnector
+from notecast_runtime.redis_refusals import RefusedError, refusal_of, words_for
 from notecast_wire.deadlines import Deadlines
 
 _MAX_WAITING = 10_000
@@ -44,6 +45,14 @@ class _Command:
             self.answer.set_result(TimeoutError("not in time"))
 
 
+class _NotSentError(Exception):
+    """A command's way out when there is no connection, and it was sent on none."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 class RedisPipeline:
     """Sends what is asked for in one turn of the loop in one write; `run` is its life.
 
@@ -65,7 +74,8 @@ class RedisPipeline:
         self._send_due: asyncio.Handle | None = None
         self._wanted = asyncio.Event()
         self._backoff = Backoff()
-        self._down = False
+        self._told = ""
+        connector.primary.on_lost(self._leave_for_another)
 
     async def call(self, packed: bytes, deadline: float) -> Any:  # noqa: ANN401 - Redis's
         """Runs one command.
@@ -81,6 +91,8 @@ class RedisPipeline:
         Raises:
             RedisUnavailableError: no answer in time, or none at all; the command may have
                 run or not.
+            WritesRefusedError: there is no way but to a server that takes no writes; it was
+                not sent.
             OverloadedError: too many commands wait; it was not sent.
         """
         if len(self._waiting) >= _MAX_WAITING:
@@ -93,8 +105,13 @@ class RedisPipeline:
             found = await command.answer
         finally:
             self._deadlines.discard(command)
+        if isinstance(found, _NotSentError):
+            refusal = refusal_of(found.cause)
+            if refusal is not None:
+                raise WritesRefusedError(refusal.reason, refusal.words) from found.cause
+            raise RedisUnavailableError(words_for(found.cause)) from found.cause
         if isinstance(found, Exception) and not isinstance(found, ReplyError):
-            raise RedisUnavailableError(f"Redis did not answer: {found}") from found
+            raise RedisUnavailableError(words_for(found)) from found
         return found
 
     async def run(self) -> None:
@@ -113,12 +130,14 @@ class RedisPipeline:
                 await connection.aclose()
 
     async def _serve(self) -> None:
+        primary = self._connector.primary
+        generation = primary.generation
         try:
             connection = await self._connector.open(on_progress=self._send)
         except (*REDIS_AWAY, RedisError) as error:
             self._refuse(error)
             raise
-        self._connection, self._down = connection, False
+        self._connection, self._told = connection, ""
         self._backoff.reset()
         try:
             self._send()
@@ -126,21 +145,30 @@ class RedisPipeline:
         except RedisTimeoutError:
             self._leave(connection)
             raise
+        except RefusedError as error:
+            self._leave(connection)
+            primary.lost(generation, error)
+            raise
         except BaseException:
             await connection.aclose()
             raise
         finally:
             self._connection = None
 
+    def _leave_for_another(self, error: RefusedError) -> None:
+        """Leaves the connection, of which another one has learned that it leads elsewhere."""
+        if self._connection is not None:
+            self._connection.leave(error)
+
     def _leave(self, connection: RedisConnection) -> None:
-        """Sends no more on a silent connection; what was sent has until its deadlines.
+        """Sends no more on a connection; what was sent has until its deadlines.
 
         Redis may only be slow, and then its answers are worth more than that of those who
         must say that they don't know.
         """
         self._left = [left for left in self._left if not left.lost]
         self._left.append(connection)
-        error = RedisConnectionError("the connection was silent")
+        error = RedisConnectionError("the connection was left")
         self._loop.call_later(self._connector.timeout_seconds, connection.give_up, error)
 
     def _send_soon(self) -> None:
@@ -178,16 +206,13 @@ class RedisPipeline:
         while self._waiting:
             answer = self._waiting.popleft().answer
             if not answer.done():
-                answer.set_result(error)
+                answer.set_result(_NotSentError(error))
 
     def _tell_down(self, error: Exception) -> None:
-        if not self._down:  # else it was told: attempts come often while many wait
-            _log.warning(
-                "pipeline_lost",
-                address=self._connector.address,
-                error=str(error) or type(error).__name__,
-            )
-        self._down = True
+        text = str(error) or type(error).__name__
+        if text != self._told:  # else it was told: attempts come often while many wait
+            _log.warning("pipeline_lost", address=self._connector.address, error=text)
+        self._told = text
 
     async def _rest(self) -> None:
         """Waits before the next attempt: shortly where a connection is wanted."""

@@ -98,6 +98,10 @@ class Proxy:
             if link.deaf:
                 link.cut()
 
+    def lead_to(self, upstream_port: int) -> None:
+        """Connects those who come from now on with another port; the others stay as they are."""
+        self._upstream_port = upstream_port
+
     def refuse(self, *, on: bool) -> None:
         """Resets new connections at once, or takes them again."""
         self._refusing = on

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from notecast_runtime.errors import RedisUnavailableError
+from notecast_runtime.errors import RedisUnavailableError, WritesRefusedError
 from tests.support.command import finish, in_shell, notecast, start
 from tests.support.ports import free_port
 from tests.support.scripted_chat_server import ScriptedChatServer
@@ -60,6 +60,15 @@ async def test_a_send_that_loses_its_answer_says_that_the_note_may_be_stored(
         "notecast: Redis is away; try again in 1 s; "
         "the note may have been stored: see `notecast history lobby`\n"
     )
+
+
+async def test_a_send_that_was_refused_for_sure_raises_no_doubt(
+    server: ScriptedChatServer,
+) -> None:
+    server.send_fault = WritesRefusedError("redis_full", "Redis is full")
+    outcome = await notecast("send", "lobby", "hello", server=server.address)
+    assert outcome.code == 69
+    assert outcome.err == "notecast: Redis is full; nothing was stored; try again in 1 s\n"
 
 
 async def test_standard_input_that_is_no_text_is_refused(server: ScriptedChatServer) -> None:

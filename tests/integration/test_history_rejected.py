@@ -163,7 +163,7 @@ async def test_a_partition_that_cannot_be_read_stops_no_other_and_comes_back(
             await eventually(lambda: logged(store, ROOM) == as_logged(healed), "it comes back")
             await eventually(lambda: health.ready, "ready again")
     failed = [line for line in logs if line["event"] == "partition_failed"]
-    assert {line["partition"] for line in failed} == {PARTITION}
+    assert {tuple(line["partitions"]) for line in failed} == {(PARTITION,)}
     assert len(failed) < 30, "it rests in between"
 
 

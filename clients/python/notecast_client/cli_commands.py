@@ -29,6 +29,9 @@ from notecast_client.terminal import OK, REFUSED, UNAVAILABLE, CommandError, Out
 MAX_INPUT_BYTES = 1024 * 1024
 """More than any server takes as one note; bounds what is read from standard input."""
 
+_NOTHING_DONE = {"OVERLOADED", "WRITES_REFUSED"}
+"""Reasons of errors behind which no note can have been stored (docs/protocol.md, Errors)."""
+
 
 def client_for(server: Server) -> Client:
     """The client of the server that the command line names."""
@@ -57,8 +60,10 @@ async def send(server: Server, options: SendOptions) -> int:
             raise
         except (ServerUnavailableError, ServerFaultError) as error:
             code = UNAVAILABLE if isinstance(error, ServerUnavailableError) else REFUSED
-            doubt = f"the note may have been stored: see `notecast history {options.room}`"
-            raise CommandError(f"{describe(error)}; {doubt}", code) from None
+            told = describe(error)
+            if getattr(error, "reason", "") not in _NOTHING_DONE:
+                told += f"; the note may have been stored: see `notecast history {options.room}`"
+            raise CommandError(told, code) from None
     output.write_line(as_json(answer) if options.json else format_place(answer.cursor))
     return OK
 

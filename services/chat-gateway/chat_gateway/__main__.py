@@ -1,7 +1,7 @@
 """The chat gateway: everything is made and joined together here, and nowhere else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -47,6 +47,8 @@ from notecast_runtime.logs import configure_logs
 from notecast_runtime.redis_client import Redis, connect, with_known_layout
 from notecast_runtime.redis_connector import RedisConnector
 from notecast_runtime.redis_pipeline import RedisPipeline
+from notecast_runtime.redis_refusals import Refusal
+from notecast_runtime.redis_writes import WriteWatch
 from notecast_runtime.server import TransportName, client_of, create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings, warn_of_unknown_variables
 from notecast_runtime.standard_streams import StandardStreams
@@ -146,10 +148,13 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
             settings.slow_reader_seconds,
             lifetime_seconds=settings.stream_lifetime_seconds,
         )
-        acceptor = Acceptor(redis.pipeline, settings.idempotency_window_seconds)
+        writes = WriteWatch(redis.watching, health)
         relay = Relay(hub, joiner, streams, transport, settings.redis_timeout_seconds, turns.joins)
         probe = FeedProbe(redis.pipeline, feed, settings.redis_timeout_seconds)
-        check = HeadCheck(hub, Heads(redis.watching), feed, health, data)
+        check = HeadCheck(hub, Heads(redis.watching), feed, writes, health, data)
+        acceptor = Acceptor(
+            redis.pipeline, settings.idempotency_window_seconds, _alarm(writes, check)
+        )
 
         add_services(
             server, *_services(settings, acceptor, relay, history, heads, turns, transport)
@@ -225,6 +230,14 @@ def _services(
         ),
         TutorialService(settings.tutorial_room, sender, relay, timeout),
     )
+
+
+def _alarm(writes: WriteWatch, check: HeadCheck) -> Callable[[Refusal], None]:
+    def refused(refusal: Refusal) -> None:
+        if writes.refused(refusal):
+            check.poke()
+
+    return refused
 
 
 def _ear(probe: FeedProbe, hub: Hub) -> OnMessage:

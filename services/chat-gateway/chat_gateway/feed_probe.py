@@ -13,7 +13,7 @@ import structlog
 from hiredis import ReplyError
 
 from chat_gateway.live_feed import LiveFeed
-from notecast_runtime.errors import OverloadedError, RedisUnavailableError
+from notecast_runtime.errors import UnavailableError
 from notecast_runtime.redis_connection import pack
 from notecast_runtime.redis_pipeline import RedisPipeline
 from notecast_runtime.tasks import going_on
@@ -63,7 +63,7 @@ class FeedProbe:
         try:
             answer = await self._pipeline.call(pack(("PUBLISH", self.channel, payload)), deadline)
             taken = not isinstance(answer, ReplyError)
-        except (RedisUnavailableError, OverloadedError):
+        except UnavailableError:
             taken = False
         if not taken:
             self._unheard.pop(payload, None)  # Redis itself is away, of which others tell

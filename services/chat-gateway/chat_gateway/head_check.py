@@ -14,12 +14,15 @@ from chat_gateway.live_feed import LiveFeed
 from chat_gateway.room import Room
 from notecast_runtime.errors import RedisUnavailableError
 from notecast_runtime.health import Health
+from notecast_runtime.redis_client import REDIS_AWAY
+from notecast_runtime.redis_refusals import refusal_of
+from notecast_runtime.redis_writes import REDIS_WRITES, WriteWatch
 from notecast_runtime.tasks import going_on
 
 REDIS = "redis"
 LIVE_FEED = "live_feed"
-CONDITIONS = (REDIS, LIVE_FEED)
-"""What readiness needs: Redis answers, and every open room is heard."""
+CONDITIONS = (REDIS, REDIS_WRITES, LIVE_FEED)
+"""What readiness needs: Redis answers and takes writes, and every open room is heard."""
 
 _INTERVAL_SECONDS = 1.0
 _ANSWER_SECONDS = 0.5
@@ -43,14 +46,22 @@ class HeadCheck:
         hub: the open rooms.
         heads: on connections that nobody else uses, so that a dead one is this one.
         feed: whether it is complete is a condition.
+        writes: asked whether Redis takes writes, on such connections too.
         health: told of CONDITIONS.
         data: settles doubts whether Redis still holds what was seen.
     """
 
     def __init__(
-        self, hub: Hub, heads: Heads, feed: LiveFeed, health: Health, data: DataCheck
+        self,
+        hub: Hub,
+        heads: Heads,
+        feed: LiveFeed,
+        writes: WriteWatch,
+        health: Health,
+        data: DataCheck,
     ) -> None:
         self._hub = hub
+        self._writes = writes
         self._data = data
         self._checks = 0
         self._earlier = 0
@@ -73,22 +84,24 @@ class HeadCheck:
             self._poked.clear()
             self._health.report(LIVE_FEED, holds=self._feed.complete)
             answered = await self._redis_answers()
-            self._health.report(REDIS, holds=answered)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_INTERVAL_SECONDS if answered else _RETRY_SECONDS):
                     await self._poked.wait()
 
     async def _redis_answers(self) -> bool:
+        reason = ""
         try:
             await self._check()
-        except (RedisUnavailableError, TimeoutError) as error:
+        except (RedisUnavailableError, *REDIS_AWAY) as error:
             _log.debug("head_check_failed", error=str(error))
-            return False
-        return True
+            refusal = refusal_of(error.__cause__ or error)
+            reason = refusal.reason if refusal else "redis_away"
+        self._health.report(REDIS, holds=not reason, reason=reason)
+        return not reason
 
     async def _check(self) -> None:
         async with asyncio.timeout(_ANSWER_SECONDS):
-            await self._heads.ping()
+            await self._writes.look()  # a ping that knows more
         behind: list[tuple[Room, Head]] = []
         self._news = []
         self._checks += 1
@@ -145,5 +158,5 @@ class HeadCheck:
 
     def _tell_untold(self, partition: int, error: RedisUnavailableError) -> None:
         if partition not in self._untold:  # else it was told at an earlier check
-            _log.error("partition_failed", partition=partition, error=str(error))
+            _log.error("partition_failed", partition=partition, error=str(error.__cause__ or error))
         self._untold.add(partition)

@@ -18,6 +18,7 @@ from notecast_runtime.keyspace import (
 )
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis_client import REDIS_AWAY, PreparedCommand, Redis, RedisError
+from notecast_runtime.redis_refusals import words_for
 
 _SCRIPT = resources.files(__package__).joinpath("heads.lua").read_text()
 
@@ -104,13 +105,6 @@ class Heads:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-
-    async def ping(self) -> None:
-        """Raises RedisUnavailableError where Redis does not answer in time."""
-        try:
-            await self._redis.ping()
-        except (*REDIS_AWAY, RedisError) as error:
-            raise RedisUnavailableError(f"Redis does not answer: {error}") from error
 
     async def read_one(self, room: str, timeout_seconds: float) -> Head:
         """The head of one room.
@@ -206,7 +200,7 @@ class Heads:
         try:
             answer = await self._redis.eval(_ENDS_SCRIPT, len(keys), *keys, room, prefix)
         except (*REDIS_AWAY, RedisError) as error:
-            raise RedisUnavailableError(f"Redis does not tell of its epochs: {error}") from error
+            raise RedisUnavailableError(words_for(error)) from error
         if not answer:
             raise RedisUnavailableError("the epoch has just been lost")
         epoch, sequence, *ended = answer
@@ -256,7 +250,9 @@ def _refusal(error: RedisError) -> RedisUnavailableError:
 
 
 def _silent(error: Exception) -> RedisUnavailableError:
-    return RedisUnavailableError(f"Redis does not say where rooms stand: {error}")
+    silent = RedisUnavailableError(words_for(error))
+    silent.__cause__ = error  # what logs tell, and clients don't
+    return silent
 
 
 def by_partition(

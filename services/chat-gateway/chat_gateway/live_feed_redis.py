@@ -21,6 +21,7 @@ from notecast_runtime.backoff import Backoff
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.redis_connection import OnPush, RedisConnection, pack
 from notecast_runtime.redis_connector import RedisConnector
+from notecast_runtime.redis_refusals import RefusedError
 from notecast_runtime.tasks import going_on
 
 _CHANNELS_PER_COMMAND = 500
@@ -44,6 +45,8 @@ class RedisLiveFeed:
         self._wanted: set[str] = set()
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._on_change: OnChange = lambda: None
+        self._told = ""
+        connector.primary.on_lost(self._give_up)
         self._forget_connection()
 
     def _forget_connection(self) -> None:
@@ -78,8 +81,11 @@ class RedisLiveFeed:
 
     def replace(self) -> None:
         """As LiveFeed.replace."""
+        self._give_up(RedisConnectionError("the connection was given up"))
+
+    def _give_up(self, error: Exception) -> None:
         if self._connection is not None:
-            self._connection.give_up(RedisConnectionError("the connection was given up"))
+            self._connection.give_up(error)
 
     async def run(self, on_message: OnMessage, on_change: OnChange) -> None:
         """Keeps a connection, until cancelled: connects, subscribes to what is wanted, hears.
@@ -93,11 +99,7 @@ class RedisLiveFeed:
                 await self._converse(self._hearing(on_message))
             except (*REDIS_AWAY, RedisError) as error:
                 silent = isinstance(error, (TimeoutError, RedisTimeoutError))
-                _log.warning(
-                    "live_feed_lost",
-                    address=self._connector.address,
-                    error=str(error) or type(error).__name__,
-                )
+                self._tell_lost(str(error) or type(error).__name__)
             except Exception:
                 _log.exception("live_feed_failed")
             self._forget_connection()
@@ -106,11 +108,22 @@ class RedisLiveFeed:
                 await self._give_up_reads()
             await asyncio.sleep(self._backoff.next_delay())
 
+    def _tell_lost(self, error: str) -> None:
+        if error != self._told:  # else it was told, and is still so
+            _log.warning("live_feed_lost", address=self._connector.address, error=error)
+        self._told = error
+
     async def _converse(self, on_push: OnPush) -> None:
+        primary = self._connector.primary
+        generation = primary.generation
         async with self._connector.connected(on_push) as connection:
             self._connection = connection
             self._request()
-            await connection.tend()
+            try:
+                await connection.tend()
+            except RefusedError as error:
+                primary.lost(generation, error)
+                raise
 
     def _hearing(self, on_message: OnMessage) -> OnPush:
         """What takes the messages of a connection: each note passes here, so it does little."""
@@ -161,6 +174,7 @@ class RedisLiveFeed:
     def _consider_complete(self) -> None:
         if not self._complete and self._wanted <= self._heard:
             self._complete = True
+            self._told = ""
             self._backoff.reset()
             self._on_change()
 

@@ -9,6 +9,7 @@ from notecast_runtime.errors import RedisUnavailableError
 from notecast_runtime.keyspace import outbox_key, partition_of
 from notecast_runtime.outbox import CorruptOutboxEntryError, OutboxEntry, OutboxId, decode_entry
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
+from notecast_runtime.redis_refusals import words_for
 
 _PAGE_ENTRIES = 256
 _ANSWER_SECONDS = 0.5
@@ -64,7 +65,7 @@ class OutboxRange:
                     outbox_key(partition_of(room)), f"({behind}", "+", count=_PAGE_ENTRIES
                 )
         except (*REDIS_AWAY, RedisError) as error:
-            raise RedisUnavailableError(f"the outbox can't be read: {error}") from error
+            raise RedisUnavailableError(words_for(error)) from error
         entries: list[OutboxEntry] = []
         for outbox_id, fields in raw:
             try:

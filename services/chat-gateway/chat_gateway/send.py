@@ -38,6 +38,7 @@ class Sender:
             InvalidRequestError: a field is out of its bounds; nothing is stored.
             NoteIdTakenError: the id was used for another note; nothing is stored.
             RedisUnavailableError: no answer in time; the note may be stored or not.
+            WritesRefusedError: Redis takes no writes now; the note is not stored.
             OverloadedError: too many notes wait; the note is not stored.
         """
         check_send(request, self._limits)

@@ -27,6 +27,7 @@ from notecast_runtime.health import Health
 from notecast_runtime.layout import exit_on_another_layout
 from notecast_runtime.logs import configure_logs
 from notecast_runtime.redis_client import Redis, connect, with_known_layout
+from notecast_runtime.redis_writes import REDIS_WRITES, WriteWatch
 from notecast_runtime.server import client_of, create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings, warn_of_unknown_variables
 from notecast_runtime.standard_streams import MAX_STREAMS, StandardStreams
@@ -57,9 +58,15 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
         reading = await _connected(stack, settings, guard, _READING_CONNECTIONS)
         await stack.enter_async_context(with_known_layout(reading, guard))
         writing = await _connected(stack, settings, guard, _WRITING_CONNECTIONS)
-        conditions = [REDIS, PERSISTING, *([RETENTION] if settings.retention_seconds else [])]
+        conditions = [
+            REDIS,
+            REDIS_WRITES,
+            PERSISTING,
+            *([RETENTION] if settings.retention_seconds else []),
+        ]
         health = Health([SERVICE], conditions)
         worker = _worker(settings, writing, health)
+        writes = WriteWatch(reading, health)
         log, tail = RoomLog(reading), OutboxTail(reading)
         replays = FairTurns("replays", _REPLAYS, UNDIVIDED)
         pages = FairTurns("pages", _PAGES, UNDIVIDED)
@@ -74,6 +81,7 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
         await server.start()
         persisting = asyncio.create_task(supervised("worker", worker.run, health, PERSISTING))
         sweeping = asyncio.create_task(_sweep(settings, writing, health))
+        watching = asyncio.create_task(supervised("writes", writes.run, health, REDIS_WRITES))
         _log.info("serving", port=port)
         try:
             yield port
@@ -83,9 +91,11 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
             streams.close()
             worker.stop()
             sweeping.cancel()
+            watching.cancel()
             grace = settings.shutdown_grace_seconds * _SERVING_SHARE
             await asyncio.gather(server.stop(grace), _finish(persisting, grace))
             await _finish(sweeping, 0)
+            await _finish(watching, 0)
             _log.info("stopped")
 
 

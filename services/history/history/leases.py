@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import structlog
 
+from history.failing import Failing
 from history.scripts import LuaScript, ScriptCall
 from history.shares import to_take_over
 from notecast_runtime.keyspace import PARTITIONS, lease_key
@@ -59,11 +60,15 @@ class Leases:
         self._script = LuaScript(redis, "lease.lua")
         self._give_up = LuaScript(redis, "give_up.lua")
         self._held: frozenset[int] = frozenset()
+        self._failing = Failing("lease_failed")
 
     async def renew(self) -> Holding:
         """Renews what it holds, takes what is free, and takes over what it lacks of its share.
 
         Raises one of REDIS_AWAY where Redis does not answer.
+
+        Raises:
+            AllRefusedError: Redis takes no writes.
         """
         leases = await self._ask(dict.fromkeys(range(PARTITIONS), ""))
         holders = {partition: lease.holder for partition, lease in leases.items()}
@@ -72,6 +77,7 @@ class Leases:
         if held != self._held:
             _log.info("leases_changed", held=len(held), replica=self._replica)
             self._held = held
+        self._failing.tell()
         others = [leases[n].left_seconds for n in leases.keys() - held]
         wait = min([self._renew_seconds, *others])
         return Holding(held, max(wait, _SHORTEST_WAIT_SECONDS))
@@ -96,8 +102,9 @@ class Leases:
 
     def _lease(self, partition: int, answer: object) -> _Lease:
         if isinstance(answer, list):
+            self._failing.ended(partition)
             holder, milliseconds = answer
             return _Lease(holder.decode(), milliseconds / 1000)
         # A lease that can't be had must not keep a partition from being persisted.
-        _log.error("lease_failed", partition=partition, error=str(answer))
+        self._failing.failed(partition, str(answer))
         return _Lease(self._replica, self._renew_seconds)

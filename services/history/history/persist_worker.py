@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import structlog
 
+from history.failing import Failing
 from history.leases import Leases
 from history.outbox_reader import Batch, OutboxReader, Place
 from history.persist_script import Failed, Persisted, Persister, Refused
@@ -17,6 +18,7 @@ from history.rests import Rests
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.health import Health
 from notecast_runtime.redis_client import REDIS_AWAY
+from notecast_runtime.redis_refusals import AllRefusedError, refusal_of
 
 REDIS = "redis"
 """The condition of readiness that Redis answers."""
@@ -58,6 +60,8 @@ class PersistWorker:
         self._stopping = asyncio.Event()
         self._places: dict[int, Place] = {}
         self._rests = Rests()
+        self._failing = Failing("partition_failed")
+        self._told = ("", "")
         self._refresh_at = 0.0
         self._rejected = 0
 
@@ -78,9 +82,16 @@ class PersistWorker:
             try:
                 await self._persist_on(backoff)
             except REDIS_AWAY as error:
-                _log.warning("redis_away", error=str(error))
-                self._health.report(REDIS, holds=False)
-                self._health.report(PERSISTING, holds=False)
+                refusal = refusal_of(error)
+                reason = refusal.reason if refusal else "redis_away"
+                self._tell("redis_away", str(error) or type(error).__name__)
+                self._health.report(REDIS, holds=False, reason=reason)
+                self._health.report(PERSISTING, holds=False, reason=reason)
+                await self._pause(backoff.next_delay())
+            except AllRefusedError as error:
+                self._tell("redis_refuses", str(error))
+                reason = error.refusal.reason
+                self._health.report(PERSISTING, holds=False, reason=reason)
                 await self._pause(backoff.next_delay())
 
     async def _persist_on(self, backoff: Backoff) -> None:
@@ -89,6 +100,7 @@ class PersistWorker:
                 await self._refresh()
             await self._pass()
             backoff.reset()
+            self._told = ("", "")
         await self._leases.give_up()
 
     async def _refresh(self) -> None:
@@ -101,7 +113,8 @@ class PersistWorker:
         holding = await self._leases.renew()
         self._places = await self._reader.places(sorted(holding.partitions))
         self._refresh_at = _now() + holding.renew_seconds
-        self._rests.keep(holding.partitions)
+        for partition in self._rests.keep(holding.partitions):
+            self._failing.ended(partition)
         self._health.report(REDIS, holds=True)
         self._health.report(PERSISTING, holds=not self._rests)
 
@@ -115,9 +128,10 @@ class PersistWorker:
             self._fail(partition, error)
         heard_of = {batch.partition for batch in reading.batches} | reading.failed.keys()
         for partition in awake.keys() - heard_of:
-            self._rests.end(partition)  # another replica did what failed here
+            self._recover(partition)  # another replica did what failed here
         if reading.batches:
             await self._persist(reading.batches)
+        self._failing.tell()
         self._health.report(PERSISTING, holds=not self._rests)
         if reading.batches and not reading.cut:
             notes = sum(len(batch.entries) for batch in reading.batches)
@@ -148,7 +162,7 @@ class PersistWorker:
             self._places.update(await self._reader.places(refused))
 
     def _settle(self, batch: Batch, outcome: Persisted) -> None:
-        self._rests.end(batch.partition)
+        self._recover(batch.partition)
         self._places[batch.partition] = Place(batch.epoch, outcome.position)
         for outbox_id, reason in outcome.rejected:
             self._rejected += 1
@@ -161,8 +175,17 @@ class PersistWorker:
             )
 
     def _fail(self, partition: int, error: Exception) -> None:
-        _log.error("partition_failed", partition=partition, error=str(error))
+        self._failing.failed(partition, str(error))
         self._rests.begin(partition, _now())
+
+    def _recover(self, partition: int) -> None:
+        self._rests.end(partition)
+        self._failing.ended(partition)
+
+    def _tell(self, event: str, error: str) -> None:
+        if self._told != (event, error):  # else it was told, and is still so
+            _log.warning(event, error=error)
+        self._told = (event, error)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -1,10 +1,11 @@
-"""What a caller is told when Redis is away."""
+"""What a caller is told when Redis is away, or refuses."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from notecast_runtime.errors import RedisUnavailableError
-from notecast_runtime.redis_client import REDIS_AWAY
+from notecast_runtime.redis_client import REDIS_AWAY, RedisError
+from notecast_runtime.redis_refusals import refusal_of, words_for
 
 
 @contextmanager
@@ -12,9 +13,12 @@ def answering_redis() -> Iterator[None]:
     """Around commands that a caller waits for.
 
     Raises:
-        RedisUnavailableError: Redis can't be reached or did not answer in time.
+        RedisUnavailableError: Redis can't be reached, did not answer in time, or refuses all
+            that it is asked.
     """
     try:
         yield
-    except REDIS_AWAY as error:
-        raise RedisUnavailableError("Redis does not answer") from error
+    except (*REDIS_AWAY, RedisError) as error:
+        if isinstance(error, REDIS_AWAY) or refusal_of(error):
+            raise RedisUnavailableError(words_for(error)) from error
+        raise

@@ -30,9 +30,11 @@ class Rests:
         """It works again."""
         self._rests.pop(partition, None)
 
-    def keep(self, partitions: Collection[int]) -> None:
-        """All others are somebody else's now."""
+    def keep(self, partitions: Collection[int]) -> list[int]:
+        """All others are somebody else's now; gives those of them that rested."""
+        dropped = [n for n in self._rests if n not in partitions]
         self._rests = {n: rest for n, rest in self._rests.items() if n in partitions}
+        return dropped
 
     def asleep(self, now: float) -> dict[int, float]:
         """Those that are not to be touched yet, each with the seconds until it is."""

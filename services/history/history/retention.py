@@ -55,7 +55,7 @@ class AgeRetention:
 
     async def run(self) -> None:
         """Sweeps until cancelled; what fails is tried again in the next walk."""
-        backoff = Backoff()
+        backoff, told = Backoff(), ""
         for partition in cycle(range(PARTITIONS)):
             if not going_on():
                 return
@@ -63,8 +63,12 @@ class AgeRetention:
                 await self.sweep(partition)
                 self._health.report(RETENTION, holds=True)
                 backoff.reset()
+                told = ""
             except (*REDIS_AWAY, RedisError) as error:
-                _log.warning("retention_failed", partition=partition, error=str(error))
+                if str(error) != told:  # else it was told, and is still so
+                    _log.warning("retention_failed", partition=partition, error=str(error))
+                told = str(error)
+                self._health.report(RETENTION, holds=False)
                 await asyncio.sleep(backoff.next_delay())
             await asyncio.sleep(self._pause_seconds)
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from redis.exceptions import NoScriptError
 
 from notecast_runtime.redis_client import Redis
+from notecast_runtime.redis_refusals import AllRefusedError, refusal_of
 
 
 class ScriptCall(NamedTuple):
@@ -36,6 +37,10 @@ class LuaScript:
         A call that fails has its ResponseError for an answer, and the others are not
         touched by it. Raises one of REDIS_AWAY where Redis does not answer; which calls
         have run is then unknown.
+
+        Raises:
+            AllRefusedError: Redis refuses them all, for a cause that has to do with none: one
+                error for the caller, in place of as many as there are calls.
         """
         answers = await self._send(calls)
         unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
@@ -44,6 +49,9 @@ class LuaScript:
             again = await self._send([calls[i] for i in unknown])
             for i, answer in zip(unknown, again, strict=True):
                 answers[i] = answer
+        refusals = [refusal_of(answer) for answer in answers]
+        if refusals and refusals[0] is not None and all(refusals):
+            raise AllRefusedError(refusals[0], answers[0])
         return answers
 
     async def _send(self, calls: Sequence[ScriptCall]) -> list[Any]:

@@ -51,7 +51,9 @@ def test_every_event_that_the_page_names_is_logged_by_the_code() -> None:
     logged = set()
     for folder in SOURCES:
         for path in (ROOT / folder).rglob("*.py"):
-            found = re.findall(r"(?:_log\.\w+|_fail)\(\s*\"([a-z_]+)\"", path.read_text())
+            found = re.findall(
+                r"(?:_log\.\w+|_fail|_tell|Failing)\(\s*\"([a-z_]+)\"", path.read_text()
+            )
             logged.update(found)
     assert events - logged == set()
 

@@ -17,6 +17,7 @@ from notecast_runtime.errors import (
     SlowReaderError,
     TooManyRoomsError,
     TooManyStreamsError,
+    WritesRefusedError,
 )
 from notecast_runtime.status import status_of
 
@@ -44,6 +45,7 @@ def test_a_field_at_fault_is_a_bad_request_that_names_it() -> None:
     ("error", "reason"),
     [
         (RedisUnavailableError("away"), "REDIS_UNAVAILABLE"),
+        (WritesRefusedError("redis_full", "Redis is full"), "WRITES_REFUSED"),
         (HistoryUnavailableError("away"), "HISTORY_UNAVAILABLE"),
         (OverloadedError("full"), "OVERLOADED"),
         (ShuttingDownError("bye"), "SHUTTING_DOWN"),

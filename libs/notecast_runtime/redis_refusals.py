@@ -1,0 +1,131 @@
+"""What it means when Redis refuses a command: one table, and how to read a refusal. No I/O.
+
+Some refusals say that the connection leads to the wrong server: one that was a primary when
+it was made, and is none any more. Others say that the right server takes no writes for now.
+What is in no row is about the command itself: a key of the wrong type, a fault of ours.
+"""
+
+import re
+from typing import NamedTuple
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+
+class Refusal(NamedTuple):
+    """One kind of refusal."""
+
+    reason: str
+    """Its name in logs, in conditions of readiness, and in the metadata of clients' errors."""
+
+    words: str
+    """What clients are told: Redis's own text names scripts, keys and users."""
+
+    elsewhere: bool = False
+    """Whether the connection leads to the wrong server, and must end."""
+
+    definite: bool = True
+    """Whether nothing of the command has run, a script's included."""
+
+
+READ_ONLY = Refusal("redis_read_only", "Redis is a replica that takes no writes", elsewhere=True)
+FULL = Refusal("redis_full", "Redis is full")
+_FORBIDDEN = Refusal("redis_forbids", "Redis forbids this to the service")
+_CREDENTIALS = Refusal(
+    "redis_credentials", "Redis refuses the service's credentials", elsewhere=True
+)
+_ELSEWHERE = Refusal("redis_moved", "Redis serves these data from another server", elsewhere=True)
+
+_BY_CODE = {
+    "READONLY": READ_ONLY,
+    "MASTERDOWN": Refusal(
+        "redis_without_primary", "Redis is a replica that has lost its primary", elsewhere=True
+    ),
+    # A server that was demoted loads the data of its new primary. (One that was restarted has
+    # no connections from before.)
+    "LOADING": Refusal("redis_loading", "Redis loads its data", elsewhere=True),
+    "MOVED": _ELSEWHERE,
+    "ASK": _ELSEWHERE,
+    "CLUSTERDOWN": Refusal("redis_cluster_down", "the Redis cluster is down", elsewhere=True),
+    "NOAUTH": _CREDENTIALS,
+    "WRONGPASS": _CREDENTIALS,
+    "OOM": FULL,
+    "MISCONF": Refusal("redis_disk", "Redis can't write to its disk"),
+    "NOREPLICAS": Refusal("redis_without_replicas", "Redis lacks replicas, and takes no writes"),
+    "NOPERM": _FORBIDDEN,
+    "TRYAGAIN": Refusal("redis_resharding", "Redis moves these data to another server"),
+    "BUSY": Refusal("redis_busy", "Redis is busy with a script"),
+}
+
+_IN_SCRIPT = re.compile(r"^(?:ERR )?Error running script\b.*?[: ]-([A-Z]+) ", re.DOTALL)
+"""How Redis before 7 hands on what a script's command was refused with; later ones put the code
+in front, as for a command of its own."""
+
+_FORBIDDEN_IN_SCRIPT = re.compile(r"^(?:ERR )?(?:ACL failure in script|The user executing the s)")
+"""Rights are asked for with each command of a script, also behind one that has written."""
+
+
+class RefusedError(RedisConnectionError):
+    """The connection leads to the wrong server, which said so; for its user, it is lost.
+
+    Its text is Redis's own, for logs.
+
+    Args:
+        refusal: in what way it is wrong.
+        said: an answer, or words of ours.
+    """
+
+    def __init__(self, refusal: Refusal, said: object) -> None:
+        super().__init__(_with_code(said))
+        self.refusal = refusal
+
+
+class AllRefusedError(RedisError):
+    """Commands that belong together were all refused, for a cause that has to do with none.
+
+    Args:
+        refusal: the cause.
+        said: Redis's own text, for logs.
+    """
+
+    def __init__(self, refusal: Refusal, said: object) -> None:
+        super().__init__(_with_code(said))
+        self.refusal = refusal
+
+
+def refusal_of(error: object) -> Refusal | None:
+    """What a refusal means; None where it is about the command itself, or no refusal at all.
+
+    Args:
+        error: of hiredis or redis-py (which cuts the code off the text), or any other answer.
+    """
+    if isinstance(error, (RefusedError, AllRefusedError)):
+        return error.refusal
+    if not isinstance(error, Exception):
+        return None
+    text = str(error)
+    code = getattr(error, "status_code", None) or text.partition(" ")[0]
+    if known := _BY_CODE.get(code):
+        return known
+    if inside := _IN_SCRIPT.match(text):
+        return _BY_CODE.get(inside[1])
+    if _FORBIDDEN_IN_SCRIPT.match(text):
+        return _FORBIDDEN._replace(definite=False)
+    return None
+
+
+def words_for(error: Exception) -> str:
+    """What a client is told of an error on the way to Redis, in our words."""
+    if refusal := refusal_of(error):
+        return refusal.words
+    if isinstance(error, (TimeoutError, RedisTimeoutError)):
+        return "Redis did not answer in time"
+    if isinstance(error, (RedisConnectionError, OSError)):
+        return "Redis can't be reached"
+    return "Redis holds something else where data of this room should be"
+
+
+def _with_code(said: object) -> str:
+    code: str | None = getattr(said, "status_code", None)  # redis-py cuts it off
+    return f"{code} {said}" if code else str(said)
