@@ -83,6 +83,7 @@ local same_run = holds(KEYS[2], 'string') and redis.call('GET', KEYS[2]) == ARGV
 if same_run and not older then
   return epoch or ''
 end
+redis.call('DEL', KEYS[2]) -- first, since it takes no memory: a full Redis refuses the script else
 redis.call('SET', KEYS[2], ARGV[1])
 if not epoch then
   return ''

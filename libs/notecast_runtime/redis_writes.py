@@ -1,21 +1,17 @@
 """The condition of readiness that Redis takes writes."""
 
 import asyncio
-from contextlib import suppress
 
 from notecast_runtime.health import Health
 from notecast_runtime.redis_client import REDIS_AWAY, PreparedCommand, Redis, RedisError
 from notecast_runtime.redis_primary import WRITE_PROBE
-from notecast_runtime.redis_refusals import Refusal, refusal_of
-from notecast_runtime.tasks import going_on
+from notecast_runtime.redis_refusals import FULL, Refusal, refusal_of
 
 REDIS_WRITES = "redis_writes"
 """The condition's name."""
 
 _SETTLED_SECONDS = 2.0
 """A Redis that is just full takes a write now and then: so long none may be refused."""
-
-_INTERVAL_SECONDS = 1.0
 
 _UNKNOWN = Refusal("redis_refuses", "Redis refuses writes")
 
@@ -46,12 +42,10 @@ class WriteWatch:
         self._refusal, self._refused_at = refusal, self._time()
         return news
 
-    async def run(self) -> None:
-        """Looks once a second until cancelled, for a service that does nothing as often."""
-        while going_on():
-            with suppress(*REDIS_AWAY):
-                await self.look()
-            await asyncio.sleep(_INTERVAL_SECONDS)
+    @property
+    def full(self) -> bool:
+        """Whether a write was refused lately for lack of memory."""
+        return self._refusal is FULL
 
     async def look(self) -> None:
         """Probes for writes, and reports.

@@ -67,10 +67,10 @@ class HeldPersister(Persister):
         self.go_on = asyncio.Event()
         self.outcomes: list[Outcome] = []
 
-    async def persist(self, batches: Sequence[Batch]) -> list[Outcome]:
+    async def persist(self, batches: Sequence[Batch], *, make_room: bool = False) -> list[Outcome]:
         self.held.set()
         await self.go_on.wait()
-        outcomes = await super().persist(batches)
+        outcomes = await super().persist(batches, make_room=make_room)
         self.outcomes += outcomes
         return outcomes
 

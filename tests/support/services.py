@@ -28,12 +28,15 @@ _READ_SECONDS = 20.0
 
 
 @asynccontextmanager
-async def running_history(redis_url: str, **settings: object) -> AsyncIterator[str]:
-    """A history service, ready; gives its target."""
+async def running_history(
+    redis_url: str, *, ready: bool = True, **settings: object
+) -> AsyncIterator[str]:
+    """A history service, ready unless that is not wanted; gives its target."""
     chosen = {"redis_url": redis_url, "listen_host": "127.0.0.1", "listen_port": 0} | settings
     async with history.__main__.running(HistorySettings.model_validate(chosen)) as port:
         target = f"127.0.0.1:{port}"
-        await wait_until_serving(target)
+        if ready:
+            await wait_until_serving(target)
         yield target
 
 

@@ -10,6 +10,7 @@ if not epoch then
   local now = redis.call('TIME')
   -- Never before 2020, whatever the clock says: no cursor of an earlier epoch is taken.
   epoch = math.max(now[1] * 1000 + math.floor(now[2] / 1000), 1577836800000)
+  redis.call('DEL', KEYS[1]) -- first, since it takes no memory: a full Redis refuses the script else
   redis.call('SET', KEYS[1], string.format('%d', epoch))
 end
 local newest = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1]

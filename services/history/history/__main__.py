@@ -8,6 +8,7 @@ import structlog
 import uvloop
 
 from history.leases import Leases, replica_name
+from history.memory import MemoryWatch
 from history.outbox_reader import OutboxReader
 from history.outbox_tail import OutboxTail
 from history.paging import Pager
@@ -65,8 +66,8 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
             *([RETENTION] if settings.retention_seconds else []),
         ]
         health = Health([SERVICE], conditions)
-        worker = _worker(settings, writing, health)
-        writes = WriteWatch(reading, health)
+        memory = MemoryWatch(reading, WriteWatch(reading, health))
+        worker = _worker(settings, writing, health, memory)
         log, tail = RoomLog(reading), OutboxTail(reading)
         replays = FairTurns("replays", _REPLAYS, UNDIVIDED)
         pages = FairTurns("pages", _PAGES, UNDIVIDED)
@@ -81,7 +82,7 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
         await server.start()
         persisting = asyncio.create_task(supervised("worker", worker.run, health, PERSISTING))
         sweeping = asyncio.create_task(_sweep(settings, writing, health))
-        watching = asyncio.create_task(supervised("writes", writes.run, health, REDIS_WRITES))
+        watching = asyncio.create_task(supervised("memory", memory.run, health, REDIS_WRITES))
         _log.info("serving", port=port)
         try:
             yield port
@@ -107,7 +108,9 @@ async def _connected(
     return redis
 
 
-def _worker(settings: HistorySettings, redis: Redis, health: Health) -> PersistWorker:
+def _worker(
+    settings: HistorySettings, redis: Redis, health: Health, memory: MemoryWatch
+) -> PersistWorker:
     leases = Leases(redis, replica=replica_name(), lease_seconds=settings.lease_seconds)
     reader = OutboxReader(
         redis,
@@ -120,7 +123,7 @@ def _worker(settings: HistorySettings, redis: Redis, health: Health) -> PersistW
         retention_notes=settings.retention_notes,
         outbox_trim_margin_seconds=settings.outbox_trim_margin_seconds,
     )
-    return PersistWorker(leases, reader, persister, health)
+    return PersistWorker(leases, reader, persister, health, memory.short)
 
 
 async def _sweep(settings: HistorySettings, redis: Redis, health: Health) -> None:

@@ -9,6 +9,7 @@
 -- ARGV: 1 the age in milliseconds that a note may reach
 --       2 how many marks an age is divided into
 -- Returns the outbox id up to which notes are too old, or '' where it is not known yet.
+redis.call('LTRIM', KEYS[2], 0, -1) -- nothing, and first: a full Redis refuses the script else
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local age = tonumber(ARGV[1])

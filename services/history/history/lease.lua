@@ -7,6 +7,7 @@ local holder = redis.call('GET', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
 -- What does not expire is no lease: nobody would ever take it over.
 if left <= 0 or holder == ARGV[1] or holder == ARGV[3] then
+  redis.call('DEL', KEYS[1]) -- first, since it takes no memory: a full Redis refuses the script else
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
   return {ARGV[1], tonumber(ARGV[2])}
 end

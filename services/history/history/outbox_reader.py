@@ -71,6 +71,11 @@ def decode_batch(
     return Batch(partition, epoch, first_id, last_id, tuple(entries), tuple(corrupt))
 
 
+def empty_batch(partition: int, place: Place) -> Batch:
+    """A batch without an entry, behind the place."""
+    return Batch(partition, place.epoch, place.position, (), ())
+
+
 def _decode(partition: int, outbox_id: bytes, fields: Mapping[bytes, bytes]) -> OutboxEntry:
     entry = decode_entry(outbox_id, fields)
     if partition_of(entry.room) != partition:

@@ -60,6 +60,22 @@ if is_before(next_entry[1], ARGV[6]) then
   return {'refused'}
 end
 
+-- Trims nothing where nothing is due, and never what is not persisted.
+local function trim_outbox()
+  local up_to = ARGV[4]
+  if up_to == '' then
+    up_to = '0-0'
+  elseif behind_position(up_to) then
+    up_to = position
+  end
+  redis.call('XTRIM', KEYS[3], 'MINID', '~', up_to)
+end
+
+-- First what is due already. It makes room; and where Redis is full, a script
+-- whose first write takes no memory may go on (EVAL, "Using scripts in limited memory
+-- conditions"): what is persisted was accepted, and takes more room where it is.
+trim_outbox()
+
 -- Sets an entry aside as it stands in the outbox, once: another worker did it for what is
 -- not behind the position. A key of the wrong type here must not stop the partition.
 local set_aside = {}
@@ -148,7 +164,5 @@ if behind_position(ARGV[2]) then
 end
 
 -- Here and nowhere else, because here the position can't be one that Redis has lost.
-if ARGV[4] ~= '' then
-  redis.call('XTRIM', KEYS[3], 'MINID', '~', behind_position(ARGV[4]) and position or ARGV[4])
-end
+trim_outbox()
 return {'persisted', position, set_aside}

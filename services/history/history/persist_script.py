@@ -83,13 +83,20 @@ class Persister:
         )
         self._clock = clock
 
-    async def persist(self, batches: Sequence[Batch]) -> list[Outcome]:
+    async def persist(self, batches: Sequence[Batch], *, make_room: bool = False) -> list[Outcome]:
         """Persists batches of different partitions; returns what became of each, in order.
+
+        Args:
+            batches: one that is empty has its outbox trimmed all the same.
+            make_room: whether Redis is short of memory. The outbox then keeps nothing of what
+                is persisted; gateways repair from the rooms' streams, which costs them more.
 
         Doing it again with the same batches is safe. Raises one of REDIS_AWAY where Redis
         does not answer; what was persisted is then unknown.
         """
-        answers = await self._script.run([self._call(batch) for batch in batches])
+        answers = await self._script.run(
+            [self._call(batch, make_room=make_room) for batch in batches]
+        )
         outcomes = [_outcome(answer) for answer in answers]
         self._note_positions(batches, outcomes)
         return outcomes
@@ -102,12 +109,12 @@ class Persister:
             if isinstance(outcome, Persisted):
                 self._marks.note(batch.partition, batch.epoch, outcome.position, now)
 
-    def _trim_up_to(self, batch: Batch) -> bytes:
-        if self._marks is None:
+    def _trim_up_to(self, batch: Batch, *, make_room: bool) -> bytes:
+        if self._marks is None or make_room:
             return batch.last_id
         return self._marks.due(batch.partition, batch.epoch, self._clock())
 
-    def _call(self, batch: Batch) -> ScriptCall:
+    def _call(self, batch: Batch, *, make_room: bool) -> ScriptCall:
         rooms = dict.fromkeys(entry.room for entry in batch.entries)
         logs = {room: index for index, room in enumerate(rooms, start=_FIRST_LOG_KEY)}
         own_keys = (epoch_key, persisted_key, outbox_key, heads_key, rejected_key)
@@ -117,7 +124,7 @@ class Persister:
             batch.epoch,
             batch.last_id,
             self._retention_notes,
-            self._trim_up_to(batch),
+            self._trim_up_to(batch, make_room=make_room),
             REJECTED_KEPT,
             batch.first_id,
             len(batch.corrupt),

@@ -6,13 +6,14 @@ interleaving of them can skip one. Leases only keep them from all doing the same
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
 
 from history.failing import Failing
 from history.leases import Leases
-from history.outbox_reader import Batch, OutboxReader, Place
+from history.outbox_reader import Batch, OutboxReader, Place, empty_batch
 from history.persist_script import Failed, Persisted, Persister, Refused
 from history.rests import Rests
 from notecast_runtime.backoff import Backoff
@@ -48,15 +49,22 @@ class PersistWorker:
         reader: reads the outbox.
         persister: writes the streams.
         health: is told of REDIS and PERSISTING.
+        short: says whether Redis is short of memory.
     """
 
     def __init__(
-        self, leases: Leases, reader: OutboxReader, persister: Persister, health: Health
+        self,
+        leases: Leases,
+        reader: OutboxReader,
+        persister: Persister,
+        health: Health,
+        short: Callable[[], bool] = lambda: False,
     ) -> None:
         self._leases = leases
         self._reader = reader
         self._persister = persister
         self._health = health
+        self._short = short
         self._stopping = asyncio.Event()
         self._places: dict[int, Place] = {}
         self._rests = Rests()
@@ -117,6 +125,13 @@ class PersistWorker:
             self._failing.ended(partition)
         self._health.report(REDIS, holds=True)
         self._health.report(PERSISTING, holds=not self._rests)
+        if self._short():
+            await self._make_room()
+
+    async def _make_room(self) -> None:
+        """Trims the outbox of every partition, also where no note comes that would do it."""
+        nothing = [empty_batch(n, place) for n, place in self._places.items()]
+        await self._persister.persist(nothing, make_room=True)
 
     async def _pass(self) -> None:
         awake, wait = self._awake()
@@ -147,7 +162,7 @@ class PersistWorker:
         return awake, max(0.0, min([self._refresh_at - now, *asleep.values()]))
 
     async def _persist(self, batches: list[Batch]) -> None:
-        outcomes = await self._persister.persist(batches)
+        outcomes = await self._persister.persist(batches, make_room=self._short())
         refused = []
         for batch, outcome in zip(batches, outcomes, strict=True):
             match outcome:
