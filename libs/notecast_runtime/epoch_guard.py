@@ -33,8 +33,8 @@ from notecast_runtime.keyspace import (
 )
 from notecast_runtime.layout import Ask, LayoutCheck
 from notecast_runtime.outbox import OutboxId
-from notecast_runtime.redis_runs import RunHistory
 from notecast_runtime.redis_primary import PrimaryWatch
+from notecast_runtime.redis_runs import RunHistory
 
 _SCRIPT = resources.files(__package__).joinpath("guard.lua").read_text()
 

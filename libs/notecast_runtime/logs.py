@@ -24,8 +24,11 @@ def configure_logs(service: str, level: str) -> None:
         level: `debug`, `info`, `warning` or `error`.
     """
     on_terminal = sys.stderr.isatty()
+    # A plain stack, also where rich is installed: that shows local variables, and URLs with them.
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if on_terminal
+        else structlog.processors.JSONRenderer()
     )
     rendering: list[Processor] = [
         *([] if on_terminal else [structlog.processors.format_exc_info]),

@@ -8,12 +8,13 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.redis_connection import pack
 from notecast_runtime.redis_primary import PrimaryWatch, refused
+from notecast_runtime.redis_refusals import without_arguments
 
 REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
 """What is raised when Redis can't be reached or does not answer in time."""
@@ -163,6 +164,13 @@ class _LeadsToThePrimary:
             await self.disconnect(nowait=True)
         await super().connect()  # type: ignore[misc]
         self._generation = generation
+
+    async def on_connect(self, *arguments: Any, **others: Any) -> None:  # noqa: ANN401
+        """As redis-py's, which presents the credentials."""
+        try:
+            await super().on_connect(*arguments, **others)  # type: ignore[misc]
+        except ResponseError as error:
+            raise RedisConnectionError(without_arguments(str(error))) from None
 
     async def read_response(self, *arguments: Any, **others: Any) -> Any:  # noqa: ANN401
         """As redis-py's."""

@@ -208,7 +208,7 @@ class RedisConnection(asyncio.Protocol):
             if type(reply) is PushNotification:
                 self._on_push(reply)
             elif not in_flight:
-                raise ResponseError(f"unasked, Redis said {reply!r}")
+                raise ResponseError("Redis said something unasked")
             else:
                 answer = in_flight.popleft()
                 if isinstance(reply, ReplyError):

@@ -15,6 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.redis_connection import OnProgress, OnPush, RedisConnection
+from notecast_runtime.redis_refusals import without_arguments
 
 _REFUSED_CREDENTIALS = ("WRONGPASS", "NOAUTH", "ERR AUTH")
 
@@ -136,4 +137,5 @@ class RedisConnector:
 def _refused_greeting(refusal: str) -> RedisConnectionError:
     if refusal.startswith(_REFUSED_CREDENTIALS):
         return AuthenticationError(refusal)
-    return RedisConnectionError(f"RESP3 is needed, of Redis 6.0 or later: {refusal}")
+    told = without_arguments(refusal)
+    return RedisConnectionError(f"RESP3 is needed, of Redis 6.0 or later: {told}")

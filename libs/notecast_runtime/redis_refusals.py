@@ -126,6 +126,14 @@ def words_for(error: Exception) -> str:
     return "Redis holds something else where data of this room should be"
 
 
+def without_arguments(refusal: str) -> str:
+    """A refusal of what presents the credentials, without them.
+
+    A server that does not know the command repeats the arguments.
+    """
+    return refusal.partition(" with args")[0].rstrip(",")
+
+
 def _with_code(said: object) -> str:
     code: str | None = getattr(said, "status_code", None)  # redis-py cuts it off
     return f"{code} {said}" if code else str(said)

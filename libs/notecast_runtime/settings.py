@@ -1,18 +1,17 @@
 """Settings from the environment: read once, at the start, or the process ends."""
 
 import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, get_args
-from urllib.parse import urlsplit
 
 import structlog
 from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from redis.connection import parse_url
 
+from notecast_runtime.redis_url import RedisUrlError, check_redis_url, redacted
 from notecast_runtime.variables import PREFIX, unknown_variables
 
 ENVIRONMENT_PREFIX = PREFIX
@@ -32,7 +31,9 @@ class ServiceSettings(BaseSettings):
     redis_url: str = Field(
         default="redis://127.0.0.1:6379/0",
         pattern=r"^(redis|rediss|unix)://",
-        description="Redis, as redis://[user:password@]host:port/database; rediss:// for TLS",
+        description="Redis, as redis://[user:password@]host:port/database; rediss:// for TLS;"
+        " unix://[user:password@]/path?db=database for a socket",
+        repr=False,
     )
     redis_timeout_seconds: float = Field(
         default=2.0, ge=0.05, le=60, description="the longest wait for one answer of Redis"
@@ -52,16 +53,9 @@ class ServiceSettings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _leads_to_a_database(cls, value: str) -> str:
-        # ValueError for a port that is none, and the like
-        parse_url(value)  # type: ignore[no-untyped-call]
-        parts = urlsplit(value)
-        if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
-            raise ValueError("the database is a number")
+        check_redis_url(value)
         return value
 
-
-_CREDENTIALS = re.compile(r"[^/@\s]*@")
-"""The part of a URL that must not show up in a log."""
 
 _BOUNDS = {
     "ge": "at least",
@@ -103,11 +97,7 @@ def load_settings(kind: type[SettingsType], secrets: Path = SECRETS) -> Settings
     except ValidationError as error:
         for problem in error.errors():
             name = str(problem["loc"][0])
-            value = _CREDENTIALS.sub("***@", repr(problem["input"]))
-            print(
-                f"{variable_of(name)}={value} is not allowed: {describe_bounds(kind, name)}",
-                file=sys.stderr,
-            )
+            print(_refusal(kind, name, problem), file=sys.stderr)
         raise SystemExit(2) from None
 
 
@@ -118,6 +108,16 @@ def warn_of_unknown_variables() -> None:
     """
     for fault in unknown_variables(os.environ):
         _log.warning("variable_unknown", fault=fault)
+
+
+def _refusal(kind: type[BaseSettings], name: str, problem: ErrorDetails) -> str:
+    """What is wrong with a variable, in one line; of a value that may hold a password, a part."""
+    value = problem["input"]
+    if isinstance(value, str) and (not kind.model_fields[name].repr or "@" in value):
+        value = redacted(value)
+    fault = problem.get("ctx", {}).get("error")
+    why = f"; {fault}" if isinstance(fault, RedisUrlError) else ""
+    return f"{variable_of(name)}={value!r} is not allowed: {describe_bounds(kind, name)}{why}"
 
 
 def describe_bounds(kind: type[BaseSettings], name: str) -> str:

@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from notecast_runtime.epoch_guard import EpochGuard
+from notecast_runtime.redis_client import connect
 from notecast_runtime.redis_connection import Command, RedisConnection, pack
 from notecast_runtime.redis_connector import RedisConnector
 from tests.support import tls
@@ -183,6 +184,28 @@ async def test_a_server_that_does_not_speak_resp3_is_named_as_such() -> None:
     async with serving(answer_hello_with_an_error) as port:
         with pytest.raises(RedisConnectionError, match="RESP3 is needed"):
             await ask(f"redis://127.0.0.1:{port}", "PING")
+
+
+async def repeat_what_was_sent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """As Redis does with a command that it does not know."""
+    while sent := (await reader.read(1_000)).split(b"\r\n")[2::2]:
+        name, arguments = sent[0], b" ".join(b"'%s'" % word for word in sent[1:])
+        writer.write(
+            b"-ERR unknown command '%s', with args beginning with: %s\r\n" % (name, arguments)
+        )
+
+
+async def test_a_server_that_repeats_the_password_has_it_told_to_nobody() -> None:
+    async with serving(repeat_what_was_sent) as port:
+        url = f"redis://ann:hunter2@127.0.0.1:{port}"
+        with pytest.raises(RedisConnectionError, match="unknown command 'HELLO'") as bare:
+            await ask(url, "PING")
+        client = connect(url, EpochGuard(), 5)
+        with pytest.raises(RedisConnectionError, match="unknown command 'AUTH'") as pooled:
+            await client.ping()
+        await client.aclose()
+        for error in (bare.value, pooled.value):
+            assert "hunter2" not in str(error)
 
 
 @pytest.mark.parametrize(

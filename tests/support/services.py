@@ -29,7 +29,7 @@ _READ_SECONDS = 20.0
 
 @asynccontextmanager
 async def running_history(
-    redis_url: str, *, ready: bool = True, **settings: object
+    redis_url: str, *, ready: object = True, **settings: object
 ) -> AsyncIterator[str]:
     """A history service, ready unless that is not wanted; gives its target."""
     chosen = {"redis_url": redis_url, "listen_host": "127.0.0.1", "listen_port": 0} | settings

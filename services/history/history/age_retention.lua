@@ -61,8 +61,8 @@ if not head or redis.call('XLEN', KEYS[1]) > 0 or last_sequence() ~= head then
   return {removed, 0}
 end
 local floor = math.max(tonumber(redis.call('HGET', KEYS[2], '')) or 0, head) + 1
+redis.call('HDEL', KEYS[2], ARGV[3]) -- first, since it takes no memory: a full Redis refuses the script else
 redis.call('HSET', KEYS[2], '', string.format('%.0f', floor))
-redis.call('HDEL', KEYS[2], ARGV[3])
 redis.call('UNLINK', KEYS[1])
 if redis.call('TYPE', KEYS[3]).ok == 'list' then
   for _, ended in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do

@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     """The epoch that was found before the batch was read."""
 
     first_id: bytes
-    """The outbox id of the first entry, corrupt or not."""
+    """The outbox id of the first entry, corrupt or not; empty where there is none."""
 
     last_id: bytes
     """The outbox id of the last entry, corrupt or not."""
@@ -73,7 +73,7 @@ def decode_batch(
 
 def empty_batch(partition: int, place: Place) -> Batch:
     """A batch without an entry, behind the place."""
-    return Batch(partition, place.epoch, place.position, (), ())
+    return Batch(partition, place.epoch, b"", place.position, (), ())
 
 
 def _decode(partition: int, outbox_id: bytes, fields: Mapping[bytes, bytes]) -> OutboxEntry:

@@ -13,7 +13,7 @@
 --       3 how many notes a room keeps
 --       4 the outbox id up to which to trim the outbox; empty: not now
 --       5 how many rejected entries to keep
---       6 the outbox id of the batch's first entry
+--       6 the outbox id of the batch's first entry; empty: there is none, only trim
 --       7 how many entries of the batch can't be read; then of each: its outbox id, the reason
 --       and of each note: its stream's index in KEYS, room, sequence, epoch, outbox id, note
 -- Returns {'refused'} where another epoch has begun, or the data went back, else
@@ -47,6 +47,22 @@ local function behind_position(outbox_id)
   return is_before(position, outbox_id)
 end
 
+-- Trims nothing where nothing is due, and never what is not persisted.
+local function trim_outbox()
+  local up_to = ARGV[4]
+  if up_to == '' then
+    up_to = '0-0'
+  elseif behind_position(up_to) then
+    up_to = position
+  end
+  redis.call('XTRIM', KEYS[3], 'MINID', '~', up_to)
+end
+
+if ARGV[6] == '' then
+  trim_outbox()
+  return {'persisted', position, {}}
+end
+
 -- A batch is a run of the outbox, so it begins where persisting goes on or before, and its last
 -- entry is there: else Redis has older data than it was read from. Its notes may no longer exist,
 -- and others before it would be passed over.
@@ -60,20 +76,9 @@ if is_before(next_entry[1], ARGV[6]) then
   return {'refused'}
 end
 
--- Trims nothing where nothing is due, and never what is not persisted.
-local function trim_outbox()
-  local up_to = ARGV[4]
-  if up_to == '' then
-    up_to = '0-0'
-  elseif behind_position(up_to) then
-    up_to = position
-  end
-  redis.call('XTRIM', KEYS[3], 'MINID', '~', up_to)
-end
-
--- First what is due already. It makes room; and where Redis is full, a script
--- whose first write takes no memory may go on (EVAL, "Using scripts in limited memory
--- conditions"): what is persisted was accepted, and takes more room where it is.
+-- First what is due already. It makes room; and where Redis is full, a script whose first write
+-- takes no memory may go on (EVAL, "Using scripts in limited memory conditions"): what is
+-- persisted was accepted, and takes more room where it is.
 trim_outbox()
 
 -- Sets an entry aside as it stands in the outbox, once: another worker did it for what is

@@ -35,7 +35,8 @@ def test_a_wrong_value_ends_the_process_naming_variable_value_and_what_is_allowe
         load_settings(Example)
     said = capsys.readouterr().err
     assert ended.value.code == 2
-    assert f"{variable}={value!r}" in said
+    shown = value if "URL" not in variable else value[: value.index("://") + 3] + "***"
+    assert f"{variable}={shown!r}" in said
     assert words in said
 
 
