@@ -9,18 +9,18 @@ import asyncio
 import json
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from _pytest.mark import ParameterSet
 from grpc import aio
 
 from notecast.v1.chat_pb2 import SendNoteRequest
 from notecast.v1.chat_pb2_grpc import ChatServiceStub
-from notecast_local.ports import StackPorts
+from notecast_local.ports import StackPorts, choose_ports
+from notecast_local.settings import LocalSettings
 from tests.e2e.hostile.attacks import ATTACKS, BIG_NOTES, BIG_ROOM
 from tests.e2e.hostile.neighbours import Delays, Neighbours
 from tests.support.census import resident_bytes
@@ -82,14 +82,7 @@ class System:
 @asynccontextmanager
 async def system(folder: Path) -> AsyncIterator[System]:
     """Valkey, history, two gateways and Envoy."""
-    ports = StackPorts(
-        clients=free_port(),
-        tutorial=free_port(),
-        envoy_admin=free_port(),
-        valkey=free_port(),
-        history=free_port(),
-        gateways=(free_port(), free_port()),
-    )
+    ports = choose_ports(LocalSettings(port=free_port(), tutorial_port=free_port()))
     async with LocalPrograms.running(folder / "run", ports, NOTECAST_LOG_LEVEL="warning") as it:
         running = System(it, ports)
         await running.fill()
@@ -114,20 +107,7 @@ async def attacked(name: str, running: System, source: str) -> Mapping[str, Any]
     return outcome
 
 
-NOT_YET = {
-    "headers_that_envoy_takes": "a gateway charges the proxy's connection, which all share",
-}
-"""What is known to fail, and why."""
-
-
-def _cases() -> Iterator[ParameterSet]:
-    for name in ATTACKS:
-        reason = NOT_YET.get(name)
-        marks = [pytest.mark.xfail(reason=reason, strict=False)] if reason else []
-        yield pytest.param(name, marks=marks)
-
-
-@pytest.mark.parametrize("name", list(_cases()))
+@pytest.mark.parametrize("name", ATTACKS)
 async def test_others_notice_nothing(name: str, tmp_path: Path) -> None:
     async with system(tmp_path) as running, Neighbours.gathered(running.target) as others:
         await others.delays_for(1.0)
