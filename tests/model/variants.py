@@ -139,7 +139,8 @@ def _relay() -> Iterator[Variant]:
         yield _relay_variant(Kind.LOST, lossy, reads, rule.REPAIR)
         yield _relay_variant(Kind.LOST, lossy, reads, rule.HEAD_CHECK)
     plain = Reads.PLAIN
-    yield _relay_variant(Kind.UNTOLD, twice, plain, rule.CLOCK)
+    yield _relay_variant(Kind.UNTOLD, twice, plain, rule.CLOCK, rule.FENCE)
+    yield _relay_variant(Kind.REFUSED, twice, plain, rule.CLOCK)
     yield _relay_variant(Kind.UNTOLD, restarted, plain, rule.CURSOR_EPOCHS)
     yield _relay_variant(Kind.LOST, undying, plain, rule.RING_CUT)
     yield _relay_variant(Kind.UNTOLD, undying, plain, rule.READS_CUT)
