@@ -75,7 +75,9 @@ class Incoming(Outgoing):
         if peer.proxied:
             limits = self._limits
             ratios = self._budgets.ratios
-            self._shares = Shares("open streams", limits.max_concurrent_streams, ratios)
+            self._shares = Shares(
+                "open streams", limits.max_concurrent_streams, ratios, limits.undivided_streams
+            )
             self._max_unread_replies = limits.max_unread_replies * limits.proxy_factor
 
     def consumed(self, stream: Stream, size: int) -> None:

@@ -67,3 +67,13 @@ class ConnectionLimits:
     chatter_per_second: float = 1_000.0
     max_unread_replies: int = 1_000
     closed_streams_remembered: int = 1_000
+
+    @property
+    def undivided_streams(self) -> int:
+        """So many streams on a proxy's connection are anybody's: beyond, a client has a share.
+
+        A proxy that opens another connection by then has no client refused. One that goes on
+        until a connection is full would have clients refused there for good, however many
+        connections there could be.
+        """
+        return self.max_concurrent_streams // 2

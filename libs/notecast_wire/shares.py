@@ -62,11 +62,13 @@ class Shares:
         name: of what is shared, in the plural, for errors: `streams`.
         total: how much there is.
         ratios: how much of it is a client's and a connection's share; at least 1 each.
+        undivided: while no more than this is held in all, nobody's share counts.
 
     Attributes:
         held: how much is held in all.
         name: as given.
         total: as given.
+        undivided: as given.
     """
 
     __slots__ = (
@@ -77,11 +79,13 @@ class Shares:
         "held",
         "name",
         "total",
+        "undivided",
     )
 
-    def __init__(self, name: str, total: int, ratios: ShareRatios) -> None:
+    def __init__(self, name: str, total: int, ratios: ShareRatios, undivided: int = 0) -> None:
         self.name = name
         self.total = total
+        self.undivided = undivided
         self.held = 0
         self._client_limit = max(1, int(total * ratios.client))
         self._connection_limit = max(1, int(total * ratios.connection))
@@ -95,18 +99,20 @@ class Shares:
             None where it was taken; else the bound that refuses it, the narrowest first. A share
             that is all there is has no bound of its own.
         """
+        held = self.held + amount
+        divided = held > self.undivided
         connection = self._connections.get(client, 0) + amount
-        if connection > self._connection_limit < self.total:
+        if divided and connection > self._connection_limit < self.total:
             return ShareRefusal(self.name, "connection", self._connection_limit)
         address = self._clients.get(client.address, 0) + amount
-        if address > self._client_limit < self.total:
+        if divided and address > self._client_limit < self.total:
             return ShareRefusal(self.name, "client", self._client_limit)
-        if self.held + amount > self.total:
+        if held > self.total:
             return ShareRefusal(self.name, "total", self.total)
         if amount:
             self._connections[client] = connection
             self._clients[client.address] = address
-            self.held += amount
+            self.held = held
         return None
 
     def give_back(self, client: ClientId, amount: int = 1) -> None:

@@ -59,8 +59,16 @@ def test_a_connection_of_a_client_has_at_most_its_share_of_a_gateways() -> None:
     share = GatewaySettings.model_fields["connection_share"].default
     streams = manager()["http2_protocol_options"]["max_concurrent_streams"]
     assert streams <= LIMITS.max_concurrent_streams * share
-    # Envoy opens another connection to a gateway before one is full.
-    assert upstream()["max_concurrent_streams"] <= LIMITS.max_concurrent_streams
+
+
+def test_envoy_opens_another_connection_to_a_gateway_before_the_shares_of_clients_count() -> None:
+    assert upstream()["max_concurrent_streams"] <= LIMITS.undivided_streams
+
+
+def test_all_streams_of_a_connection_may_be_slow_at_a_time() -> None:
+    options = upstream()
+    windows = options["max_concurrent_streams"] * options["initial_stream_window_size"]
+    assert options["initial_connection_window_size"] >= windows
 
 
 def test_frames_that_move_nothing_are_bounded_at_envoy() -> None:

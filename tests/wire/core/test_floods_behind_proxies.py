@@ -260,14 +260,16 @@ def test_what_only_the_proxy_can_do_ends_its_connection(
     assert events[-1].code == ErrorCode.ENHANCE_YOUR_CALM
 
 
-def test_one_connection_of_a_client_leaves_streams_of_the_proxys_to_others() -> None:
+def test_one_client_leaves_streams_of_the_proxys_connection_to_others() -> None:
     proxy = Proxy(ConnectionLimits(max_concurrent_streams=100))
+    for _ in range(25):
+        proxy.opened(OTHER, "1")
     opened = [proxy.opened(HOSTILE, "1") for _ in range(25)]
     assert proxy.refused(HOSTILE, "1") == b"429"
     opened += [proxy.opened(HOSTILE, "2") for _ in range(25)]
     assert proxy.refused(HOSTILE, "3") == b"429"
-    for _ in range(25):
-        proxy.opened(OTHER)
+    for _ in range(20):
+        proxy.opened(OTHER, "2")
     for stream in opened[:10]:
         proxy.survives(rst_stream(stream.id))
     for _ in range(10):
@@ -275,8 +277,22 @@ def test_one_connection_of_a_client_leaves_streams_of_the_proxys_to_others() -> 
     assert proxy.refused(HOSTILE, "1") == b"429"
 
 
+def test_streams_are_anybodys_while_a_proxys_connection_is_half_empty() -> None:
+    """Proxies open another one when one is full by their own bound, and not before."""
+    limits = ConnectionLimits(max_concurrent_streams=100)
+    proxy = Proxy(limits)
+    for _ in range(limits.undivided_streams):
+        proxy.opened(HOSTILE, "1")
+    assert proxy.refused(HOSTILE, "1") == b"429"
+    assert proxy.refused(HOSTILE, "2") == b"429"
+    for _ in range(25):
+        proxy.opened(OTHER)
+
+
 def test_streams_that_end_in_any_way_give_their_places_back() -> None:
     proxy = Proxy(ConnectionLimits(max_concurrent_streams=20))
+    for _ in range(10):
+        proxy.opened(OTHER)
     for _ in range(50):
         answered, cut_off, given_up, faulty, left = [proxy.opened(HOSTILE) for _ in range(5)]
         assert proxy.refused(HOSTILE) == b"429"

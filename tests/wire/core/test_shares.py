@@ -78,6 +78,18 @@ def test_one_client_leaves_half_to_others_and_one_connection_three_quarters() ->
     assert shares.take(ClientId("192.0.2.2", "1"), 25) is None
 
 
+def test_shares_count_from_where_what_is_held_is_divided() -> None:
+    shares = Shares("streams", 100, ShareRatios(), undivided=60)
+    greedy, modest = ClientId("192.0.2.1", "1"), ClientId("192.0.2.2", "1")
+    assert shares.take(greedy, 60) is None
+    assert shares.take(greedy) == ShareRefusal("streams", "connection", 25)
+    assert shares.take(modest, 25) is None
+    assert shares.take(modest) == ShareRefusal("streams", "connection", 25)
+    shares.give_back(greedy, 60)
+    assert shares.take(greedy, 35) is None
+    assert shares.take(greedy) == ShareRefusal("streams", "connection", 25)
+
+
 def test_a_share_of_one_is_no_bound_of_its_own() -> None:
     shares = Shares("streams", 10, UNDIVIDED)
     client = ClientId("192.0.2.1", "1")
