@@ -15,6 +15,9 @@ Result = TypeVar("Result")
 _MAX_WAITING: Final = 1_000
 """For one connection of a client; who opens more streams than that is refused elsewhere."""
 
+_MAX_WAITING_UNTOLD: Final = 10_000
+"""For all connections of an address where they are not known."""
+
 _Waiting = deque[asyncio.Future[None]]
 
 
@@ -104,8 +107,11 @@ class FairTurns:
     def _enter_queue(self, client: ClientId) -> asyncio.Future[None]:
         connections = self._waiting.setdefault(client.address, OrderedDict())
         queue = connections.setdefault(client, deque())
-        if len(queue) >= _MAX_WAITING:
-            raise OverloadedError(f"{_MAX_WAITING} {self._shares.name} of this connection wait")
+        most, whose = _MAX_WAITING, "connection"
+        if not client.connection:
+            most, whose = _MAX_WAITING_UNTOLD, "address"
+        if len(queue) >= most:
+            raise OverloadedError(f"{most} {self._shares.name} of this {whose} wait")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(future)
         return future

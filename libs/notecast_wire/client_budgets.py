@@ -118,6 +118,8 @@ class ClientBudgets:
         anyway, and costs the others at its address nothing.
         """
         now = self._clock()
+        if not client.connection:
+            return self._addresses.charge(client.address, cost, now)
         covered = self._connections.charge(client, cost, now)
         if covered:
             self._addresses.charge(client.address, cost, now)

@@ -32,7 +32,9 @@ class ClientId(NamedTuple):
 
     Attributes:
         address: an IPv4 address, an IPv6 network of 64 bits, or `unix`.
-        connection: which of the connections of that address. Compared, and never read.
+        connection: which of the connections of that address; empty where nobody has said, so that
+            they can't be told apart, and what bounds the address bounds them all. Else compared,
+            and never read.
     """
 
     address: str

@@ -111,7 +111,7 @@ class HeldBytes:
         over, self._over = self._over or set(), None
         limits = self._limits
         for client in over:
-            while self.of_connection(client) > limits["connection"]:
+            while client.connection and self.of_connection(client) > limits["connection"]:
                 self._evict(client, "connection")
             while self.of_client(client.address) > limits["client"]:
                 self._evict(self._greatest(client.address), "client")
@@ -142,10 +142,10 @@ class HeldBytes:
 
     def _is_over(self, client: ClientId) -> bool:
         limits = self._limits
-        return (
+        return bool(
             self.total > limits["total"]
             or self._clients[client.address] > limits["client"]
-            or self._connections[client.address][client] > limits["connection"]
+            or (client.connection and self.of_connection(client) > limits["connection"])
         )
 
     def _greatest(self, address: str) -> ClientId:

@@ -97,12 +97,12 @@ class Shares:
 
         Returns:
             None where it was taken; else the bound that refuses it, the narrowest first. A share
-            that is all there is has no bound of its own.
+            that is all there is has no bound of its own, nor has a connection that is not known.
         """
         held = self.held + amount
         divided = held > self.undivided
         connection = self._connections.get(client, 0) + amount
-        if divided and connection > self._connection_limit < self.total:
+        if divided and client.connection and connection > self._connection_limit < self.total:
             return ShareRefusal(self.name, "connection", self._connection_limit)
         address = self._clients.get(client.address, 0) + amount
         if divided and address > self._client_limit < self.total:

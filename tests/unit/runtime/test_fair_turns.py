@@ -93,6 +93,22 @@ async def test_a_share_is_kept_free_for_others() -> None:
     await asyncio.gather(*tasks)
 
 
+async def test_all_of_an_address_may_wait_whose_connections_are_not_known() -> None:
+    """As those behind a second proxy: then the many are one connection, as far as is known."""
+    turns = FairTurns("joins", 8, ShareRatios(0.5, 0.25))
+    untold, joined = ClientId("192.0.2.1", ""), 0
+
+    async def join() -> None:
+        nonlocal joined
+        async with turns.turn(untold, 10):
+            await asyncio.sleep(0)
+            joined += 1
+
+    await asyncio.gather(*(join() for _ in range(3_000)))
+    assert joined == 3_000
+    assert turns.under_way == 0
+
+
 async def test_who_leaves_while_it_waits_has_no_turn_and_takes_none() -> None:
     work = Work(FairTurns("reads", 1, UNDIVIDED))
     first, leaver, last = (work.start(ANN, name) for name in ("first", "leaver", "last"))

@@ -378,6 +378,16 @@ def test_a_refusal_says_which_budget_is_empty() -> None:
     assert "from this address: at most 200" in budgets.refusal(ClientId("A", "2"))
 
 
+def test_connections_that_are_not_known_have_the_budget_of_their_address_together() -> None:
+    budgets = ClientBudgets(LIMITS, ShareRatios(), lambda: 0.0)
+    untold = ClientId("A", "")
+    for _ in range(2):
+        assert budgets.charge(untold, LIMITS.reset_burst)
+        assert not budgets.refusal(untold)
+    budgets.charge(untold, 1)
+    assert "from this address" in budgets.refusal(untold)
+
+
 def test_a_direct_clients_flood_ends_its_connection_as_ever() -> None:
     client = RawClient(LIMITS, peer=Peer(ClientId(HOSTILE, "1")))
     frames = [frame for i in islice(ODD, 200) for frame in (client.headers(i), rst_stream(i))]

@@ -50,6 +50,16 @@ class Keeper:
         return self.lost
 
 
+def test_connections_that_are_not_known_have_the_share_of_their_address_together() -> None:
+    keeper = Keeper(100)
+    for held in "ab":
+        keeper.hold(held, ClientId("192.0.2.1", ""), 25)
+    assert not keeper.later.due
+    keeper.hold("c", ClientId("192.0.2.1", ""), 1)
+    assert keeper.settle() == ["a"]
+    assert keeper.refusals == [ShareRefusal("bytes of tests", "client", 50)]
+
+
 def test_what_is_within_the_shares_is_held_and_nobody_wakes_up() -> None:
     keeper = Keeper(100)
     keeper.hold("a", ADA, 25)

@@ -1,6 +1,7 @@
 """What is shared is bounded in all, for a client, and for a connection, and counted exactly."""
 
 from collections import Counter
+from itertools import product, starmap
 
 import pytest
 from hypothesis import given
@@ -10,17 +11,21 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from notecast_wire.clients import ClientId
 from notecast_wire.shares import UNDIVIDED, ShareRatios, ShareRefusal, Shares
 
-CLIENTS = st.builds(ClientId, st.sampled_from("ABC"), st.sampled_from("12"))
+CONNECTIONS = ("1", "2", "")
+CLIENTS = st.builds(ClientId, st.sampled_from("ABC"), st.sampled_from(CONNECTIONS))
 RATIOS = st.floats(0.01, 1)
 
 
 class HeldShares(RuleBasedStateMachine):
     """Against a plain list of who holds what."""
 
-    @initialize(total=st.integers(1, 60), client=RATIOS, connection=RATIOS)
-    def begin(self, total: int, client: float, connection: float) -> None:
-        self.shares = Shares("rooms", total, ShareRatios(client, connection))
+    @initialize(
+        total=st.integers(1, 60), client=RATIOS, connection=RATIOS, undivided=st.integers(0, 60)
+    )
+    def begin(self, total: int, client: float, connection: float, undivided: int) -> None:
+        self.shares = Shares("rooms", total, ShareRatios(client, connection), undivided)
         self.total = total
+        self.undivided = undivided
         self.client_limit = max(1, int(total * client))
         self.connection_limit = max(1, int(total * connection))
         self.held: Counter[ClientId] = Counter()
@@ -31,11 +36,14 @@ class HeldShares(RuleBasedStateMachine):
     @rule(client=CLIENTS, amount=st.integers(0, 20))
     def take(self, client: ClientId, amount: int) -> None:
         refusal = self.shares.take(client, amount)
-        if self.held[client] + amount > self.connection_limit:
+        held = self.held.total() + amount
+        of_connection = self.held[client] + amount if client.connection else 0
+        of_client = self.of_address(client.address) + amount
+        if self.undivided < held and self.total > self.connection_limit < of_connection:
             assert refusal == ("rooms", "connection", self.connection_limit)
-        elif self.of_address(client.address) + amount > self.client_limit:
+        elif self.undivided < held and self.total > self.client_limit < of_client:
             assert refusal == ("rooms", "client", self.client_limit)
-        elif self.held.total() + amount > self.total:
+        elif held > self.total:
             assert refusal == ("rooms", "total", self.total)
         else:
             assert refusal is None
@@ -55,7 +63,7 @@ class HeldShares(RuleBasedStateMachine):
     @invariant()
     def counts_are_exact(self) -> None:
         assert self.shares.held == self.held.total()
-        for client in [ClientId(address, connection) for address in "ABC" for connection in "12"]:
+        for client in starmap(ClientId, product("ABC", CONNECTIONS)):
             assert self.shares.of_connection(client) == self.held[client]
             assert self.shares.of_client(client.address) == self.of_address(client.address)
 
@@ -76,6 +84,13 @@ def test_one_client_leaves_half_to_others_and_one_connection_three_quarters() ->
         assert shares.take(client) == ShareRefusal("streams", "connection", 25)
     assert shares.take(ClientId("192.0.2.1", "3")) == ShareRefusal("streams", "client", 50)
     assert shares.take(ClientId("192.0.2.2", "1"), 25) is None
+
+
+def test_connections_that_are_not_known_have_the_share_of_their_address_together() -> None:
+    shares = Shares("streams", 100, ShareRatios())
+    client = ClientId("192.0.2.1", "")
+    assert shares.take(client, 50) is None
+    assert shares.take(client) == ShareRefusal("streams", "client", 50)
 
 
 def test_shares_count_from_where_what_is_held_is_divided() -> None:
