@@ -48,6 +48,9 @@ test: .venv/.development ## the tests, in a few minutes
 test-slow: .venv/.development ## the tests that take minutes each
 	@$(BIN)/python -m pytest -m slow
 
+cases: .venv/.development ## inputs that once failed (CASES_FOLDER=), on the system behind Envoy and on a gateway
+	@$(BIN)/python -m pytest tests/cases
+
 lint: .venv/.development ## every static check
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -93,4 +96,4 @@ clean: ## remove the environment and all caches; the notes in .run stay
 	@rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run up down test test-slow lint proto docs bench chaos fuzz k8s-check k8s-e2e lock clean
+.PHONY: help run up down test test-slow cases lint proto docs bench chaos fuzz k8s-check k8s-e2e lock clean

@@ -12,7 +12,7 @@ from xdist.scheduler.loadfile import LoadFileScheduling
 from notecast_runtime.server import TransportName
 from tests.support.valkey import ValkeyProcess
 
-_ONE_AFTER_THE_OTHER = ("tests/e2e/", "tests/unit/local/")
+_ONE_AFTER_THE_OTHER = ("tests/e2e/", "tests/cases/", "tests/unit/local/")
 """The tests here share what a machine has once: the engine, and the gateways' own ports."""
 
 

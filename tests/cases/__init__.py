@@ -1,0 +1,1 @@
+"""Inputs that once failed, each run as it is, and judged by what it prints."""
