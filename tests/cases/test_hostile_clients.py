@@ -15,6 +15,9 @@ _HELD_MEGABYTES = 160
 in each, of which it gets a part, and what Python's allocator keeps besides. Without the bounds it
 was 300 to 450 MB."""
 
+_LEFT_MEGABYTES = 48
+"""What allocators keep of it when the deadlines are over, while the client is still there."""
+
 
 def _pid_of(stack: LocalStack, program: str) -> int:
     found = [child.pid for child in stack.children if any(program in w for w in child.command)]
@@ -82,11 +85,14 @@ def test_joins_that_are_given_up_at_once_slow_nobodys_history(door: str) -> None
 
 
 @pytest.mark.parametrize("program", ["chat_gateway", "envoy"])
-def test_answers_that_nobody_reads_end_with_their_deadline(stack: LocalStack, program: str) -> None:
+def test_answers_that_nobody_reads_are_gone_after_their_deadline(
+    stack: LocalStack, program: str
+) -> None:
     target = stack.target if program == "envoy" else stack.gateways[0]
     port = target.rpartition(":")[2]
     pid = str(_pid_of(stack, program))
     output = run_input("held_responses.py", port, pid, "200", seconds=120)
+    # It counts the calls that end late, so that fewer of them are better.
     before, *after = numbers(r": (\d+) MB", output)
     assert max(after) - before < _HELD_MEGABYTES, output
-    assert number(r"calls that were ended: (\d+)", output) == 200, output
+    assert after[-2] - before < _LEFT_MEGABYTES, output
