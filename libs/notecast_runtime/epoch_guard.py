@@ -18,7 +18,7 @@ import structlog
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from notecast_runtime.fencing import NOTHING, Fence, Seen
+from notecast_runtime.fencing import NOTHING, Begin, Fence, Seen
 from notecast_runtime.keyspace import (
     LAYOUT_KEY,
     LAYOUT_VERSION,
@@ -173,10 +173,12 @@ class EpochGuard:
                 if not str(answer).startswith(_CORRUPT):
                     raise RedisConnectionError(f"the epoch can't be checked: {answer}")
                 _log.error("partition_corrupt", partition=partition, error=str(answer))
-            elif answer:
+                continue
+            now = _Stored(None, *answer)
+            if now.epoch:
                 self.fence.settle(partition, each.newest)  # else it was trimmed
-                self.fence.see(partition, int(answer))
-                if each.epoch and int(answer) > max(each.epoch, stored[partition].epoch):
+                now.tell(self.fence, partition)
+                if each.epoch and now.epoch > max(each.epoch, stored[partition].epoch):
                     older.append(partition)
         if older and stored[older[0]].run == run_id.encode():
             _log.warning("older_data_seen", run_id=run_id, partitions=len(older))
@@ -201,7 +203,7 @@ class _Stored(NamedTuple):
             return
         fence.see(partition, self.epoch)
         with suppress(TypeError, ValueError):  # data of before the key was, or of others
-            fence.see_begin(partition, self.epoch, OutboxId.parse(self.began or b""))
+            fence.see_begin(partition, Begin.parse(self.epoch, self.began or b""))
 
 
 _FACTS = [key(p) for key in (run_key, epoch_key, began_key) for p in range(PARTITIONS)]
@@ -223,14 +225,13 @@ def holds(answer: Any, entry: OutboxId) -> bool:  # noqa: ANN401 - Redis's
 def _call(partition: int, run_id: str, seen: Seen, stored: _Stored) -> Sequence[str | int]:
     own_keys = (epoch_key, run_key, heads_key, epochs_key, outbox_key, began_key)
     keys = [key(partition) for key in own_keys]
-    fork = seen.fork(stored.epoch)
     arguments = (
         run_id,
         epoch_end_prefix(partition),
         _EPOCHS_REMEMBERED,
         seen.epoch,
         str(seen.newest),
-        "" if fork is None else str(fork),
+        str(seen.fork(stored.epoch)),
     )
     return ("EVAL", _SCRIPT, len(keys), *keys, *arguments)
 

@@ -21,6 +21,27 @@ _BEGINS_REMEMBERED = 16
 """Of each partition, as many as there are past epochs in Redis."""
 
 
+class Begin(NamedTuple):
+    """How an epoch began, in the data of which it is one."""
+
+    epoch: int
+    previous: int
+    """The epoch before it in these data."""
+
+    entry: OutboxId
+    """The newest entry of the outbox at that moment."""
+
+    @classmethod
+    def parse(cls, epoch: int, text: bytes) -> "Begin":
+        """Reads what is kept in Redis with an epoch: the previous one, and the entry.
+
+        Raises:
+            ValueError: that is not what the text holds.
+        """
+        previous, _, entry = text.partition(b" ")
+        return cls(epoch, int(previous), OutboxId.parse(entry))
+
+
 class Seen(NamedTuple):
     """The newest that was seen of a partition."""
 
@@ -28,21 +49,22 @@ class Seen(NamedTuple):
     newest: OutboxId = NOTHING
     """The newest entry of the outbox that was seen in this epoch; NOTHING where none was."""
 
-    begins: tuple[tuple[int, OutboxId], ...] = ()
-    """Epochs, oldest first, each with the newest entry of the outbox when it began."""
+    begins: tuple[Begin, ...] = ()
+    """How epochs began, oldest first, as far as that is known."""
 
-    def fork(self, epoch: int) -> OutboxId | None:
+    def fork(self, epoch: int) -> OutboxId:
         """The last entry that data of this epoch can have in common with what was seen.
 
         Args:
             epoch: of the data; at most the one seen.
 
         Returns:
-            None where it is not known.
+            NOTHING where it is not known. So it is also where no later epoch began in data that
+            went on from this one: those of an empty Redis have nothing in common with it.
         """
         if epoch == self.epoch:
             return self.newest
-        return next((entry for begun, entry in self.begins if begun > epoch), None)
+        return next((each.entry for each in self.begins if each.previous == epoch), NOTHING)
 
 
 class Fence:
@@ -66,12 +88,12 @@ class Fence:
         elif epoch == seen.epoch and newest > seen.newest:
             self._seen[partition] = seen._replace(newest=newest)
 
-    def see_begin(self, partition: int, epoch: int, entry: OutboxId) -> None:
-        """Learns what the newest entry of the outbox was when the epoch began."""
-        self.see(partition, epoch)
+    def see_begin(self, partition: int, begin: Begin) -> None:
+        """Learns how an epoch began."""
+        self.see(partition, begin.epoch)
         seen = self._seen[partition]
-        if epoch == seen.epoch and not any(begun == epoch for begun, _ in seen.begins):
-            begins = (*seen.begins, (epoch, entry))[-_BEGINS_REMEMBERED:]
+        if begin.epoch == seen.epoch and all(each.epoch != begin.epoch for each in seen.begins):
+            begins = (*seen.begins, begin)[-_BEGINS_REMEMBERED:]
             self._seen[partition] = seen._replace(begins=begins)
 
     def suspect(self, partition: int, epoch: int, entry: OutboxId) -> None:

@@ -9,9 +9,10 @@
 --       4 the latest epoch that the caller has seen; 0: none
 --       5 the newest entry of the outbox that it has seen in that epoch; 0-0: none
 --       6 where data of an earlier epoch and what the caller has seen parted: the last entry of
---         the outbox that they have in common; empty: not known
--- Returns the epoch, or '' where the partition has none yet; an error that begins with
--- CORRUPT where a key is of another type than it should be, or the epoch no number.
+--         the outbox that they have in common; 0-0: none, or it is not known
+-- Returns the epoch, or '' where the partition has none yet, and how it began, or '' where that is
+-- not known; an error that begins with CORRUPT where a key is of another type than it should be,
+-- or the epoch no number.
 local ENTRIES_PER_READ, MOST_READS = 500, 20
 
 local function holds(key, wanted)
@@ -81,18 +82,19 @@ end
 local older = is_older()
 local same_run = holds(KEYS[2], 'string') and redis.call('GET', KEYS[2]) == ARGV[1]
 if same_run and not older then
-  return epoch or ''
+  return { epoch or '', holds(KEYS[6], 'string') and redis.call('GET', KEYS[6]) or '' }
 end
 redis.call('DEL', KEYS[2]) -- first, since it takes no memory: a full Redis refuses the script else
 redis.call('SET', KEYS[2], ARGV[1])
 if not epoch then
-  return ''
+  return { '', '' }
 end
 local now = redis.call('TIME')
 local new = math.max(
   now[1] * 1000 + math.floor(now[2] / 1000), tonumber(epoch) + 1, seen_epoch + 1)
 redis.call('SET', KEYS[1], string.format('%d', new))
-redis.call('SET', KEYS[6], last_id())
+local began = epoch .. ' ' .. last_id()
+redis.call('SET', KEYS[6], began)
 
 -- The epoch has begun whatever becomes of the one before: without a record of it, those
 -- who come with its cursors are told of a break.
@@ -100,10 +102,22 @@ if not holds(KEYS[4], 'list') then
   return redis.error_reply('CORRUPT ' .. KEYS[4] .. ' is no list: no past epoch is known')
 end
 
--- Others who had not seen what is lost may have gone on behind where the data parted: their
--- notes have the sequences of lost ones. There a room's common past ends.
+-- Whether the outbox still has all that was written to it after an entry.
+local function tells_all_after(entry)
+  local first = redis.call('XRANGE', KEYS[5], '-', '+', 'COUNT', 1)[1]
+  return not is_before(entry, last_id())
+    or first and not is_before(entry, first[1])
+    or outbox_fact('entries-added') == redis.call('XLEN', KEYS[5])
+end
+
+-- These data may hold notes after where they parted from what the caller has seen, which has
+-- other notes under their sequences. There a room's common past ends.
 local function end_at_the_fork(ended, fork)
-  local lowered = {}
+  if not tells_all_after(fork) then
+    redis.call('UNLINK', ended) -- nothing of the epoch counts as common
+    return
+  end
+  local lowest = {}
   local place = fork
   for _ = 1, MOST_READS do
     local entries = redis.call('XRANGE', KEYS[5], '(' .. place, '+', 'COUNT', ENTRIES_PER_READ)
@@ -112,9 +126,10 @@ local function end_at_the_fork(ended, fork)
       for i = 1, #entry[2], 2 do
         fields[entry[2][i]] = entry[2][i + 1]
       end
-      if fields.r and tonumber(fields.s) and fields.e == epoch and not lowered[fields.r] then
-        lowered[fields.r] = true
-        redis.call('HSET', ended, fields.r, string.format('%d', tonumber(fields.s) - 1))
+      local sequence = tonumber(fields.s)
+      if fields.r and sequence and sequence < (lowest[fields.r] or math.huge) then
+        lowest[fields.r] = sequence
+        redis.call('HSET', ended, fields.r, string.format('%d', sequence - 1))
       end
       place = entry[1]
     end
@@ -122,7 +137,7 @@ local function end_at_the_fork(ended, fork)
       return
     end
   end
-  redis.call('UNLINK', ended) -- too many to tell: nothing of the epoch counts as common
+  redis.call('UNLINK', ended) -- too many to tell
 end
 
 local ended = ARGV[2] .. epoch
@@ -130,13 +145,10 @@ if redis.call('EXISTS', KEYS[3]) == 1 then
   redis.call('COPY', KEYS[3], ended, 'REPLACE')
 end
 if older and has_outbox then
-  local fork = seen_epoch == tonumber(epoch) and ARGV[5] or ARGV[6]
-  if fork ~= '' then
-    end_at_the_fork(ended, fork)
-  end
+  end_at_the_fork(ended, seen_epoch == tonumber(epoch) and ARGV[5] or ARGV[6])
 end
 redis.call('RPUSH', KEYS[4], epoch)
 while redis.call('LLEN', KEYS[4]) > tonumber(ARGV[3]) do
   redis.call('UNLINK', ARGV[2] .. redis.call('LPOP', KEYS[4]))
 end
-return string.format('%d', new)
+return { string.format('%d', new), began }

@@ -59,7 +59,7 @@ def run_key(partition: int) -> str:
 
 
 def began_key(partition: int) -> str:
-    """A string: the id of the outbox's newest entry when the partition's epoch began."""
+    """A string: how the partition's epoch began (`fencing.Begin`)."""
     return f"{_PREFIXES[partition]}began"
 
 

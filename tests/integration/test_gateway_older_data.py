@@ -108,6 +108,35 @@ async def test_who_saw_what_a_failback_to_the_old_primary_has_lost_is_told(
             assert await resumed.kinds(7) == ["discontinuity", *new, "caught_up"]
 
 
+async def test_a_log_that_began_in_an_empty_redis_has_nothing_in_common_with_the_old_one(
+    valkey: ValkeyProcess, other_valkey: ValkeyProcess
+) -> None:
+    """Its notes have the sequences of the old one's, so no sequence tells them apart."""
+    async with (
+        address_of(valkey) as proxy,
+        running_history(url(proxy)) as history,
+        running_gateway(url(proxy), history) as gateway,
+        gateway.read("lobby") as reader,
+    ):
+        for number in range(1, 4):
+            await gateway.send("lobby", f"old{number}")
+        await reader.notes(3)
+        await turn(proxy, other_valkey, gateway)
+        for number in range(1, 4):
+            await gateway.send("lobby", f"lost{number}")
+        assert (await reader.event()).discontinuity.resumes_at.sequence == 1
+        last = (await reader.notes(3))[-1]
+        await turn(proxy, valkey, gateway)
+        await gateway.send("lobby", "new4")
+        told = (await reader.event()).discontinuity
+        assert (told.after.epoch, told.after.sequence) == (last.epoch, 3)
+        assert told.resumes_at.sequence == 1
+        log = ["old1", "old2", "old3", "new4"]
+        assert texts(await reader.notes(4)) == log
+        async with gateway.read(behind(last)) as resumed:
+            assert await resumed.kinds(6) == ["discontinuity", *log, "caught_up"]
+
+
 async def test_who_saw_what_a_replicated_backup_has_lost_is_told_though_no_connection_ended(
     valkey: ValkeyProcess, other_valkey: ValkeyProcess
 ) -> None:

@@ -8,6 +8,7 @@ it gives out are arguments here.
 from typing import NamedTuple
 
 from chat_gateway.epochs import EpochEnd
+from notecast_runtime.fencing import Begin
 from notecast_runtime.outbox import OutboxId
 
 BEGIN = OutboxId(0, 0)
@@ -44,8 +45,7 @@ class Data(NamedTuple):
     """The run of Redis that wrote last."""
 
     epoch: int | None = None
-    began: OutboxId | None = None
-    """The newest id that the outbox had given out when the epoch began."""
+    began: Begin | None = None
 
     ends: tuple[EpochEnd, ...] = ()
     end_floors: tuple[int, ...] = ()
@@ -92,7 +92,8 @@ def begin_epoch(data: Data, clock: int, remembered: int) -> Data:
     ends = (*data.ends, EpochEnd(data.epoch, stands_at(data)))[-remembered:]
     end_floors = (*data.end_floors, data.floor)[-remembered:]
     epoch = max(clock, data.epoch + 1)
-    return data._replace(epoch=epoch, began=data.last_id, ends=ends, end_floors=end_floors)
+    began = Begin(epoch, data.epoch, data.last_id)
+    return data._replace(epoch=epoch, began=began, ends=ends, end_floors=end_floors)
 
 
 class Fence(NamedTuple):
@@ -103,7 +104,7 @@ class Fence(NamedTuple):
     """The newest entry of the outbox that it has seen in that epoch."""
 
     fork: OutboxId | None = None
-    """What data of an earlier epoch have in common with what was seen; None: it is not known."""
+    """What data of an earlier epoch have in common with what was seen; None: the rule is off."""
 
 
 NOTHING_SEEN = Fence()
@@ -121,7 +122,7 @@ def guard(data: Data, run: int, clock: int, remembered: int, fence: Fence = NOTH
     if not older:
         return begun
     fork = fence.newest if fence.epoch == data.epoch else fence.fork
-    return begun if fork is None else end_at_the_fork(begun, data.epoch, fork)
+    return begun if fork is None else end_at_the_fork(begun, fork)
 
 
 def is_older(data: Data, fence: Fence) -> bool:
@@ -140,13 +141,24 @@ def was_never_here(data: Data, outbox_id: OutboxId) -> bool:
     return (bool(ids) and ids[0] < outbox_id) or data.added == len(ids)
 
 
-def end_at_the_fork(data: Data, epoch: int | None, fork: OutboxId) -> Data:
-    """Where others went on behind the fork, the last epoch's common past ends before that."""
-    behind = [e.note.sequence for e in data.outbox if e.outbox_id > fork and e.note.epoch == epoch]
-    if not behind or not data.ends:
+def end_at_the_fork(data: Data, fork: OutboxId) -> Data:
+    """Where notes came after the fork, the last epoch's common past ends before them."""
+    if not data.ends or not data.added:
         return data
     *before, last = data.ends
-    return data._replace(ends=(*before, last._replace(end=min(behind) - 1)))
+    if not tells_all_after(data, fork):
+        floors = (*data.end_floors[:-1], 0)
+        return data._replace(ends=(*before, last._replace(end=0)), end_floors=floors)
+    after = [entry.note.sequence for entry in data.outbox if entry.outbox_id > fork]
+    if not after:
+        return data
+    return data._replace(ends=(*before, last._replace(end=min(after) - 1)))
+
+
+def tells_all_after(data: Data, entry: OutboxId) -> bool:
+    """Whether the outbox still has all that was written to it after an entry."""
+    ids = [each.outbox_id for each in data.outbox]
+    return entry >= data.last_id or (bool(ids) and entry >= ids[0]) or data.added == len(ids)
 
 
 def stands_at(data: Data) -> int:

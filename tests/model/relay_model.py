@@ -140,8 +140,7 @@ class RelayModel:
             return state._replace(gateway=gateway)
         gateway = see(gateway, state.data.epoch)
         if state.data.epoch == gateway.seen.epoch and state.data.began is not None:
-            begun = (state.data.epoch, state.data.began)
-            begins = tuple(dict.fromkeys((*gateway.seen.begins, begun)))
+            begins = tuple(dict.fromkeys((*gateway.seen.begins, state.data.began)))
             gateway = gateway._replace(seen=gateway.seen._replace(begins=begins))
         return state._replace(gateway=gateway)
 

@@ -22,6 +22,7 @@ from history.scripts import LuaScript, ScriptCall
 from notecast.v1.note_pb2 import Note as NoteMessage
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.errors import NoteIdTakenError
+from notecast_runtime.fencing import Begin
 from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     began_key,
@@ -144,20 +145,20 @@ class Both:
         fence = Fence(
             self._chance.choice((self._data.epoch or 0, self._last_epoch)),
             self._chance.choice((*self._ids_seen, BEGIN)),
-            self._chance.choice((*self._ids_seen, None)),
+            self._chance.choice((*self._ids_seen, BEGIN)),
         )
         begun = self._data.epoch
         await self._meet(fence)
         self.seen["older" if self._data.epoch != begun else "no older"] += 1
 
     async def _meet(self, fence: Fence) -> None:
-        fork = "" if fence.fork is None else str(fence.fork)
+        fork = fence.fork or BEGIN
         own_keys = (epoch_key, run_key, heads_key, epochs_key, outbox_key, began_key)
         keys = [key(_PARTITION) for key in own_keys]
         stored: Any = await self._redis.get(run_key(_PARTITION)) or b"0"
         run = str(self._runs) if self._runs else stored.decode()  # 0 stands for the server's own
         prefix = epoch_end_prefix(_PARTITION)
-        seen = (str(fence.epoch), str(fence.newest), fork)
+        seen = (str(fence.epoch), str(fence.newest), str(fork))
         await self._redis.eval(self._guard, len(keys), *keys, run, prefix, str(_REMEMBERED), *seen)
         _, clock = await self._clocks()
         self._data = redis_rules.guard(self._data, self._runs, clock, _REMEMBERED, fence)
@@ -231,14 +232,15 @@ class Both:
     async def _held(self) -> Data:
         redis = self._redis
         keys = (epoch_key, began_key, run_key, persisted_key)
-        epoch, began, run, persisted = await redis.mget(key(_PARTITION) for key in keys)
+        facts: Any = await redis.mget(key(_PARTITION) for key in keys)
+        epoch, began, run, persisted = facts
         head, floor = await redis.hmget(heads_key(_PARTITION), _ROOM, FLOOR_FIELD)
         outbox: Any = await redis.xrange(outbox_key(_PARTITION))
         stream: Any = await redis.xrange(log_key(_ROOM))
         return Data(
             run=None if run is None else int(run) if run.isdigit() and len(run) < 9 else 0,
             epoch=None if epoch is None else int(epoch),
-            began=None if began is None else OutboxId.parse(began),
+            began=None if began is None else Begin.parse(int(epoch), began),
             ends=await self._ends(_ROOM, FLOOR_FIELD),
             end_floors=tuple(end.end for end in await self._ends(FLOOR_FIELD)),
             head=int(head or 0),

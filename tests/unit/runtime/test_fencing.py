@@ -1,6 +1,8 @@
 """What a process has seen of the data, and what of it has to be there."""
 
-from notecast_runtime.fencing import NOTHING, Fence, Seen
+import pytest
+
+from notecast_runtime.fencing import NOTHING, Begin, Fence, Seen
 from notecast_runtime.outbox import OutboxId
 
 FIRST, SECOND, THIRD = (OutboxId(number, 0) for number in (1, 2, 3))
@@ -60,11 +62,11 @@ def test_a_suspect_of_an_epoch_that_is_over_is_none() -> None:
     assert not fence.has_suspects
 
 
-def test_data_of_an_earlier_epoch_parted_where_the_first_later_one_began() -> None:
+def test_data_of_an_earlier_epoch_parted_where_the_next_one_began() -> None:
     fence = Fence()
-    fence.see_begin(3, 10, FIRST)
-    fence.see_begin(3, 20, SECOND)
-    fence.see_begin(3, 20, THIRD)  # that is known already
+    fence.see_begin(3, Begin(10, 9, FIRST))
+    fence.see_begin(3, Begin(20, 10, SECOND))
+    fence.see_begin(3, Begin(20, 10, THIRD))  # that is known already
     fence.see(3, 20, THIRD)
     seen = fence.seen(3)
     assert seen.fork(20) == THIRD
@@ -72,14 +74,28 @@ def test_data_of_an_earlier_epoch_parted_where_the_first_later_one_began() -> No
     assert seen.fork(9) == FIRST
 
 
+def test_a_later_epoch_of_other_data_says_nothing_of_where_they_parted() -> None:
+    fence = Fence()
+    fence.see_begin(3, Begin(10, 9, FIRST))
+    fence.see_begin(3, Begin(20, 15, SECOND))
+    assert fence.seen(3).fork(10) == NOTHING
+
+
+def test_how_an_epoch_began_is_read_as_it_is_kept() -> None:
+    assert Begin.parse(20, b"10 1-0") == Begin(20, 10, FIRST)
+    for text in (b"", b"10", b"1-0", b"x 1-0"):
+        with pytest.raises(ValueError, match=r"."):
+            Begin.parse(20, text)
+
+
 def test_where_they_parted_may_be_unknown() -> None:
     fence = Fence()
     fence.see(3, 20, THIRD)
-    assert fence.seen(3).fork(10) is None
+    assert fence.seen(3).fork(10) == NOTHING
 
 
 def test_so_many_beginnings_are_remembered_and_no_more() -> None:
     fence = Fence()
     for epoch in range(1, 100):
-        fence.see_begin(3, epoch, FIRST)
+        fence.see_begin(3, Begin(epoch, epoch - 1, FIRST))
     assert len(fence.seen(3).begins) == 16
