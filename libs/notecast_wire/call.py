@@ -14,7 +14,7 @@ from notecast_wire.metadata import Headers
 from notecast_wire.methods import Method
 from notecast_wire.serving import Link
 from notecast_wire.shares import ShareRefusal
-from notecast_wire.status import CallError, trailers, trailers_only
+from notecast_wire.status import LATER, CallError, trailers, trailers_only
 from notecast_wire.stream import Stream
 from notecast_wire.unsent_answer import UnsentAnswer
 
@@ -179,16 +179,16 @@ class Call:
 
     def lose(self, refusal: ShareRefusal) -> None:
         """Too much that waits to be sent is held for its client."""
-        self.throw(CallError(StatusCode.RESOURCE_EXHAUSTED, str(refusal)))
+        self.throw(CallError(StatusCode.RESOURCE_EXHAUSTED, str(refusal)), LATER)
 
     def stop(self, why: str) -> None:
         """The server or the connection ends."""
         self.throw(CallError(StatusCode.UNAVAILABLE, why))
 
-    def throw(self, error: CallError) -> None:
+    def throw(self, error: CallError, metadata: Headers | None = None) -> None:
         """Ends the call with a status at once, whatever waits to be sent, and its task with it."""
         self.link.connection.drop_unsent(self.stream)
-        self.finish(error.code, error.details)
+        self.finish(error.code, error.details, metadata)
         self._cancel()
 
     async def send(self, data: bytes) -> None:

@@ -13,7 +13,7 @@ from notecast_wire.metadata import Metadata, encode_metadata
 from notecast_wire.serving import Link
 from notecast_wire.settings import DEFAULT_WINDOW_BYTES
 from notecast_wire.shares import ShareRefusal
-from notecast_wire.status import trailers
+from notecast_wire.status import LATER, trailers
 from notecast_wire.stream import Stream
 from notecast_wire.unsent_answer import UnsentAnswer
 
@@ -141,9 +141,7 @@ class StreamOutlet:
             ValueError: metadata that may not be sent.
         """
         if not self.done:
-            block = trailers(code, details, encode_metadata(trailing_metadata))
-            self.link.connection.send_trailers(self.stream, block)
-            self._lose()
+            self._say_end(trailers(code, details, encode_metadata(trailing_metadata)))
 
     def cut(self, code: StatusCode, details: str = "", trailing_metadata: Metadata = ()) -> None:
         """As `end`, but what was taken and is not out is dropped: the status goes out at once.
@@ -181,11 +179,17 @@ class StreamOutlet:
 
     def lose(self, refusal: ShareRefusal) -> None:
         """Too much that waits to be sent is held for its client."""
-        self.cut(StatusCode.RESOURCE_EXHAUSTED, str(refusal))
+        if not self.done:
+            self.link.connection.drop_unsent(self.stream)
+            self._say_end(trailers(StatusCode.RESOURCE_EXHAUSTED, str(refusal), LATER))
 
     def stop(self, why: str) -> None:
         """The server or the connection ends."""
         self.cut(StatusCode.UNAVAILABLE, why)
+
+    def _say_end(self, block: bytes) -> None:
+        self.link.connection.send_trailers(self.stream, block)
+        self._lose()
 
     def _lose(self) -> None:
         """The call has ended: lets go of all that it knew."""

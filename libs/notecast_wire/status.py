@@ -7,7 +7,7 @@ from grpc import StatusCode
 from notecast_wire.errors import WireError
 from notecast_wire.header_encoder import encode_headers
 from notecast_wire.metadata import Headers, percent_encode
-from notecast_wire.refusals import Refusal, refuse_plainly
+from notecast_wire.refusals import TOO_MANY_REQUESTS, Refusal, refuse_plainly
 
 GRPC: Final = b"application/grpc"
 """The content type of calls, as far as all of them have the same."""
@@ -25,6 +25,10 @@ PLAIN_HEADERS: Final = encode_headers(_RESPONSE)
 
 OK_TRAILERS: Final = encode_headers([(b"grpc-status", b"0")])
 """The trailers of a call that went well and has no metadata to add."""
+
+LATER: Final[Headers] = [(b"grpc-retry-pushback-ms", b"1000")]
+"""After how long to make the call again (gRPC's A6-client-retries), where what there was too much
+of passes. Without it the same call would be refused again."""
 
 _NUMBERS: Final = {code: b"%d" % code.value[0] for code in StatusCode}
 
@@ -89,7 +93,8 @@ def refuse_call(refusal: Refusal) -> bytes:
     """
     if not is_grpc(refusal.content_type):
         return refuse_plainly(refusal)
-    return trailers_only(StatusCode.RESOURCE_EXHAUSTED, refusal.reason, [])
+    advice = LATER if refusal.status == TOO_MANY_REQUESTS else []
+    return trailers_only(StatusCode.RESOURCE_EXHAUSTED, refusal.reason, advice)
 
 
 def _status(code: StatusCode, details: str) -> Headers:

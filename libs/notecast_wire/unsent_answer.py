@@ -2,9 +2,10 @@
 
 from grpc import StatusCode
 
+from notecast_wire.metadata import Headers
 from notecast_wire.serving import Link
 from notecast_wire.shares import ShareRefusal
-from notecast_wire.status import trailers
+from notecast_wire.status import LATER, trailers
 from notecast_wire.stream import Stream
 
 
@@ -55,8 +56,8 @@ class UnsentAnswer:
 
     def lose(self, refusal: ShareRefusal) -> None:
         """Too much is held for its client."""
-        self._end(StatusCode.RESOURCE_EXHAUSTED, str(refusal))
+        self._end(StatusCode.RESOURCE_EXHAUSTED, str(refusal), LATER)
 
-    def _end(self, code: StatusCode, details: str) -> None:
+    def _end(self, code: StatusCode, details: str, metadata: Headers | None = None) -> None:
         self.stream_ended()
-        self.link.connection.end_instead(self.stream, trailers(code, details, []))
+        self.link.connection.end_instead(self.stream, trailers(code, details, metadata or []))

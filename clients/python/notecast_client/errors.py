@@ -124,6 +124,9 @@ _PASSING_FAULTS = frozenset(
 """What a proxy makes of a server that died under a call; a server's own fault may be so, too."""
 
 
+_PUSHBACK = "grpc-retry-pushback-ms"
+
+
 def may_pass(error: ServerUnavailableError | ServerFaultError) -> bool:
     """Whether the same call may succeed soon, by a server that is reached already."""
     if isinstance(error, ServerFaultError):
@@ -158,6 +161,7 @@ def error_of(error: aio.AioRpcError, timeout: float) -> ClientError:
         info.retry_delay.ToTimedelta().total_seconds()
         for info in _of_kind(details, error_details_pb2.RetryInfo)
     ]
+    delays += _pushback(error)
     # A bound that is reached may be free again, which the server says by its advice.
     full = code is grpc.StatusCode.RESOURCE_EXHAUSTED and delays
     if code is grpc.StatusCode.UNAVAILABLE or full:
@@ -176,6 +180,16 @@ def _details_of(error: aio.AioRpcError) -> status_pb2.Status:
         return rpc_status.from_call(cast(grpc.Call, error)) or status_pb2.Status()
     except (ValueError, DecodeError):
         return status_pb2.Status()
+
+
+def _pushback(error: aio.AioRpcError) -> Iterable[float]:
+    """When to come again, in seconds, as a server says it that has no details (A6-client-retries).
+
+    Less than 0 means never.
+    """
+    for key, value in error.trailing_metadata() or ():
+        if key == _PUSHBACK and isinstance(value, str) and value.isdecimal():
+            yield int(value) / 1_000
 
 
 def _of_kind(status: status_pb2.Status, kind: type[Detail]) -> Iterable[Detail]:

@@ -53,6 +53,24 @@ def test_a_server_that_is_full_is_one_to_try_again() -> None:
     assert full.retry_after_seconds
 
 
+@pytest.mark.parametrize(("said", "seconds"), [("1500", 1.5), ("0", 0.0)])
+def test_a_server_that_says_when_without_details_is_one_to_try_again(
+    said: str, seconds: float
+) -> None:
+    metadata = aio.Metadata(("grpc-retry-pushback-ms", said))
+    error = aio.AioRpcError(grpc.StatusCode.RESOURCE_EXHAUSTED, aio.Metadata(), metadata)
+    full = error_of(error, 1)
+    assert isinstance(full, ServerUnavailableError)
+    assert full.retry_after_seconds == seconds
+
+
+@pytest.mark.parametrize("said", ["-1", "soon", ""])
+def test_a_server_that_says_never_is_not_one_to_try_again(said: str) -> None:
+    metadata = aio.Metadata(("grpc-retry-pushback-ms", said))
+    error = aio.AioRpcError(grpc.StatusCode.RESOURCE_EXHAUSTED, aio.Metadata(), metadata)
+    assert isinstance(error_of(error, 1), ServerFaultError)
+
+
 def test_a_message_that_is_too_large_is_not_one_to_try_again() -> None:
     error = aio.AioRpcError(grpc.StatusCode.RESOURCE_EXHAUSTED, aio.Metadata(), aio.Metadata())
     assert isinstance(error_of(error, 1), ServerFaultError)

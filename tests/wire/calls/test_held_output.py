@@ -112,6 +112,7 @@ async def test_who_holds_more_than_its_share_loses_its_own_and_others_nothing() 
         lost = next(hog.responses[call] for call in calls if hog.responses[call].ended)
         text = "at most 100000 bytes of answers that wait to be read for a connection"
         assert lost.trailers["grpc-message"] == text
+        assert int(lost.trailers["grpc-retry-pushback-ms"]) > 0
         assert output(served) < 130_100
         other.open_window(40_000, kept)
         assert (await other.ended(kept)).messages == [bytes(30_000)]
@@ -130,6 +131,8 @@ async def test_streams_and_handlers_that_wait_for_their_client_are_in_the_same_b
             lambda: statuses(client, calls).count(RESOURCE_EXHAUSTED) >= 8, "some are ended"
         )
         await client.settled()
+        lost_ones = [client.responses[call] for call in calls if client.responses[call].ended]
+        assert all(int(lost.trailers["grpc-retry-pushback-ms"]) > 0 for lost in lost_ones)
         assert output(served) <= 100_000
         await eventually(lambda: served.calls == 24 - statuses(client, calls).count("8"), "no more")
 
@@ -176,6 +179,7 @@ async def test_half_messages_of_one_client_leave_others_theirs() -> None:
         refused = next(proxy.responses[call] for call in calls if proxy.responses[call].ended)
         text = "at most 50000 bytes of requests that wait for a connection"
         assert refused.headers["grpc-message"] == text
+        assert int(refused.headers["grpc-retry-pushback-ms"]) > 0
         # Another client's request that comes in two parts, on the same connection.
         stream = proxy.begin(grpc_headers("Large", *bob), message(b"7")[:3], end=False)
         await proxy.pinged()

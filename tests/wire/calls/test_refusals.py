@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from urllib.parse import unquote
 
 import pytest
-from grpc import StatusCode
+from grpc import StatusCode, aio
 
 import notecast_wire
+from notecast_client.errors import ServerUnavailableError, error_of
 from notecast_wire import ShareRatios, TrustedProxies
 from notecast_wire.client_budgets import ClientBudgets
 from notecast_wire.limits import ConnectionLimits
@@ -102,3 +103,21 @@ async def test_a_client_behind_a_proxy_that_has_done_too_much_wrong_is_told_so()
         await client.until(lambda: served.ended, "the other client's answer")
         assert served.messages == [b"served"]
         assert not client.goaways
+
+
+async def test_a_client_library_reads_when_to_come_again_after_what_passes() -> None:
+    hostile = (("x-forwarded-for", "192.0.2.66"), ("x-notecast-connection", "1"))
+    limits = ConnectionLimits(reset_burst=10, resets_per_second=0.01)
+    async with serving_proxies(limits) as port, raw_client(port) as client:
+        too_large = await answer(client, client.call("Echo", b"", TOKEN, *hostile))
+        assert "grpc-retry-pushback-ms" not in too_large.headers
+        async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call: aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+                f"/{SERVICE}/Echo"
+            )
+            with pytest.raises(aio.AioRpcError) as error:
+                await call(b"", metadata=hostile, timeout=10)
+        assert error.value.code() is StatusCode.RESOURCE_EXHAUSTED
+        full = error_of(error.value, 10)
+        assert isinstance(full, ServerUnavailableError)
+        assert full.retry_after_seconds == 1.0
