@@ -31,7 +31,7 @@ async def test_an_idle_stream_costs_no_more_than_two_kilobytes(valkey: ValkeyPro
     first = [f"<room {number % 100}>" for number in range(1_000)]
     more = [f"<room {number % 500} of more>" for number in range(5_000)]
     async with (
-        gateway_process(valkey.url, redis_timeout_seconds=20) as (pid, gateway),
+        gateway_process(valkey.url, redis_timeout_seconds=20, client_share=1) as (pid, gateway),
         Crowd(gateway.target, first, CONNECTIONS, [ROOM_MARK]),
     ):
         before = resident_bytes(pid)  # caches and pools have their size from now on
