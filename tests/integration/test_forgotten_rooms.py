@@ -114,6 +114,21 @@ async def test_a_cursor_of_before_is_told_once_that_notes_are_gone(valkey: Valke
             assert texts(page.notes) == ["three"]
 
 
+async def test_a_room_that_others_hold_open_is_joined_as_any_other(valkey: ValkeyProcess) -> None:
+    with looking_into(valkey) as store:
+        async with forgetful(valkey) as gateway, gateway.read("lobby") as open_since_before:
+            first = (await gateway.send("lobby", "one")).cursor
+            last = (await gateway.send("lobby", "two")).cursor
+            await is_forgotten(store, "lobby")
+            for start in (from_start("lobby"), after(first), after(last), "lobby"):
+                async with gateway.read(start) as reader:
+                    while not (event := await reader.event()).HasField("caught_up"):
+                        assert event.WhichOneof("kind") in {"note", "discontinuity"}
+                assert event.caught_up.cursor.sequence == last.sequence + 1
+            await gateway.send("lobby", "three")
+            assert await open_since_before.kinds(4) == ["caught_up", "one", "two", "three"]
+
+
 async def test_a_cursor_of_an_empty_room_outlives_a_restart_of_redis(valkey: ValkeyProcess) -> None:
     with looking_into(valkey) as store:
         async with forgetful(valkey) as gateway:

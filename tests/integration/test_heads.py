@@ -8,7 +8,7 @@ import pytest
 from chat_gateway.heads import Head, Heads, Standing, StandingQuestion
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.errors import RedisUnavailableError
-from notecast_runtime.keyspace import epoch_key, heads_key, outbox_key, partition_of
+from notecast_runtime.keyspace import FLOOR_FIELD, epoch_key, heads_key, outbox_key, partition_of
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis_client import Redis, connect
 from tests.support.valkey import ValkeyProcess
@@ -52,6 +52,19 @@ async def test_a_script_and_plain_commands_say_the_same(
     assert found.head(1).sequence == 0
     assert found.outbox_id == OutboxId(12, 3)
     assert [found.head(0), found.head(1)] == [*(await heads.read([ROOM, QUIET])).values()]
+
+
+async def test_both_tell_a_room_s_newest_note_from_the_floor(
+    redis: Redis, heads: Heads, question: StandingQuestion
+) -> None:
+    await standing(heads, question)  # begins an epoch
+    await redis.hset(heads_key(PARTITION), mapping={ROOM: 7, FLOOR_FIELD: 40})
+    found = await standing(heads, question)
+    assert [found.head(0)[1:4:2], found.head(1)[1:4:2]] == [(7, False), (40, True)]
+    assert [found.head(0), found.head(1)] == [*(await heads.read([ROOM, QUIET])).values()]
+    for index, room in enumerate((ROOM, QUIET)):
+        past = (await heads.past(room)).head
+        assert past[1:4:2] == found.head(index)[1:4:2]
 
 
 async def test_an_outbox_without_an_entry_has_all_that_comes_behind_its_beginning(

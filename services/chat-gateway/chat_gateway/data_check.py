@@ -67,7 +67,7 @@ class DataCheck:
 
     def see_standings(self, standings: Iterable[tuple[int, Standing]]) -> None:
         """Learns how far the data of partitions go."""
-        for partition, (epoch, outbox_id, _) in standings:
+        for partition, (epoch, outbox_id, *_) in standings:
             self._fence.see(partition, epoch, outbox_id)
 
     async def check(self) -> None:

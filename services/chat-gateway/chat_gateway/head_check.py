@@ -154,6 +154,8 @@ class HeadCheck:
             for room in rooms.beyond(standing, had):
                 self._data.suspect(room.name, room.log.epoch, room.outbox_id)
             behind += rooms.behind(standing)
+            if full:
+                behind += rooms.below_floor(standing)
         return behind
 
     def _tell_untold(self, partition: int, error: RedisUnavailableError) -> None:

@@ -45,7 +45,23 @@ class PartitionRooms:
         return [
             room
             for room, newest, sequence in zip(self._rooms, standing.newest, shown, strict=False)
-            if int(newest or 0) < sequence and room.log.epoch == standing.epoch
+            if int(newest or standing.floor) < sequence and room.log.epoch == standing.epoch
+        ]
+
+    def below_floor(self, standing: Standing) -> list[tuple[Room, Head]]:
+        """The rooms of which Redis has nothing and that stand below the floor, each with its head.
+
+        They miss nothing; but where they follow seldom, the next note is far from what they have.
+
+        Args:
+            standing: the answer to `question`.
+        """
+        return [
+            (room, standing.head(index))
+            for index, room in enumerate(self._rooms)
+            if standing.newest[index] is None
+            and room.log.newest < standing.floor
+            and room.log.epoch == standing.epoch
         ]
 
     def behind(self, standing: Standing) -> list[tuple[Room, Head]]:

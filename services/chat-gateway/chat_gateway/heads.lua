@@ -2,8 +2,8 @@
 --
 -- KEYS: epoch, heads, outbox
 -- ARGV: the rooms
--- Returns the epoch, the newest outbox id, and after them each room's newest sequence; the
--- partition's floor (accept.lua) where Redis has nothing of the room.
+-- Returns the epoch, the newest outbox id, and after them each room's newest sequence; where Redis
+-- has nothing of the room, the partition's floor (accept.lua), as a number below 0.
 -- A partition without an epoch gets one: a cursor must be in one.
 local epoch = tonumber(redis.call('GET', KEYS[1]))
 if not epoch then
@@ -17,6 +17,6 @@ local newest = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1]
 local answer = {epoch, newest and newest[1] or '0-0'}
 local floor = tonumber(redis.call('HGET', KEYS[2], '')) or 0
 for index, head in ipairs(redis.call('HMGET', KEYS[2], unpack(ARGV))) do
-  answer[index + 2] = tonumber(head) or floor
+  answer[index + 2] = tonumber(head) or -floor
 end
 return answer

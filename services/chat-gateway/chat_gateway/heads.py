@@ -9,6 +9,7 @@ from chat_gateway.epochs import EpochEnd
 from chat_gateway.outbox_mark import BEFORE_ALL
 from notecast_runtime.errors import RedisUnavailableError
 from notecast_runtime.keyspace import (
+    FLOOR_FIELD,
     epoch_end_prefix,
     epoch_key,
     epochs_key,
@@ -41,6 +42,9 @@ class Head(NamedTuple):
     outbox_id: OutboxId = BEFORE_ALL
     """An id that every note accepted from then on comes behind in the outbox."""
 
+    is_floor: bool = False
+    """Whether Redis has nothing of the room: up to the sequence, nothing is left to read."""
+
 
 class Standing(NamedTuple):
     """Where the rooms of a `StandingQuestion` stand."""
@@ -53,9 +57,15 @@ class Standing(NamedTuple):
     """Each room's newest sequence in decimal, as Redis has it. None where it has nothing of the
     room: whatever the room has shown is older than retention, and nothing new is there."""
 
+    floor: int = 0
+    """Where those rooms stand."""
+
     def head(self, index: int) -> Head:
         """The head of the room in this place."""
-        return Head(self.epoch, int(self.newest[index] or 0), self.outbox_id)
+        newest = self.newest[index]
+        if newest is None:
+            return _head(self.epoch, -self.floor, self.outbox_id)
+        return Head(self.epoch, int(newest), self.outbox_id)
 
 
 class StandingQuestion:
@@ -84,7 +94,7 @@ class StandingQuestion:
         self.commands = (
             PreparedCommand("GET", epoch_key(partition)),
             PreparedCommand("XREVRANGE", outbox_key(partition), "+", "-", "COUNT", 1),
-            PreparedCommand("HMGET", heads_key(partition), *rooms),
+            PreparedCommand("HMGET", heads_key(partition), FLOOR_FIELD, *rooms),
         )
 
 
@@ -162,8 +172,10 @@ class Heads:
         [heads] = await self._run([(question.partition, question.rooms)])
         if isinstance(heads, RedisUnavailableError):
             return heads
-        epoch, _, outbox_id = heads[0]
-        return Standing(epoch, outbox_id, [b"%d" % head.sequence for head in heads])
+        epoch, _, outbox_id, _ = heads[0]
+        newest = [None if head.is_floor else b"%d" % head.sequence for head in heads]
+        floor = max((head.sequence for head in heads if head.is_floor), default=0)
+        return Standing(epoch, outbox_id, newest, floor)
 
     async def _run(
         self, calls: Sequence[tuple[int, Sequence[str]]]
@@ -205,7 +217,7 @@ class Heads:
             raise RedisUnavailableError("the epoch has just been lost")
         epoch, sequence, *ended = answer
         ends = [EpochEnd(*end) for end in zip(ended[::2], ended[1::2], strict=True)]
-        return Past(Head(epoch, sequence), ends)
+        return Past(_head(epoch, sequence), ends)
 
 
 def known(head: Head | RedisUnavailableError) -> Head:
@@ -220,7 +232,7 @@ def _heads(answer: Any) -> list[Head] | RedisUnavailableError:  # noqa: ANN401 -
         return _refusal(answer)
     epoch, outbox_id, *sequences = answer
     newest = OutboxId.parse(outbox_id)
-    return [Head(epoch, sequence, newest) for sequence in sequences]
+    return [_head(epoch, sequence, newest) for sequence in sequences]
 
 
 def _standing(
@@ -235,7 +247,13 @@ def _standing(
     if epoch is None:
         return None
     outbox_id = OutboxId.parse(outbox[0][0]) if outbox else BEFORE_ALL
-    return Standing(int(epoch), outbox_id, newest)
+    floor, *sequences = newest
+    return Standing(int(epoch), outbox_id, sequences, int(floor or 0))
+
+
+def _head(epoch: int, sequence: int, outbox_id: OutboxId = BEFORE_ALL) -> Head:
+    """A head as the scripts tell of it: a floor is below 0."""
+    return Head(epoch, abs(sequence), outbox_id, is_floor=sequence < 0)
 
 
 def _refusal(error: RedisError) -> RedisUnavailableError:

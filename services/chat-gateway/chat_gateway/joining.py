@@ -130,6 +130,9 @@ class Joiner:
                     ask = partial(self._heads.past, each.room)
                     pasts[each.room] = await self._questions.run(client, None, ask)
             if all(pasts[name].head.epoch == room.log.epoch for name, room in rooms.items()):
+                for name, room in rooms.items():
+                    if pasts[name].head.is_floor:  # its readers would wait for what is not there
+                        room.hear_head(pasts[name].head)
                 return pasts
             await asyncio.sleep(backoff.next_delay())
 

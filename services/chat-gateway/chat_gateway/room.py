@@ -19,7 +19,7 @@ from chat_gateway.outbox_mark import BEFORE_ALL, UNMARKED, OutboxMark
 from chat_gateway.outlet import Audience
 from chat_gateway.past_reader import PageLimits, PastPage, PastReader
 from chat_gateway.ring_budget import RingBudget
-from chat_gateway.room_log import RoomLog
+from chat_gateway.room_log import RoomLog, Stretch
 from chat_gateway.room_readers import RoomReaders
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.errors import (
@@ -220,6 +220,8 @@ class Room:
     def hear_head(self, head: Head) -> None:
         """Learns from Redis where the log stands: a note that was not heard shows itself."""
         if head.epoch == self.log.epoch:
+            if head.is_floor and head.sequence > self.log.newest:
+                self._pass_over(head.sequence)
             if head.sequence == self.log.newest:
                 self._agreed_id = max(self._agreed_id, head.outbox_id)
             self.log.hear_head(head.sequence)
@@ -280,6 +282,13 @@ class Room:
         if self._repair is not None:
             self._repair.cancel()
         self._past = self._repair = None
+
+    def _pass_over(self, floor: int) -> None:
+        """Goes on after a sequence up to which nothing is left; who has been sent all stays so."""
+        self.deliver()
+        newest, kept = self.log.newest, floor - self._shared.limits.ring_notes
+        self.log.fill(Stretch(max(newest, kept), floor), ())
+        self.readers.tail.sequence = floor
 
     def _keep_early(self, announcement: Announcement) -> None:
         if self._early is None:

@@ -63,6 +63,19 @@ async def test_a_room_that_has_missed_a_note_is_found_among_those_that_have_not(
     assert found == (log.rooms[42], Head(EPOCH, 1, log.outbox_id))
 
 
+async def test_rooms_that_redis_has_nothing_of_follow_the_floor_of_their_partition() -> None:
+    log = Log(3)
+    log.accept(1, heard=True)
+    standing = log.standing()._replace(floor=1_000)
+    found = log.compared.below_floor(standing)
+    assert found == [
+        (log.rooms[index], Head(EPOCH, 1_000, log.outbox_id, is_floor=True)) for index in (0, 2)
+    ]
+    assert log.compared.below_floor(standing._replace(epoch=EPOCH + 1)) == []
+    assert log.compared.beyond(standing, [1_000, 1, 1_000]) == []
+    assert log.compared.beyond(standing, [1_001, 1, 1_000]) == [log.rooms[0]]
+
+
 async def test_a_room_is_found_again_and_again_until_it_has_heard_all() -> None:
     log = Log(3)
     assert log.behind() == []

@@ -44,6 +44,9 @@ class OneRoom(Hub):
     def leave(self, room: Room, client: ClientId) -> None:
         """As Hub.leave."""
 
+    def check_open(self) -> None:
+        """As Hub.check_open."""
+
 
 async def test_redis_is_asked_seldom_while_it_tells_of_an_earlier_epoch() -> None:
     heads = OldHeads()
@@ -53,3 +56,23 @@ async def test_redis_is_asked_seldom_while_it_tells_of_an_earlier_epoch() -> Non
     with pytest.raises(RedisUnavailableError, match="in time"):
         await joiner.join(WANTED, ClientId("192.0.2.1", "1"), timeout_seconds=0.5)
     assert 1 < heads.asked < 10
+
+
+class ForgottenHeads(SharedHeads):
+    """Says that Redis has nothing of the room any more."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def read(self, rooms: Collection[str]) -> dict[str, Head]:
+        """As SharedHeads.read."""
+        return {room: Head(EPOCH, 9, is_floor=True) for room in rooms}
+
+
+async def test_a_room_follows_the_floor_at_once_where_its_replay_would_not_end_before() -> None:
+    hub = OneRoom()
+    joiner = Joiner(
+        hub, ForgottenHeads(), ScriptedHeads(), NoDoubts(), FairTurns("questions", 1, UNDIVIDED)
+    )
+    (joined,) = await joiner.join(WANTED, ClientId("192.0.2.1", "1"), timeout_seconds=5)
+    assert joined.caught_up_at == hub.room.log.newest == 9

@@ -5,13 +5,22 @@ import asyncio
 import pytest
 
 from chat_gateway.announcement import Announcement
+from chat_gateway.cursors import Start
 from chat_gateway.epochs import EpochEnd
 from chat_gateway.heads import Head, Past
 from chat_gateway.room import Room
 from chat_gateway.room_log import Stretch
 from notecast_runtime.errors import HistoryUnavailableError
 from notecast_runtime.outbox import OutboxId
-from tests.support.room_parts import CLIENT, EPOCH, ScriptedHeads, ScriptedHistory, open_room
+from tests.support.room_parts import (
+    CLIENT,
+    EPOCH,
+    ScriptedHeads,
+    ScriptedHistory,
+    Window,
+    open_room,
+    subscribed,
+)
 from tests.support.waiting import eventually
 
 
@@ -39,6 +48,22 @@ async def test_a_place_that_the_ring_has_reached_meanwhile_is_not_read_again(
     page = await room.read_past(5, CLIENT)
     assert (page.runs, page.next_sequence) == ((), 6)
     assert history.asked == [Stretch(0, 10)]
+
+
+@pytest.mark.parametrize("floor", [12, 1_000_000])
+async def test_a_room_that_was_forgotten_passes_over_what_is_gone_and_its_readers_hear_nothing(
+    room: Room, history: ScriptedHistory, floor: int
+) -> None:
+    window = Window()
+    subscribed(window, room, start=Start(11, resumes=False))
+    assert [event.WhichOneof("kind") for event in window.events()] == ["caught_up"]
+    room.hear_head(Head(EPOCH, floor, OutboxId(1, 0), is_floor=True))
+    assert room.live_place.sequence == room.log.newest == floor
+    room.hear(Announcement(EPOCH, floor + 1, OutboxId(2, 0), b""))
+    room.deliver()
+    (event,) = window.events()
+    assert event.note.sequence == floor + 1
+    assert history.asked == [], "nothing was missing"
 
 
 async def test_who_asks_for_the_same_at_once_shares_one_read(
