@@ -7,7 +7,7 @@ reached through new connections. redis-py makes those inside of commands, so the
 belongs to the connection's own connect hook: nothing is accepted or persisted before it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib import resources
@@ -117,15 +117,17 @@ class EpochGuard:
         run_id = _run_id(server)
         self._check_run(run_id)
         other_run = {p for p, each in enumerate(stored) if each.run != run_id.encode()}
-        missing: dict[int, OutboxId] = {}
+        missing: dict[int, list[OutboxId]] = {}
         for (partition, entry), answer in zip(expected, found, strict=True):
             if holds(answer, entry):
                 self.fence.found(partition, entry)
             else:
-                missing[partition] = min(entry, missing.get(partition, entry))
+                missing.setdefault(partition, []).append(entry)
         earlier = {p for p, each in enumerate(stored) if each.epoch < self.fence.seen(p).epoch}
         asked = other_run | missing.keys() | earlier - _absent(stored)
-        await self._begin(ask, run_id, stored, {p: missing.get(p) for p in sorted(asked)})
+        await self._begin(
+            ask, run_id, stored, {p: sorted(missing.get(p, ())) for p in sorted(asked)}
+        )
         if other_run:
             _log.info("redis_run_seen", run_id=run_id, partitions=len(other_run))
 
@@ -143,7 +145,7 @@ class EpochGuard:
         ask: Ask,
         run_id: str,
         stored: Sequence["_Stored"],
-        asked: Mapping[int, OutboxId | None],
+        asked: Mapping[int, Sequence[OutboxId]],
     ) -> None:
         """Runs the script where it may have something to do, and learns which epochs there are.
 
@@ -151,37 +153,39 @@ class EpochGuard:
             ask: speaks to Redis.
             run_id: of the run that answers.
             stored: what the data say, of all partitions.
-            asked: partitions, each with an entry that was seen and was not found, if there is one.
+            asked: partitions, each with the entries that were seen and not found, oldest first.
         """
         for partition in set(range(PARTITIONS)).difference(asked):
             stored[partition].tell(self.fence, partition)
         if not asked:
             return
-        seen = [
-            self.fence.seen(partition)._replace(newest=entry or NOTHING)
-            for partition, entry in asked.items()
-        ]
+        seen = [self.fence.seen(partition) for partition in asked]
         answers = await ask(
             [
-                _call(partition, run_id, each, stored[partition])
-                for partition, each in zip(asked, seen, strict=True)
+                _call(partition, run_id, each, missing, stored[partition])
+                for (partition, missing), each in zip(asked.items(), seen, strict=True)
             ]
         )
         older = []
-        for partition, each, answer in zip(asked, seen, answers, strict=True):
-            if isinstance(answer, Exception):
-                if not str(answer).startswith(_CORRUPT):
-                    raise RedisConnectionError(f"the epoch can't be checked: {answer}")
-                _log.error("partition_corrupt", partition=partition, error=str(answer))
-                continue
-            now = _Stored(None, *answer)
-            if now.epoch:
-                self.fence.settle(partition, each.newest)  # else it was trimmed
-                now.tell(self.fence, partition)
-                if each.epoch and now.epoch > max(each.epoch, stored[partition].epoch):
-                    older.append(partition)
+        for (partition, missing), each, answer in zip(asked.items(), seen, answers, strict=True):
+            epoch = self._learn(partition, missing, answer)
+            if each.epoch and epoch > max(each.epoch, stored[partition].epoch):
+                older.append(partition)
         if older and stored[older[0]].run == run_id.encode():
             _log.warning("older_data_seen", run_id=run_id, partitions=len(older))
+
+    def _learn(self, partition: int, missing: Iterable[OutboxId], answer: Any) -> int:  # noqa: ANN401 - Redis's
+        """Takes the script's answer; gives the partition's epoch, 0 where there is none."""
+        if isinstance(answer, Exception) and not str(answer).startswith(_CORRUPT):
+            raise RedisConnectionError(f"the epoch can't be checked: {answer}")
+        for entry in missing:
+            self.fence.settle(partition, entry)  # it was trimmed, or is seen to
+        if isinstance(answer, Exception):
+            _log.error("partition_corrupt", partition=partition, error=str(answer))
+            return 0
+        now = _Stored(None, *answer)
+        now.tell(self.fence, partition)
+        return now.epoch
 
 
 class _Stored(NamedTuple):
@@ -222,7 +226,9 @@ def holds(answer: Any, entry: OutboxId) -> bool:  # noqa: ANN401 - Redis's
     return bytes(answer[0][0]) == str(entry).encode()
 
 
-def _call(partition: int, run_id: str, seen: Seen, stored: _Stored) -> Sequence[str | int]:
+def _call(
+    partition: int, run_id: str, seen: Seen, missing: Sequence[OutboxId], stored: _Stored
+) -> Sequence[str | int]:
     own_keys = (epoch_key, run_key, heads_key, epochs_key, outbox_key, began_key)
     keys = [key(partition) for key in own_keys]
     arguments = (
@@ -230,7 +236,7 @@ def _call(partition: int, run_id: str, seen: Seen, stored: _Stored) -> Sequence[
         epoch_end_prefix(partition),
         _EPOCHS_REMEMBERED,
         seen.epoch,
-        str(seen.newest),
+        " ".join(map(str, missing or [NOTHING])),
         str(seen.fork(stored.epoch)),
     )
     return ("EVAL", _SCRIPT, len(keys), *keys, *arguments)

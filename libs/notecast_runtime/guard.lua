@@ -7,7 +7,8 @@
 --       2 the prefix of the keys that hold where rooms stood when an epoch ended
 --       3 how many such epochs to remember
 --       4 the latest epoch that the caller has seen; 0: none
---       5 the newest entry of the outbox that it has seen in that epoch; 0-0: none
+--       5 entries of the outbox that it has seen in that epoch and does not find, oldest first, with
+--         blanks between them; 0-0: none
 --       6 where data of an earlier epoch and what the caller has seen parted: the last entry of
 --         the outbox that they have in common; 0-0: none, or it is not known
 -- Returns the epoch, or '' where the partition has none yet, and how it began, or '' where that is
@@ -72,11 +73,18 @@ local function was_never_here(entry)
     or outbox_fact('entries-added') == redis.call('XLEN', KEYS[5])
 end
 
+-- The first of them that shows older data; others before it may have been trimmed.
+local lost
 local function is_older()
   if not epoch or seen_epoch ~= tonumber(epoch) then
     return epoch and seen_epoch > tonumber(epoch)
   end
-  return ARGV[5] ~= '0-0' and was_never_here(ARGV[5])
+  for entry in string.gmatch(ARGV[5], '%S+') do
+    if entry ~= '0-0' and was_never_here(entry) then
+      lost = entry
+      return true
+    end
+  end
 end
 
 local older = is_older()
@@ -145,7 +153,7 @@ if redis.call('EXISTS', KEYS[3]) == 1 then
   redis.call('COPY', KEYS[3], ended, 'REPLACE')
 end
 if older and has_outbox then
-  end_at_the_fork(ended, seen_epoch == tonumber(epoch) and ARGV[5] or ARGV[6])
+  end_at_the_fork(ended, lost or ARGV[6])
 end
 redis.call('RPUSH', KEYS[4], epoch)
 while redis.call('LLEN', KEYS[4]) > tonumber(ARGV[3]) do

@@ -5,7 +5,7 @@ from chat_gateway.heads import Head, Past
 from chat_gateway.room_log import Stretch
 from notecast_runtime.fencing import Seen
 from notecast_runtime.outbox import OutboxId
-from tests.model import log_states
+from tests.model import log_states, redis_rules
 from tests.model.log_states import RING_NOTES, LogState
 from tests.model.redis_rules import BEGIN, Data, Note
 from tests.model.relay_client import frame
@@ -66,8 +66,9 @@ def recalled(gateway: Gateway, data: Data) -> Seen:
     if gateway.log is not None:
         gateway = suspect(gateway, gateway.log.epoch, gateway.outbox_id)
     there = {entry.outbox_id for entry in data.outbox}
-    missing = ({gateway.seen.newest, *gateway.suspects} - {BEGIN}) - there
-    return gateway.seen._replace(newest=min(missing, default=BEGIN))
+    missing = sorted({gateway.seen.newest, *gateway.suspects} - {BEGIN} - there)
+    lost = (entry for entry in missing if redis_rules.was_never_here(data, entry))
+    return gateway.seen._replace(newest=next(lost, BEGIN))
 
 
 def hear_early(gateway: Gateway, rules: frozenset[Rule]) -> Gateway:

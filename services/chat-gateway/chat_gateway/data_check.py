@@ -93,7 +93,7 @@ class DataCheck:
         if newest is None:
             return
         partition, entry = newest
-        if entry == self._settled:
+        if entry == self._settled and not self._fence.has_suspects:
             return
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
@@ -102,8 +102,10 @@ class DataCheck:
                 )
         except (*REDIS_AWAY, RedisError) as error:
             raise RedisUnavailableError(f"Redis does not show its outbox: {error}") from error
-        if self._fence.has_suspects or not holds(answer, entry):
+        held = holds(answer, entry)
+        if self._fence.has_suspects or not held:
             await self.check()
+        if not held:
             self._settled = entry  # it may have been trimmed: then no look will find it
 
     async def reconnect(self) -> None:
