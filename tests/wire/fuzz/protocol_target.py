@@ -5,10 +5,12 @@ Calls run and answer as they do in earnest; only the socket is none.
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from structlog.testing import capture_logs
 
+from notecast_wire.clients import NO_PROXIES, TrustedProxies
 from notecast_wire.dispatch import Dispatcher
 from notecast_wire.limits import ConnectionLimits
 from notecast_wire.options import ServerOptions
@@ -21,6 +23,7 @@ _OPTIONS: Final = ServerOptions(
     max_held_request_bytes=200_000,
     limits=ConnectionLimits(max_concurrent_streams=50, reset_burst=100, chatter_burst=500),
 )
+_PROXY: Final = TrustedProxies.parse("127.0.0.1")
 _TURNS_A_PIECE: Final = 3
 _LAST_TURNS: Final = 10
 
@@ -73,6 +76,7 @@ def feed(pieces: Iterable[bytes]) -> None:
     """Has a server's connection receive pieces, until it or the input ends.
 
     The socket fills and empties in between, and the server leaves; the pieces' lengths say when.
+    All that comes once from a client and once from a proxy, where other counts are kept.
 
     Raises:
         AssertionError: something that holds for all input does not hold for this.
@@ -80,16 +84,18 @@ def feed(pieces: Iterable[bytes]) -> None:
     """
     faults: list[dict[str, Any]] = []
     _loop.set_exception_handler(lambda _, context: faults.append(context))
+    pieces = tuple(pieces)
     with capture_logs() as logs:
-        _loop.run_until_complete(_feed(pieces))
+        for proxies in (NO_PROXIES, _PROXY):
+            _loop.run_until_complete(_feed(pieces, proxies))
     assert not faults
     assert not [entry for entry in logs if entry["log_level"] in {"error", "critical"}], logs
 
 
-async def _feed(pieces: Iterable[bytes]) -> None:
+async def _feed(pieces: Iterable[bytes], proxies: TrustedProxies) -> None:
     dispatcher = Dispatcher()
     dispatcher.add_generic((bytes_service.handler(),))
-    serving = Serving(_loop, _OPTIONS, gzip=False)
+    serving = Serving(_loop, replace(_OPTIONS, trusted_proxies=proxies), gzip=False)
     links = Links()
     protocol = ServerProtocol(serving, dispatcher, links)
     transport = _Transport(protocol)
@@ -108,7 +114,11 @@ async def _feed(pieces: Iterable[bytes]) -> None:
     assert not serving.running
     assert serving.open_calls == 0
     assert (serving.held_requests.total, serving.held_output.total) == (0, 0)
+    assert (len(serving.deadlines), len(serving.request_timeouts)) == (0, 0)
     assert not protocol.connection.streams
+    shares = protocol.connection._shares
+    assert (shares is not None) == protocol.connection.peer.proxied
+    assert shares is None or (shares.held, shares.clients) == (0, 0)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
