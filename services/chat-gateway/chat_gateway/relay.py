@@ -1,16 +1,23 @@
 """Serves one stream, from the request until it flows by itself."""
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Final
 
 from chat_gateway.deadlines import Patience
 from chat_gateway.encodings import Encoding
 from chat_gateway.hub import Hub
-from chat_gateway.joining import Joiner
+from chat_gateway.joining import Joined, Joiner
 from chat_gateway.outlet import Context, Transport
 from chat_gateway.streams import Streams
 from chat_gateway.subscription import Subscription
 from notecast.v1.chat_pb2 import RoomSubscription
 from notecast_runtime.fair_turns import FairTurns
+from notecast_wire.clients import ClientId
+
+_TURN_SECONDS: Final = 10.0
+"""For a turn at joining. All streams of a gateway that was lost come at once, and whoever is sent
+away comes again, which costs more than to wait."""
 
 
 class Relay:
@@ -60,11 +67,18 @@ class Relay:
         subscription = Subscription(self._hub, self._streams, encode, client)
         self._streams.add(subscription)
         try:
-            with Patience(context, self._join_timeout_seconds) as seconds:
-                async with self._joins.turn(client, seconds):
-                    joined = await self._joiner.join(wanted, client, seconds)
+            joined = await self._join(wanted, context, client)
             subscription.begin(joined)
             await self._transport.carry(context, subscription.flow)
         except BaseException:
             subscription.finish()
             raise
+
+    async def _join(
+        self, wanted: Sequence[RoomSubscription], context: Context, client: ClientId
+    ) -> list[Joined]:
+        async with AsyncExitStack() as turn:
+            with Patience(context, _TURN_SECONDS) as seconds:
+                await turn.enter_async_context(self._joins.turn(client, seconds))
+            with Patience(context, self._join_timeout_seconds) as seconds:
+                return await self._joiner.join(wanted, client, seconds)
