@@ -132,7 +132,9 @@ class EpochGuard:
             _log.info("redis_run_seen", run_id=run_id, partitions=len(other_run))
 
     def _check_run(self, run_id: str) -> None:
-        self._runs.see(run_id, monotonic())
+        if self._runs.see(run_id, monotonic()):
+            # Those of before may live on, and lead to a server that takes writes which are lost.
+            self.primary.replaced()
         if self._runs.alternate:
             _log.error("redis_runs_alternate", runs=self._runs.known)
             raise RedisConnectionError(

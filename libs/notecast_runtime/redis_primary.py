@@ -11,7 +11,7 @@ import structlog
 
 from notecast_runtime.keyspace import WRITE_PROBE_KEY
 from notecast_runtime.layout import Ask
-from notecast_runtime.redis_refusals import READ_ONLY, Refusal, RefusedError, refusal_of
+from notecast_runtime.redis_refusals import ELSEWHERE, READ_ONLY, Refusal, RefusedError, refusal_of
 
 WRITE_PROBE = ("SETRANGE", WRITE_PROBE_KEY, 0, "")
 """Writes nothing, as the key is never there; and is refused where any write would be, also for
@@ -50,6 +50,13 @@ class PrimaryWatch:
         _log.warning("redis_primary_lost", reason=error.refusal.reason, error=str(error))
         for listener in self._listeners:
             listener(error)
+
+    def replaced(self) -> None:
+        """Says that a new connection leads to another server: all that were made before are to end.
+
+        Whoever sees it on a connection of its own that is being made may go on with that one.
+        """
+        self.lost(self.generation, RefusedError(ELSEWHERE, "another run of Redis answers by now"))
 
     async def check(self, ask: Ask) -> None:
         """Makes sure that a new connection leads to a primary.

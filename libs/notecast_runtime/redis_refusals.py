@@ -35,7 +35,7 @@ _FORBIDDEN = Refusal("redis_forbids", "Redis forbids this to the service")
 _CREDENTIALS = Refusal(
     "redis_credentials", "Redis refuses the service's credentials", elsewhere=True
 )
-_ELSEWHERE = Refusal("redis_moved", "Redis serves these data from another server", elsewhere=True)
+ELSEWHERE = Refusal("redis_moved", "Redis serves these data from another server", elsewhere=True)
 
 _BY_CODE = {
     "READONLY": READ_ONLY,
@@ -45,8 +45,8 @@ _BY_CODE = {
     # A server that was demoted loads the data of its new primary. (One that was restarted has
     # no connections from before.)
     "LOADING": Refusal("redis_loading", "Redis loads its data", elsewhere=True),
-    "MOVED": _ELSEWHERE,
-    "ASK": _ELSEWHERE,
+    "MOVED": ELSEWHERE,
+    "ASK": ELSEWHERE,
     "CLUSTERDOWN": Refusal("redis_cluster_down", "the Redis cluster is down", elsewhere=True),
     "NOAUTH": _CREDENTIALS,
     "WRONGPASS": _CREDENTIALS,

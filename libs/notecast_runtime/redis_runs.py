@@ -29,17 +29,22 @@ class RunHistory:
         recent = [at for at in self._returns if self._now - at < _WINDOW_SECONDS]
         return len(recent) > _MOST_RETURNS
 
-    def see(self, run_id: str, now: float) -> None:
+    def see(self, run_id: str, now: float) -> bool:
         """Learns which run has answered on a new connection.
 
         Args:
             run_id: the run's.
             now: seconds of a clock that never goes back.
+
+        Returns:
+            Whether another one has answered before it.
         """
         self._now = now
         if self._runs and self._runs[-1] == run_id:
-            return
+            return False
+        is_other = bool(self._runs)
         if run_id in self._runs:
             self._runs.remove(run_id)
             self._returns.append(now)
         self._runs.append(run_id)
+        return is_other

@@ -10,11 +10,13 @@ import pytest
 from grpc import aio
 from structlog.testing import capture_logs
 
-from notecast_runtime.keyspace import log_key
+from notecast.v1.note_pb2 import Note
+from notecast_runtime.keyspace import log_key, outbox_key, partition_of
 from tests.support.failover import Pair, replicated
 from tests.support.health import wait_for_health, wait_until_serving
 from tests.support.services import Gateway, running_gateway, running_history, texts
 from tests.support.statuses import reason_of
+from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
 
@@ -22,6 +24,17 @@ from tests.support.waiting import eventually
 async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
     async with replicated(tmp_path) as pair:
         yield pair
+
+
+WATCHING = {"get", "hmget", "setrange", "xrange", "xrevrange"}
+"""Commands of a gateway's connections that look after rooms."""
+
+
+def outbox(valkey: ValkeyProcess) -> list[str]:
+    """The lobby's notes, as they were accepted."""
+    with valkey.client() as redis:
+        entries = redis.xrange(outbox_key(partition_of("lobby")))
+    return [Note.FromString(fields[b"n"]).text for _, fields in entries]
 
 
 async def stored(gateway: Gateway, text: str) -> bool:
@@ -55,6 +68,30 @@ async def test_sends_work_again_within_two_seconds_and_an_open_stream_gets_them(
         lost = [line for line in logs if line["event"] == "redis_primary_lost"]
         assert [line["reason"] for line in lost][:1] == ["redis_read_only"]
         assert "READONLY" in lost[0]["error"]
+
+
+async def test_an_old_primary_that_still_takes_writes_is_left_once_one_connection_leads_elsewhere(
+    pair: Pair,
+) -> None:
+    """Nobody else would ever see what is sent there, and all would look well."""
+    async with running_gateway(pair.url) as gateway, gateway.read("lobby") as reader:
+        assert await reader.kinds(1) == ["caught_up"]
+        old = pair.primary
+        pair.promote_replica(demotes=False)
+        with old.client() as redis:
+            (watching,) = [each for each in redis.client_list() if each["cmd"] in WATCHING]
+            redis.client_kill_filter(_id=watching["id"])
+        texts_there = [f"{number}" for number in range(100)]
+
+        async def is_there() -> bool:
+            text = texts_there.pop()
+            await stored(gateway, text)
+            return text in outbox(pair.primary)
+
+        await eventually(is_there, "a note is sent to the new primary")
+        await gateway.send("lobby", "heard")
+        while (await reader.kinds(1)) != ["heard"]:
+            pass
 
 
 async def test_a_gateway_that_only_listens_notices_it_too(pair: Pair) -> None:

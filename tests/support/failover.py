@@ -26,15 +26,17 @@ class Pair:
         """As in NOTECAST_REDIS_URL."""
         return f"redis://127.0.0.1:{self._proxy.port}/0"
 
-    def promote_replica(self, *, address_follows: bool = True) -> None:
+    def promote_replica(self, *, address_follows: bool = True, demotes: bool = True) -> None:
         """Has the two change places, with every connection left as it is.
 
         Args:
             address_follows: whether new connections lead to the new primary at once.
+            demotes: whether the old one learns of it; else it goes on by itself.
         """
         with self.primary.client() as old, self.replica.client() as new:
             new.replicaof("NO", "ONE")
-            old.replicaof("127.0.0.1", self.replica.port)
+            if demotes:
+                old.replicaof("127.0.0.1", self.replica.port)
         self.primary, self.replica = self.replica, self.primary
         if address_follows:
             self.turn_address()

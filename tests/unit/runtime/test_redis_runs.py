@@ -35,3 +35,14 @@ def test_once_a_single_one_has_answered_for_a_minute_all_is_well() -> None:
         runs.see("other", number / 10)
     runs.see("other", 60.9)
     assert not runs.alternate
+
+
+def test_a_run_that_another_one_answered_before_is_told_once() -> None:
+    runs = RunHistory()
+    assert [runs.see(run, 0) for run in ("a", "a", "b", "b", "a")] == [
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]
