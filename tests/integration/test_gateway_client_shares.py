@@ -14,6 +14,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 from chat_gateway.hub import Hub
 from notecast.v1.chat_pb2 import RoomSubscription, SubscribeRequest
 from notecast_runtime.fair_turns import FairTurns
+from notecast_runtime.keyspace import FLOOR_FIELD, PARTITIONS, heads_key
 from tests.support import raw_http2 as raw
 from tests.support.census import living, the
 from tests.support.health import health_of
@@ -63,9 +64,14 @@ async def refused(gateway: Gateway, room: str) -> aio.AioRpcError:
     return error.value
 
 
+@pytest.mark.parametrize("floor", [0, 7], ids=["a new system", "rooms were forgotten"])
 async def test_a_client_that_names_rooms_that_do_not_exist_takes_none_of_the_others_rooms(
-    valkey: ValkeyProcess,
+    valkey: ValkeyProcess, floor: int
 ) -> None:
+    if floor:  # once retention has forgotten rooms, those that nobody has written to stand there
+        with valkey.client() as store:
+            for partition in range(PARTITIONS):
+                store.hset(heads_key(partition), FLOOR_FIELD, floor)
     async with running_gateway(valkey.url, max_open_rooms=160) as gateway:
         with neighbour(gateway) as hostile:
             hostile.subscribe(*(f"first.{each}" for each in range(16)))

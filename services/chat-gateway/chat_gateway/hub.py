@@ -131,7 +131,7 @@ class Hub:
         # accepted before the head was read is in the log. Nothing falls in between.
         await self._feed.subscribe(live_channel(room.name))
         head = (await self._shared_heads.read([room.name]))[room.name]
-        if not head.sequence:
+        if head.is_floor or not head.sequence:
             self._give_empty_place(place)
         room.open(head)
 
@@ -150,7 +150,7 @@ class Hub:
             return
         self._next_look_at = now + _LOOK_SECONDS
         for entry in self._entries.values():
-            if entry.place.empty_for is not None and entry.room.is_open and entry.room.log.newest:
+            if entry.place.empty_for is not None and entry.room.is_open and entry.room.has_notes:
                 self._places.fill(entry.place)
 
     def _opened(self, entry: _Entry, task: asyncio.Task[None]) -> None:

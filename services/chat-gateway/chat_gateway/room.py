@@ -108,6 +108,7 @@ class Room:
         "_agreed_id",
         "_early",
         "_entering",
+        "_floor",
         "_heard_id",
         "_log",
         "_mark",
@@ -122,6 +123,7 @@ class Room:
         self.name = name
         self._shared = shared
         self._log: RoomLog | None = None
+        self._floor = 0  # up to there, nobody has written or nothing is left
         self.readers = RoomReaders(shared.make_audience)
         self._heard_id = self._agreed_id = BEFORE_ALL
         self._mark = UNMARKED
@@ -140,6 +142,11 @@ class Room:
     def is_open(self) -> bool:
         """Whether there is a log."""
         return self._log is not None
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether any were heard, or were there when it was opened; the room must be open."""
+        return self.log.newest > self._floor
 
     @property
     def outbox_id(self) -> OutboxId:
@@ -173,6 +180,7 @@ class Room:
             budget=self._shared.rings,
         )
         self.readers.tail.sequence = head.sequence
+        self._floor = head.sequence if head.is_floor else 0
         self._heard_id = head.outbox_id
         self._hear_early()
 
@@ -288,7 +296,7 @@ class Room:
         self.deliver()
         newest, kept = self.log.newest, floor - self._shared.limits.ring_notes
         self.log.fill(Stretch(max(newest, kept), floor), ())
-        self.readers.tail.sequence = floor
+        self.readers.tail.sequence = self._floor = floor
 
     def _keep_early(self, announcement: Announcement) -> None:
         if self._early is None:

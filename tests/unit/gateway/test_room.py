@@ -66,6 +66,15 @@ async def test_a_room_that_was_forgotten_passes_over_what_is_gone_and_its_reader
     assert history.asked == [], "nothing was missing"
 
 
+async def test_a_room_at_the_floor_has_no_note_until_one_is_heard_wherever_the_floor_goes() -> None:
+    room = open_room(Head(EPOCH, 7, OutboxId(1, 0), is_floor=True))
+    assert not room.has_notes
+    room.hear_head(Head(EPOCH, 40, OutboxId(1, 0), is_floor=True))
+    assert not room.has_notes
+    room.hear(Announcement(EPOCH, 41, OutboxId(2, 0), b""))
+    assert room.has_notes
+
+
 async def test_who_asks_for_the_same_at_once_shares_one_read(
     room: Room, history: ScriptedHistory
 ) -> None:
