@@ -89,6 +89,19 @@ async def test_live_chat_in_such_a_room_needs_no_history(valkey: ValkeyProcess) 
             assert await reader.kinds(1) == ["two"]
 
 
+async def test_however_far_the_floor_has_risen_open_streams_hear_the_next_note_alone(
+    valkey: ValkeyProcess,
+) -> None:
+    """By more than the ring holds, as where another room of the partition had many notes."""
+    with looking_into(valkey) as store:
+        async with running_gateway(valkey.url) as gateway, gateway.read("lobby") as reader:
+            assert await reader.kinds(1) == ["caught_up"]
+            store.hset(heads_key(partition_of("lobby")), FLOOR_FIELD, 100_000)
+            for text in ("one", "two"):
+                await gateway.send("lobby", text)
+                assert await reader.kinds(1) == [text]
+
+
 async def test_a_cursor_of_before_is_told_once_that_notes_are_gone(valkey: ValkeyProcess) -> None:
     with looking_into(valkey) as store:
         async with forgetful(valkey) as gateway:

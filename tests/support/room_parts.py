@@ -13,7 +13,7 @@ from chat_gateway.history import History, NotesPage, ReplayPart
 from chat_gateway.hub import Hub
 from chat_gateway.joining import Joined
 from chat_gateway.live_feed import LiveFeed
-from chat_gateway.outbox_range import OutboxRange
+from chat_gateway.outbox_range import Found, OutboxRange
 from chat_gateway.outlet import TrailingMetadata
 from chat_gateway.outlet_grpcio import GrpcioAudience
 from chat_gateway.ring_budget import RingBudget
@@ -28,7 +28,7 @@ from notecast.v1.event_pb2 import Event
 from notecast.v1.history_pb2 import LoggedNote
 from notecast.v1.note_pb2 import Cursor
 from notecast_runtime.fair_turns import FairTurns
-from notecast_runtime.outbox import OutboxEntry, OutboxId
+from notecast_runtime.outbox import OutboxId
 from notecast_runtime.status import Ending
 from notecast_wire.clients import ClientId
 from notecast_wire.held_bytes import Holder
@@ -105,7 +105,7 @@ class TrimmedOutbox(OutboxRange):
         room: str,  # noqa: ARG002
         stretch: Stretch,  # noqa: ARG002
         behind: OutboxId,  # noqa: ARG002
-    ) -> Sequence[OutboxEntry] | None:
+    ) -> Found | None:
         """As OutboxRange.read."""
         return None
 

@@ -22,6 +22,9 @@ class GapPart(NamedTuple):
     epoch: int
     """The latest of its notes; 0 where there are none."""
 
+    floor: int = 0
+    """As of outbox_range.Found."""
+
 
 class GapReader:
     """Reads what is missing in a room.
@@ -45,11 +48,9 @@ class GapReader:
         Raises:
             RedisUnavailableError, HistoryUnavailableError: try again with what remains.
         """
-        entries = await self._outbox.read(room, gap, behind)
-        if entries is not None:
-            yield GapPart(
-                gap.through, frames_of(entries), max((e.epoch for e in entries), default=0)
-            )
+        found = await self._outbox.read(room, gap, behind)
+        if found is not None:
+            yield GapPart(gap.through, frames_of(found.entries), found.epoch, found.floor)
             return
         through = gap.after
         async for part in self._history.replay(room, gap):

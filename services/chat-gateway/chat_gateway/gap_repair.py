@@ -31,6 +31,9 @@ class Repaired(Protocol):
     def deliver_soon(self) -> None:
         """Learns that something of what was missing is there."""
 
+    def pass_over(self, floor: int) -> None:
+        """Learns that up to this sequence nothing is left that it has not got."""
+
     def refuse_later_epoch(self, epoch: int) -> None:
         """Raises HistoryUnavailableError where notes of the epoch are none of the log's."""
 
@@ -77,6 +80,7 @@ class GapRepair:
         after = gap.after
         async for part in self._gaps.read(room.name, gap, room.outbox_id):
             room.refuse_later_epoch(part.epoch)
+            room.pass_over(part.floor)
             room.log.fill(Stretch(after, part.through), part.frames)
             after = part.through
             room.deliver_soon()

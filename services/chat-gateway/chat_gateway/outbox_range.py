@@ -18,6 +18,19 @@ _MAX_PAGES = 40
 """A gap that is longer than so many entries of its partition is read from history."""
 
 
+class Found(NamedTuple):
+    """A stretch of a room's log."""
+
+    entries: Sequence[OutboxEntry]
+    """In order."""
+
+    epoch: int
+    """The latest of those entries, and of one after the stretch that ended the search."""
+
+    floor: int
+    """Up to here the room has nothing that is not shown by now; 0: that is not known."""
+
+
 class OutboxRange:
     """The outbox, as far as repair needs it.
 
@@ -28,9 +41,7 @@ class OutboxRange:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def read(
-        self, room: str, stretch: Stretch, behind: OutboxId
-    ) -> Sequence[OutboxEntry] | None:
+    async def read(self, room: str, stretch: Stretch, behind: OutboxId) -> "Found | None":
         """The stretch, whole and in order.
 
         Args:
@@ -81,11 +92,12 @@ class _Page(NamedTuple):
     """Behind which the next page begins; None where the outbox has ended."""
 
 
-def _whole(found: Sequence[OutboxEntry], stretch: Stretch) -> Sequence[OutboxEntry] | None:
+def _whole(found: Sequence[OutboxEntry], stretch: Stretch) -> Found | None:
     wanted = stretch.after + 1
     for entry in found:
         wanted = max(wanted, entry.floor + 1)  # nothing is left of what came before a floor
         if entry.sequence != wanted:
             return None
         wanted += 1
-    return [entry for entry in found if entry.sequence <= stretch.through]
+    entries = [entry for entry in found if entry.sequence <= stretch.through]
+    return Found(entries, max(entry.epoch for entry in found), found[0].floor)

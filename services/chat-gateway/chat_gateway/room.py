@@ -228,14 +228,23 @@ class Room:
     def hear_head(self, head: Head) -> None:
         """Learns from Redis where the log stands: a note that was not heard shows itself."""
         if head.epoch == self.log.epoch:
-            if head.is_floor and head.sequence > self.log.newest:
-                self._pass_over(head.sequence)
+            if head.is_floor:
+                self.pass_over(head.sequence)
             if head.sequence == self.log.newest:
                 self._agreed_id = max(self._agreed_id, head.outbox_id)
             self.log.hear_head(head.sequence)
             self._look_after()
         elif head.epoch > self.log.epoch:
             self._enter_later_epoch(head.epoch)
+
+    def pass_over(self, floor: int) -> None:
+        """Goes on after a sequence up to which nothing is left; who has been sent all stays so."""
+        if floor <= self.log.newest:
+            return
+        self.deliver()
+        kept = floor - self._shared.limits.ring_notes
+        self.log.fill(Stretch(max(self.log.newest, kept), floor), ())
+        self.readers.tail.sequence = self._floor = floor
 
     async def reach(self, epoch: int) -> None:
         """Returns when the log is in this epoch, or a later one."""
@@ -290,13 +299,6 @@ class Room:
         if self._repair is not None:
             self._repair.cancel()
         self._past = self._repair = None
-
-    def _pass_over(self, floor: int) -> None:
-        """Goes on after a sequence up to which nothing is left; who has been sent all stays so."""
-        self.deliver()
-        newest, kept = self.log.newest, floor - self._shared.limits.ring_notes
-        self.log.fill(Stretch(max(newest, kept), floor), ())
-        self.readers.tail.sequence = self._floor = floor
 
     def _keep_early(self, announcement: Announcement) -> None:
         if self._early is None:
