@@ -10,9 +10,21 @@ from typing import NamedTuple
 
 from tests.chaos.faults import KINDS, Kind
 from tests.chaos.findings import CALM, Breach, Findings, Violation
-from tests.chaos.records import Acknowledged, Broken, Injected, Noted, Place
+from tests.chaos.order import RoomOrder
+from tests.chaos.records import (
+    Acknowledged,
+    Broken,
+    Injected,
+    Looked,
+    Noted,
+    Place,
+    WentBack,
+)
 from tests.chaos.silence import Timeline, Wait
 from tests.chaos.stories import ReaderStory, WriterStory
+
+Event = Injected | WentBack | Looked
+"""What the run wrote down of what it did to the system."""
 
 
 class Content(NamedTuple):
@@ -26,15 +38,21 @@ class Content(NamedTuple):
 class _Checker:
     def __init__(
         self,
-        faults: Sequence[Injected],
+        events: Sequence[Event],
         writers: Sequence[WriterStory],
         readers: Sequence[ReaderStory],
         kinds: Mapping[str, Kind],
     ) -> None:
         self.findings = Findings()
-        self._timeline = Timeline(faults, kinds)
+        self._timeline = Timeline([e for e in events if isinstance(e, Injected)], kinds)
+        self._looks = [event for event in events if isinstance(event, Looked)]
+        self._retreats: dict[str, list[WentBack]] = defaultdict(list)
+        for event in events:
+            if isinstance(event, WentBack):
+                self._retreats[event.room].append(event)
         self._writers = writers
         self._readers = readers
+        self._not_stored = {n: time for w in writers for n, time in w.not_stored.items()}
         self._sent = {note_id: sent for w in writers for note_id, sent in w.sent.items()}
         self._acknowledged: dict[str, dict[Place, Acknowledged]] = defaultdict(dict)
         self._log: dict[str, dict[Place, Content]] = defaultdict(dict)
@@ -51,6 +69,7 @@ class _Checker:
             self._check_order(reader)
             self._check_lost(reader)
             self._check_waits(reader)
+        self._check_well()
         self._check_finished()
         return self.findings
 
@@ -80,6 +99,8 @@ class _Checker:
                 sent = self._sent.get(noted.note_id)
                 if sent is None or (sent.room, sent.digest) != (noted.room, noted.digest):
                     self._differs(reader.name, noted.room, noted.place, content, "nobody sent it")
+                if noted.time < self._not_stored.get(noted.note_id, 0.0):
+                    self._misheard(Breach.STORED, reader, noted, "it was refused after that")
 
     def _stands(self, who: str, room: str, place: Place, content: Content) -> None:
         """Learns what stands at a place; it must be the same for all."""
@@ -97,6 +118,8 @@ class _Checker:
             first: dict[str, Place] = {}
             for place in sorted(log):
                 time, note_id, _ = log[place]
+                if self._is_gone(room, place):
+                    continue
                 earlier = first.setdefault(note_id, place)
                 if earlier != place and not self._forgotten(room, earlier):
                     detail = f"stored at {_text(earlier)} already"
@@ -105,33 +128,34 @@ class _Checker:
     def _count_forgotten(self) -> None:
         for room, places in self._acknowledged.items():
             for place in places:
-                seen_at_end = self._log[room][place].time
-                self.findings.forgotten += self._timeline.forgot(seen_at_end)
+                self.findings.forgotten += self._forgotten(room, place)
 
     def _forgotten(self, room: str, place: Place) -> bool:
-        return self._timeline.forgot(self._log[room][place].time)
+        """Whether Redis may have lost it, as it was made to."""
+        return self._is_gone(room, place) or self._timeline.forgot(self._log[room][place].time)
+
+    def _is_gone(self, room: str, place: Place) -> bool:
+        return any(place.epoch == retreat.epoch for retreat in self._retreats[room])
 
     def _check_order(self, reader: ReaderStory) -> None:
         self.findings.readers += 1
-        seen: set[tuple[str, Place]] = set()
-        last: dict[str, Place] = {}
-        told: set[str] = set()
+        orders: dict[str, RoomOrder] = {}
         for event in reader.heard:
-            room = event.room
+            order = orders.setdefault(event.room, RoomOrder(self._retreats[event.room]))
             if isinstance(event, Broken):
-                told.add(room)
+                order.tell(event)
                 continue
             self.findings.deliveries += 1
-            before = last.get(room, Place(0, 0))
-            breach = _breach_of_order(
-                event.place, before, room in told, (room, event.place) in seen
-            )
-            if breach:
-                detail = f"behind {_text(before)}"
-                self._add(breach, event.time, reader.name, room, event.place, event.note_id, detail)
-            seen.add((room, event.place))
-            last[room] = max(before, event.place)
-            told.discard(room)
+            before = order.last
+            if breach := order.hear(event):
+                self._misheard(breach, reader, event, f"behind {_text(before)}")
+        for order in orders.values():
+            if order.untold is not None:
+                detail = "Redis has lost it, and the reader was not told"
+                self._misheard(Breach.UNANNOUNCED, reader, order.untold, detail)
+
+    def _misheard(self, breach: Breach, reader: ReaderStory, noted: Noted, detail: str) -> None:
+        self._add(breach, noted.time, reader.name, noted.room, noted.place, noted.note_id, detail)
 
     def _check_lost(self, reader: ReaderStory) -> None:
         seen: dict[str, set[Place]] = defaultdict(set)
@@ -156,6 +180,11 @@ class _Checker:
             self.findings.waited(wait.fault, wait.silence, wait.overdue)
             if wait.overdue > wait.allowed:
                 self.findings.add(_late(reader.name, event, wait))
+
+    def _check_well(self) -> None:
+        for look in self._looks:
+            if not look.well:
+                self._add(Breach.UNHEALED, look.time, "", "", None, look.what, "does not hold")
 
     def _check_finished(self) -> None:
         for writer in self._writers:
@@ -190,7 +219,7 @@ class _Checker:
 
 
 def check(
-    faults: Sequence[Injected],
+    events: Sequence[Event],
     writers: Sequence[WriterStory],
     readers: Sequence[ReaderStory],
     kinds: Mapping[str, Kind] = KINDS,
@@ -198,22 +227,12 @@ def check(
     """Everything that the files of a run say about it.
 
     Args:
-        faults: as injected.
+        events: the faults as injected, what Redis has lost by them, and how the system got well.
         writers: all of them.
         readers: all of them, those who came at the end too.
         kinds: what may be expected of each kind of fault, by its name.
     """
-    return _Checker(faults, writers, readers, kinds).run()
-
-
-def _breach_of_order(place: Place, before: Place, told: bool, seen: bool) -> Breach | None:  # noqa: FBT001 - facts
-    if seen:
-        return Breach.REPEATED
-    if place < before:
-        return Breach.REORDERED
-    if place.sequence <= before.sequence and not told:
-        return Breach.UNANNOUNCED
-    return None
+    return _Checker(events, writers, readers, kinds).run()
 
 
 def _late(who: str, noted: Noted, wait: Wait) -> Violation:

@@ -55,7 +55,8 @@ class Kind:
             silence counts from then.
         silence_seconds: how long a note may stay away, from its acknowledgement, or from
             the end of a fault that blocks.
-        forgets: whether Redis loses notes that were acknowledged.
+        forgets: whether Redis may lose any note that was acknowledged meanwhile. Where it is
+            known which, as for a failback, a record tells it.
     """
 
     name: str
@@ -81,6 +82,10 @@ _ALL = (
     Kind("redis-restarted", Site.REDIS, 0.2, 1.0, blocks=True),
     Kind("redis-reply-lost", Site.LINK, 0.5, 1.0),
     Kind("redis-forgets", Site.REDIS, 0.5, 1.0, blocks=True, forgets=True),
+    Kind("redis-failover", Site.REDIS, 0.3, 1.5, blocks=True),
+    Kind("redis-failback", Site.REDIS, 0.8, 2.0, blocks=True),
+    Kind("redis-full", Site.REDIS, 0.5, 2.5, blocks=True),
+    Kind("clock-ahead", Site.REDIS),
     Kind("clients-cut", Site.READERS_DOOR),
     Kind("clients-stalled", Site.READERS_DOOR, 0.5, 3.0, blocks=True),
     Kind("clients-half-open", Site.READERS_DOOR, 0.5, 3.0, blocks=True),

@@ -32,10 +32,17 @@ class Breach(StrEnum):
     """One place, and two contents; or a content that nobody sent."""
 
     UNANNOUNCED = "unannounced"
-    """The log went back, in a new epoch, and the reader was not told."""
+    """The log went back, in a new epoch, or Redis lost what the reader had seen, and it was not
+    told."""
 
     REFUSED = "refused"
     """A send that was in order, and was refused."""
+
+    STORED = "stored"
+    """A send of which it was said that Redis refused it."""
+
+    UNHEALED = "unhealed"
+    """Not well again after the faults: a service that is not ready, an outbox that grows."""
 
     UNFINISHED = "unfinished"
     """A file that ends early, or a run in which nothing happened: nothing is shown."""

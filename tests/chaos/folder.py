@@ -10,7 +10,7 @@ from tests.chaos.checker import check
 from tests.chaos.faults import KINDS, Kind
 from tests.chaos.findings import Findings
 from tests.chaos.plan import Plan
-from tests.chaos.records import Injected, read_records
+from tests.chaos.records import Injected, Looked, WentBack, read_records
 from tests.chaos.stories import ReaderStory, WriterStory, reader_story, writer_story
 
 
@@ -56,8 +56,10 @@ class RunFolder:
             ValueError: a file holds something else than records.
             OSError: a file is missing.
         """
-        faults = [f for f in read_records(self.faults) if isinstance(f, Injected)]
-        return check(faults, self._writer_stories(), self._reader_stories(), kinds)
+        events = [
+            e for e in read_records(self.faults) if isinstance(e, Injected | WentBack | Looked)
+        ]
+        return check(events, self._writer_stories(), self._reader_stories(), kinds)
 
     def breaks(self) -> Breaks:
         """What the clients had to mend themselves, by the files of the run."""

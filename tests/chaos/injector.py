@@ -10,6 +10,7 @@ from tests.chaos.crowd import Crowd
 from tests.chaos.faults import EVERYONE, KINDS, Site
 from tests.chaos.proxy import Proxy, ReplyTrap
 from tests.chaos.records import Injected, Journal
+from tests.chaos.redis_faults import REDIS_INJECTIONS, RedisFaults
 from tests.chaos.schedule import Fault
 from tests.chaos.system import System
 
@@ -40,6 +41,7 @@ class Injector:
         self._system = system
         self._crowd = crowd
         self._journal = journal
+        self._redis = RedisFaults(system, journal)
         self.active: dict[Fault, None] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -63,6 +65,7 @@ class Injector:
         async with AsyncExitStack() as locks:
             for name in self._processes(fault):
                 await locks.enter_async_context(self._locks[name])
+            await self._redis.prepare(fault)
             self.active[fault] = None
             begin = time.monotonic()
             hit = await INJECTIONS[fault.kind](self, fault)
@@ -83,8 +86,8 @@ class Injector:
         child.resume()
         return True
 
-    async def _kill_subscriptions(self, _fault: Fault) -> bool:
-        return await self._system.kill_subscriptions() > 0
+    async def _inject_to_redis(self, fault: Fault) -> bool:
+        return await self._redis.inject(fault)
 
     async def _stall_links(self, fault: Fault) -> bool:
         return await self._stall(self._links(fault), fault.seconds)
@@ -135,20 +138,6 @@ class Injector:
             proxy.cut_half_open()
         return True
 
-    async def _restart_redis(self, fault: Fault) -> bool:
-        await self._system.child("valkey").kill()
-        await asyncio.sleep(fault.seconds)
-        await self._system.start_redis()
-        return True
-
-    async def _make_redis_forget(self, fault: Fault) -> bool:
-        self._system.keep_copy()
-        await asyncio.sleep(fault.seconds)
-        await self._system.child("valkey").kill()
-        self._system.restore_copy()
-        await self._system.start_redis()
-        return True
-
     async def _lose_reply_of_redis(self, fault: Fault) -> bool:
         return await self._lose_reply(self._links(fault), ReplyTrap(_SCRIPT), fault.seconds)
 
@@ -195,18 +184,16 @@ class Injector:
 
 
 INJECTIONS: dict[str, Callable[[Injector, Fault], Awaitable[bool]]] = {
+    **dict.fromkeys(REDIS_INJECTIONS, Injector._inject_to_redis),
     "gateway-killed": Injector._kill,
     "gateway-paused": Injector._pause,
     "history-killed": Injector._kill,
     "histories-killed": Injector._kill,
     "history-paused": Injector._pause,
-    "pubsub-killed": Injector._kill_subscriptions,
     "redis-stalled": Injector._stall_links,
     "redis-cut": Injector._cut_links,
     "redis-refused": Injector._refuse_links,
     "redis-half-open": Injector._half_open_links,
-    "redis-restarted": Injector._restart_redis,
-    "redis-forgets": Injector._make_redis_forget,
     "redis-reply-lost": Injector._lose_reply_of_redis,
     "feed-stalled": Injector._stall_feeds,
     "feed-deaf": Injector._drop_messages,

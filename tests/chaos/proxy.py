@@ -55,10 +55,6 @@ class Proxy:
         self._server = await loop.create_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    def turn_to(self, upstream_port: int) -> None:
-        """Has new connections lead to another port; those of now stay where they are."""
-        self._upstream_port = upstream_port
-
     def stop(self) -> None:
         """Ends all connections, and listens no more."""
         if self._server is not None:

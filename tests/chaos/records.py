@@ -90,11 +90,13 @@ class Sent(NamedTuple):
 
 
 class Retried(NamedTuple):
-    """There was no answer, and the note will be sent again."""
+    """The note was not acknowledged, and will be sent again."""
 
     time: float
     note_id: str
     code: str
+    reason: str = ""
+    """Of the error's details; empty where they name none."""
 
 
 class Refused(NamedTuple):
@@ -128,6 +130,26 @@ class Injected(NamedTuple):
     """Whether there was something for it to hit."""
 
 
+class WentBack(NamedTuple):
+    """Redis has older data of a room again, without an epoch that it had."""
+
+    time: float
+    room: str
+    epoch: int
+    """The one that is gone, with all notes that have it."""
+
+    to: Place
+    """Where the room stood in the older data, before anything was written to them again."""
+
+
+class Looked(NamedTuple):
+    """How something stood when faults were over, and the system had had time to get well."""
+
+    time: float
+    what: str
+    well: bool
+
+
 Record = (
     Begins
     | Connects
@@ -142,16 +164,18 @@ Record = (
     | Refused
     | Acknowledged
     | Injected
+    | WentBack
+    | Looked
 )
 
 _KINDS: dict[str, type[Any]] = {
     kind.__name__.lower(): kind
     for kind in (
         *(Begins, Connects, Ends, Noted, Broken, Leaves, Returns, Done),
-        *(Sent, Retried, Refused, Acknowledged, Injected),
+        *(Sent, Retried, Refused, Acknowledged, Injected, WentBack, Looked),
     )
 }
-_PLACES = ("place", "after", "resumes_at")
+_PLACES = ("place", "after", "resumes_at", "to")
 
 
 def encode(record: Record) -> str:

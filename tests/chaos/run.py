@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.chaos.cast import Cast, draw_cast
+from tests.chaos.cast import draw_cast
 from tests.chaos.crowd import Crowd, rooms_of
 from tests.chaos.findings import Findings
 from tests.chaos.folder import RunFolder
@@ -10,6 +10,7 @@ from tests.chaos.injector import Injector
 from tests.chaos.live import Live, Silent
 from tests.chaos.plan import Plan
 from tests.chaos.records import Journal
+from tests.chaos.recovery import look
 from tests.chaos.schedule import draw_schedule
 from tests.chaos.system import System
 
@@ -35,6 +36,11 @@ async def run(plan: Plan, folder: RunFolder, live: Live | None = None) -> Findin
         live.phase("starting")
         await system.start()
         await _play(plan, system, crowd, injector, live)
+        live.phase("healing", plan.settle_seconds)
+        for looked in await look(system, plan.settle_seconds):
+            journal.write(looked)
+        live.phase("catching up", plan.settle_seconds)
+        await _catch_up(plan, system, crowd)
     finally:
         journal.close()
         await crowd.stop()
@@ -46,9 +52,8 @@ async def run(plan: Plan, folder: RunFolder, live: Live | None = None) -> Findin
 
 
 async def _play(plan: Plan, system: System, crowd: Crowd, injector: Injector, live: Live) -> None:
-    cast = draw_cast(plan)
     await crowd.begin(
-        cast,
+        draw_cast(plan),
         {name: door.port for name, door in system.readers_doors.items()},
         {name: door.port for name, door in system.writers_doors.items()},
     )
@@ -56,11 +61,9 @@ async def _play(plan: Plan, system: System, crowd: Crowd, injector: Injector, li
     end = asyncio.get_running_loop().time() + plan.seconds
     await injector.run(draw_schedule(plan))
     await asyncio.sleep(max(0.0, end - asyncio.get_running_loop().time()))
-    live.phase("catching up", plan.settle_seconds)
-    await _catch_up(plan, system, crowd, cast)
 
 
-async def _catch_up(plan: Plan, system: System, crowd: Crowd, cast: Cast) -> None:
+async def _catch_up(plan: Plan, system: System, crowd: Crowd) -> None:
     await crowd.finish_writers(plan.settle_seconds)
-    heads = {room: await system.head(room) for room in rooms_of(cast.readers)}
+    heads = {room: await system.head(room) for room in rooms_of(draw_cast(plan).readers)}
     await crowd.finish_readers(heads, plan.settle_seconds)

@@ -6,10 +6,12 @@ classes are patched, in a process of their own, before their `main` runs.
 
 import asyncio
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from hashlib import sha1
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from chat_gateway.accept import Acceptor
@@ -17,7 +19,11 @@ from chat_gateway.head_check import HeadCheck
 from chat_gateway.live_feed_redis import RedisLiveFeed
 from chat_gateway.room_log import RoomLog, Stretch
 from history.scripts import LuaScript
+from history.trim_marks import TrimMarks
+from notecast_runtime import redis_client, redis_connection
 from notecast_runtime.epoch_guard import EpochGuard
+from notecast_runtime.fencing import Fence, Seen
+from notecast_runtime.redis_primary import PrimaryWatch
 
 
 def _without_gap_repair() -> None:
@@ -105,6 +111,32 @@ def _without_epoch_guard() -> None:
     _patch(EpochGuard, "check", trust)
 
 
+def _without_fencing() -> None:
+    """What was seen of the data is not remembered: only another run id tells of older ones."""
+    _patch(Fence, "entries", lambda _fence: [])
+    _patch(Fence, "seen", lambda _fence, _partition: Seen(0))
+
+
+def _without_primary_watch() -> None:
+    """A server that has become a replica is not left; it only refuses."""
+
+    async def trust(_watch: PrimaryWatch, _ask: Any) -> None:  # noqa: ANN401
+        pass
+
+    _patch(PrimaryWatch, "check", trust)
+    for module in (redis_client, redis_connection):
+        _patch(module, "refused", lambda _answer: None)
+
+
+def _without_trim_marks() -> None:
+    """The outbox is trimmed by its ids, as if these were times."""
+
+    def due_by_id(marks: TrimMarks, _partition: int, _epoch: bytes, _now: float) -> bytes:
+        return b"%d-0" % int((time.time() - marks._margin) * 1000)
+
+    _patch(TrimMarks, "due", due_by_id)
+
+
 MECHANISMS: dict[str, Callable[[], None]] = {
     "gap-repair": _without_gap_repair,
     "confirmation": _without_confirmation,
@@ -112,11 +144,14 @@ MECHANISMS: dict[str, Callable[[], None]] = {
     "idempotency": _without_idempotency,
     "trimming-rule": _without_trimming_rule,
     "epoch-guard": _without_epoch_guard,
+    "fencing": _without_fencing,
+    "primary-watch": _without_primary_watch,
+    "trim-marks": _without_trim_marks,
 }
 """By name, what switches it off."""
 
 
-def _patch(owner: type[Any], name: str, replacement: Any) -> None:  # noqa: ANN401 - any member
+def _patch(owner: type[Any] | ModuleType, name: str, replacement: Any) -> None:  # noqa: ANN401 - any member
     if not hasattr(owner, name):
         raise SystemExit(f"{owner.__name__} has no {name} any more: nothing is switched off")
     setattr(owner, name, replacement)

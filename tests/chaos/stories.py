@@ -15,9 +15,13 @@ from tests.chaos.records import (
     Noted,
     Record,
     Refused,
+    Retried,
     Returns,
     Sent,
 )
+
+_NOT_STORED = "WRITES_REFUSED"
+"""An error that says that Redis has refused the note."""
 
 
 class Absence(NamedTuple):
@@ -91,6 +95,7 @@ class WriterStory:
         sent: by note id.
         acknowledged: in order.
         refused: in order.
+        not_stored: by note id, until when each answer said that it was not stored.
         done: None where the file is not complete.
     """
 
@@ -98,12 +103,14 @@ class WriterStory:
     sent: dict[str, Sent] = field(default_factory=dict)
     acknowledged: list[Acknowledged] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    not_stored: dict[str, float] = field(default_factory=dict)
     done: Done | None = None
 
 
 def writer_story(name: str, records: Iterable[Record]) -> WriterStory:
     """Puts a writer's records together; others among them are passed over."""
     story = WriterStory(name)
+    uncertain: set[str] = set()
     for record in records:
         match record:
             case Sent():
@@ -112,6 +119,10 @@ def writer_story(name: str, records: Iterable[Record]) -> WriterStory:
                 story.acknowledged.append(record)
             case Refused():
                 story.refused.append(record)
+            case Retried() if record.reason != _NOT_STORED:
+                uncertain.add(record.note_id)
+            case Retried() if record.note_id not in uncertain:
+                story.not_stored[record.note_id] = record.time
             case Done():
                 story.done = record
             case _:

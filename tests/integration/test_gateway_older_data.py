@@ -60,7 +60,7 @@ async def replicate(source: ValkeyProcess, replica: ValkeyProcess) -> None:
 
 async def turn(proxy: Proxy, valkey: ValkeyProcess, *gateways: Gateway) -> None:
     """Turns the address to another Valkey, and returns when the gateways are there."""
-    proxy.turn_to(valkey.port)
+    proxy.lead_to(valkey.port)
     proxy.cut()
     for gateway in gateways:
         await sent_when_back(gateway, "elsewhere", "a note that shows that it serves again")

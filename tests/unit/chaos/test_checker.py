@@ -25,6 +25,7 @@ from tests.chaos.records import (
     Place,
     Record,
     Refused,
+    Retried,
     Returns,
     Sent,
 )
@@ -160,6 +161,10 @@ def refuse(run: Run) -> None:
     run.writer.insert(0, Refused(99.0, ROOM, "note-x", "ALREADY_EXISTS"))
 
 
+def refuse_what_is_stored(run: Run) -> None:
+    run.writer.insert(2, Retried(105.5, "note-5", "UNAVAILABLE", "WRITES_REFUSED"))
+
+
 def break_off_a_reader(run: Run) -> None:
     run.readers["ann"].pop()
 
@@ -186,6 +191,7 @@ def leave_a_reader_without_a_place(run: Run) -> None:
         (show_what_nobody_sent, Breach.DIFFERENT),
         (go_back_untold, Breach.UNANNOUNCED),
         (refuse, Breach.REFUSED),
+        (refuse_what_is_stored, Breach.STORED),
         (break_off_a_reader, Breach.UNFINISHED),
         (break_off_the_writer, Breach.UNFINISHED),
         (leave_a_reader_without_a_place, Breach.UNFINISHED),
@@ -197,6 +203,22 @@ def test_it_reports_just_that_breach(
     assert run.breaches(tmp_path) == {}
     spoil(run)
     assert run.breaches(tmp_path) == {breach: 1}
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [(104.95, "WRITES_REFUSED")],
+        [(104.95, "WRITES_REFUSED"), (105.2, "REDIS_UNAVAILABLE")],
+        [(105.2, ""), (105.5, "WRITES_REFUSED")],
+    ],
+)
+def test_a_send_that_is_refused_may_be_stored_by_another_attempt(
+    tmp_path: Path, run: Run, answers: list[tuple[float, str]]
+) -> None:
+    for time, reason in answers:
+        run.writer.insert(-1, Retried(time, "note-5", "UNAVAILABLE", reason))
+    assert run.breaches(tmp_path) == {}
 
 
 def test_a_note_that_many_readers_lack_counts_once(tmp_path: Path, run: Run) -> None:

@@ -14,6 +14,7 @@ from tests.chaos.records import (
     Injected,
     Journal,
     Leaves,
+    Looked,
     Noted,
     Place,
     Record,
@@ -21,6 +22,7 @@ from tests.chaos.records import (
     Retried,
     Returns,
     Sent,
+    WentBack,
     read_records,
 )
 
@@ -38,6 +40,8 @@ EVERY_KIND: list[Record] = [
     Refused(1.2, "a room", "note-2", "ALREADY_EXISTS"),
     Acknowledged(1.3, "a room", Place(17, 1), "note-1", duplicate=True),
     Injected(1.0, 2.0, "redis-cut", "all", hit=True),
+    WentBack(2.0, "a room", 18, Place(17, 1)),
+    Looked(2.1, "gateway-1 is ready", well=True),
 ]
 
 
