@@ -1,6 +1,6 @@
 """The gateway's room in the relay: what `room.py` makes of notes, heads and epochs."""
 
-from chat_gateway.epochs import surviving_sequence
+from chat_gateway.epochs import common_sequence
 from chat_gateway.heads import Head, Past
 from chat_gateway.room_log import Stretch
 from notecast_runtime.fencing import Seen
@@ -83,7 +83,8 @@ def hear_early(gateway: Gateway, rules: frozenset[Rule]) -> Gateway:
 def enter(gateway: Gateway, log: LogState, past: Past, rules: frozenset[Rule]) -> Gateway:
     """As Room._enter, once it knows the past."""
     head, ends = past
-    survived = surviving_sequence(log.epoch, log.newest, head.epoch, ends) or 0
+    common = common_sequence(log.epoch, ends) or 0
+    survived = min(log.newest, common)
     kept = survived if Rule.RING_CUT in rules else log.newest
     if survived < log.newest:
         gateway = gateway._replace(outbox_id=BEGIN)
@@ -92,7 +93,7 @@ def enter(gateway: Gateway, log: LogState, past: Past, rules: frozenset[Rule]) -
     if Rule.READS_CUT in rules:
         gateway = gateway._replace(repair=None)
     if gateway.reader is not None:
-        reader = _reader_enters(gateway.reader, head, survived, rules)
+        reader = _reader_enters(gateway.reader, head, common, rules)
         gateway = gateway._replace(reader=reader)
     return hear_early(hear_head(gateway, head), rules)
 

@@ -36,7 +36,21 @@ def surviving_sequence(
     """
     if epoch == current_epoch:
         return sequence
+    common = common_sequence(epoch, ends)
+    return None if common is None else min(sequence, common)
+
+
+def common_sequence(epoch: int, ends: Sequence[EpochEnd]) -> int | None:
+    """The last sequence of an earlier epoch that is still the log's, whoever has seen how much.
+
+    Args:
+        epoch: earlier than the current one.
+        ends: as for surviving_sequence.
+
+    Returns:
+        None where nothing is known of that epoch.
+    """
     begun_before = [end.epoch for end in ends if end.epoch <= epoch]
     if not begun_before:
         return None
-    return min(sequence, *(end.end for end in ends if end.epoch >= begun_before[-1]))
+    return min(end.end for end in ends if end.epoch >= begun_before[-1])

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from chat_gateway.announcement import Announcement
-from chat_gateway.epochs import surviving_sequence
+from chat_gateway.epochs import common_sequence
 from chat_gateway.fan_out import FanOut
 from chat_gateway.frames import note_frame
 from chat_gateway.gap_reader import GapReader
@@ -320,13 +320,15 @@ class Room:
     async def _enter(self) -> None:
         log = self.log
         head, ends = await self._later_past(log.epoch)
-        survived = surviving_sequence(log.epoch, log.newest, head.epoch, ends) or 0
+        common = common_sequence(log.epoch, ends) or 0
+        survived = min(log.newest, common)
         _log.warning("epoch_entered", old=log.epoch, new=head.epoch, lost=log.newest - survived)
         self._cancel_reads()
         if survived < log.newest:
             self._heard_id = self._agreed_id = BEFORE_ALL
             self._mark = UNMARKED
-        self.readers.enter_epoch(self, head, survived)
+        # Who has come from another gateway may have been shown more than was heard here.
+        self.readers.enter_epoch(self, head, common)
         log.enter_epoch(head.epoch, survived)
         self.hear_head(head)
         self._hear_early()

@@ -79,7 +79,8 @@ class RoomReaders:
         Args:
             room: whose readers they are.
             head: where the log stands in the new epoch.
-            survived: the last sequence that the two epochs have in common.
+            survived: the last sequence that the two epochs have in common; it may be beyond what
+                the log has.
         """
         if survived < self.tail.sequence:  # all at the tail were shown what is gone
             self._dissolve_tail(room)

@@ -113,6 +113,24 @@ async def test_a_gap_is_not_filled_with_notes_of_a_later_epoch(
     room.close()
 
 
+@pytest.mark.parametrize(("end", "broken_at"), [(15, None), (12, 13), (9, 10)])
+async def test_who_has_seen_more_elsewhere_is_told_of_what_is_gone_and_not_of_what_was_not_heard(
+    room: Room, history: ScriptedHistory, heads: ScriptedHeads, end: int, broken_at: int | None
+) -> None:
+    """The room has heard ten notes, and the reader has come behind the fifteenth."""
+    history.write(EPOCH, range(1, end + 1))
+    history.write(EPOCH + 1, range(end + 1, 17))
+    heads.answer = Past(Head(EPOCH + 1, 16), [EpochEnd(EPOCH, end)])
+    window = Window()
+    subscribed(window, room, start=Start(16, resumes=True))
+    await room.reach(EPOCH + 1)
+    await eventually(lambda: room.log.newest == 16, "what was not heard is fetched")
+    room.deliver()
+    breaks = [e.discontinuity for e in window.events() if e.HasField("discontinuity")]
+    assert [told.resumes_at.sequence for told in breaks] == ([broken_at] if broken_at else [])
+    room.close()
+
+
 async def test_a_room_agrees_with_a_head_that_it_has_heard_and_with_no_other() -> None:
     room = open_room(Head(EPOCH, 10))
     outbox_id = OutboxId(7, 1)
