@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.chaos.faults import EVERYONE, KINDS, Site
@@ -24,6 +24,7 @@ def _active(faults: list[Fault], time: float) -> list[Fault]:
     return [fault for fault in faults if fault.at <= time < fault.at + fault.seconds]
 
 
+@settings(deadline=None)
 @given(plans)
 def test_the_same_plan_gives_the_same_schedule(plan: Plan) -> None:
     assert draw_schedule(plan) == draw_schedule(plan)
@@ -34,6 +35,7 @@ def test_another_seed_gives_another_schedule() -> None:
     assert len(schedules) == 20
 
 
+@settings(deadline=None)
 @given(plans)
 def test_faults_come_in_order_after_a_calm_begin_and_are_over_by_the_end(plan: Plan) -> None:
     faults = draw_schedule(plan)
@@ -43,6 +45,7 @@ def test_faults_come_in_order_after_a_calm_begin_and_are_over_by_the_end(plan: P
         assert fault.at + fault.seconds <= plan.seconds
 
 
+@settings(deadline=None)
 @given(plans)
 def test_at_most_two_faults_are_active_and_never_two_on_one_target(plan: Plan) -> None:
     faults = draw_schedule(plan)
@@ -55,6 +58,7 @@ def test_at_most_two_faults_are_active_and_never_two_on_one_target(plan: Plan) -
             assert EVERYONE not in targets
 
 
+@settings(deadline=None)
 @given(plans)
 def test_a_fault_is_of_a_kind_asked_for_and_hits_what_there_is(plan: Plan) -> None:
     for fault in draw_schedule(plan):
@@ -74,6 +78,7 @@ def test_a_fault_is_of_a_kind_asked_for_and_hits_what_there_is(plan: Plan) -> No
                 assert fault.target in plan.gateway_names
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_a_run_of_the_usual_length_holds_every_kind(seed: int) -> None:
     assert {fault.kind for fault in draw_schedule(Plan(seed=seed))} == set(KINDS)
