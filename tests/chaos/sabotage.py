@@ -124,6 +124,7 @@ def _without_primary_watch() -> None:
         pass
 
     _patch(PrimaryWatch, "check", trust)
+    _patch(PrimaryWatch, "lost", lambda _watch, _generation, _error: None)
     for module in (redis_client, redis_connection):
         _patch(module, "refused", lambda _answer: None)
 
