@@ -158,7 +158,8 @@ class _Side(asyncio.Protocol):
         self._lost()
 
 
-_MEMORY_BYTES = 4096
+_MEMORY_BYTES = 512 * 1024
+"""More than what is asked first on each new connection, before what tells them apart."""
 
 
 class _Link:
@@ -173,7 +174,7 @@ class _Link:
         self._expecting: ReplyTrap | None = None
         self._connecting: asyncio.Task[None] | None = None
         self.deaf = False
-        self.recent = b""
+        self.recent = bytearray()
         """The first bytes that the client sent."""
 
     def client_connected(self, transport: asyncio.Transport) -> None:
