@@ -16,8 +16,7 @@ from history.settings import HistorySettings
 from notecast_local.settings import LocalSettings
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGETS = ("libs/notecast_runtime/variables.py", "clients/python/notecast_client/variables.py")
-"""The same file twice: a client imports nothing of the services."""
+TARGET = ROOT / "libs/notecast_environment/variables.py"
 _READERS = (
     "deploy/docker-compose.yml",
     "deploy/docker-compose.production.yml",
@@ -58,14 +57,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only say whether a file is stale")
     options = parser.parse_args(arguments)
-    wanted = written((ROOT / TARGETS[0]).read_text())
-    stale = [name for name in TARGETS if (ROOT / name).read_text() != wanted]
-    for name in stale:
-        if options.check:
-            print(f"stale: {name}: run `make docs`, and commit what it writes", file=sys.stderr)
-        else:
-            (ROOT / name).write_text(wanted)
-    return 1 if stale and options.check else 0
+    found = TARGET.read_text()
+    wanted = written(found)
+    if not options.check:
+        TARGET.write_text(wanted)
+    elif found != wanted:
+        name = TARGET.relative_to(ROOT)
+        print(f"stale: {name}: run `make docs`, and commit what it writes", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from notecast_environment.variables import PREFIX, unknown_variables
 from notecast_runtime.redis_url import RedisUrlError, check_redis_url, redacted
-from notecast_runtime.variables import PREFIX, unknown_variables
 
 ENVIRONMENT_PREFIX = PREFIX
 

@@ -12,7 +12,7 @@ import typer
 
 from notecast_client import cli_help, cli_options
 from notecast_client.cursors import Place
-from notecast_client.variables import unknown_variables
+from notecast_environment.variables import unknown_variables
 
 app = typer.Typer(
     help=cli_help.ABOUT,

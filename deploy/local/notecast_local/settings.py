@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from notecast_environment.variables import unknown_variables
 from notecast_local.edge import STREAMS_PER_CONNECTION, Edge
 from notecast_runtime.settings import ENVIRONMENT_PREFIX, describe_bounds
-from notecast_runtime.variables import unknown_variables
 
 HOST = "127.0.0.1"
 """Where everything listens."""

@@ -77,5 +77,8 @@ def test_its_metadata_name_commands_licence_and_extras(wheel: zipfile.ZipFile) -
 def test_every_package_says_that_it_is_typed(wheel: zipfile.ZipFile) -> None:
     typed = {name.rpartition("/")[0] for name in wheel.namelist() if name.endswith("/py.typed")}
     stubs = {name.rpartition("/")[0] for name in wheel.namelist() if name.endswith(".pyi")}
-    libraries = {"notecast_client", "notecast_runtime", "notecast_text", "notecast_wire"}
+    libraries = {
+        *("notecast_client", "notecast_environment", "notecast_runtime"),
+        *("notecast_text", "notecast_wire"),
+    }
     assert libraries | stubs <= typed

@@ -1,6 +1,6 @@
 """The environment variables of all programs, and which ones in an environment are none of them.
 
-`tools/generate_variables.py` writes the names, into two files that are the same.
+`tools/generate_variables.py` writes the names.
 """
 
 from collections.abc import Iterable
