@@ -16,7 +16,7 @@ from notecast_wire.serving import Link
 from notecast_wire.shares import ShareRefusal
 from notecast_wire.status import LATER, CallError, trailers, trailers_only
 from notecast_wire.stream import Stream
-from notecast_wire.unsent_answer import UnsentAnswer
+from notecast_wire.unsent_answer import outlive
 
 Serve = Callable[["Call", Any], Coroutine[Any, Any, None]]
 """What runs as a call's task: it is given the call and its method."""
@@ -228,11 +228,8 @@ class Call:
         serving = self.link.serving
         serving.open_calls -= 1
         self._release()
-        if self.stream.unsent is not None:
-            self.stream.call = UnsentAnswer(self.link, self.stream)
-            serving.deadlines.replace(self, self.stream.call)
-        elif self.due_tick:
-            serving.deadlines.discard(self)
+        if self.due_tick or self.stream.unsent is not None:
+            outlive(self, self.link, self.stream)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(aio.InternalError("the call has ended"))
         if self.on_close is not None:

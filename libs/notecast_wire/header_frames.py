@@ -90,9 +90,12 @@ class HeaderFrames(Requests):
         block.octets += payload
         block.frames += 1
         limits = self._limits
-        factor = limits.proxy_factor if self.peer.proxied else 1
+        patience = self.patience
         most = limits.max_header_list_bytes * limits.max_header_block_factor
-        if block.frames > limits.max_continuations * factor or len(block.octets) > most * factor:
+        if (
+            block.frames > limits.max_continuations * patience
+            or len(block.octets) > most * patience
+        ):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block without an end")
         if flags & _END_HEADERS:
             self._block = None

@@ -68,11 +68,7 @@ class HeldBytes:
     ) -> None:
         self.total = 0
         self._name = name
-        self._limits: dict[Scope, int] = {
-            "connection": max(1, int(total * ratios.connection)),
-            "client": max(1, int(total * ratios.client)),
-            "total": total,
-        }
+        self._limits = ratios.of(total)
         self._soon = soon
         self._held: dict[ClientId, dict[object, _Held]] = {}
         self._connections: dict[str, dict[ClientId, int]] = {}

@@ -31,6 +31,7 @@ class Incoming(Outgoing):
 
     Attributes:
         peer: who is at the other end, and so whose the streams are.
+        patience: by how much bounds are wider that end the connection: 1, or more for a proxy.
     """
 
     __slots__ = (
@@ -40,11 +41,11 @@ class Incoming(Outgoing):
         "_initial_receive_window",
         "_last_taken",
         "_limits",
-        "_max_unread_replies",
         "_receive_credit",
         "_receive_window",
         "_received_bytes",
         "_unread_replies",
+        "patience",
         "peer",
     )
 
@@ -57,8 +58,8 @@ class Incoming(Outgoing):
     ) -> None:
         super().__init__(on_output, ClosedStreams(limits.closed_streams_remembered))
         self._budgets = budgets or ClientBudgets(limits, ShareRatios(), clock)
-        self._max_unread_replies = limits.max_unread_replies
         self.peer = _SOMEBODY
+        self.patience = 1
         self._limits = limits
         self._clock = clock
         self._floods = Floods(limits, clock())
@@ -78,7 +79,7 @@ class Incoming(Outgoing):
             self._shares = Shares(
                 "open streams", limits.max_concurrent_streams, ratios, limits.undivided_streams
             )
-            self._max_unread_replies = limits.max_unread_replies * limits.proxy_factor
+            self.patience = limits.proxy_factor
 
     def consumed(self, stream: Stream, size: int) -> None:
         """Gives the peer back what the owner is done with; the connection's part it has already.
@@ -208,7 +209,7 @@ class Incoming(Outgoing):
         """Sends what the peer has provoked; only so much of it while it does not read."""
         if self.congested:
             self._unread_replies += 1
-            if self._unread_replies > self._max_unread_replies:
+            if self._unread_replies > self._limits.max_unread_replies * self.patience:
                 raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "replies that nobody reads")
         self._emit(data)
 

@@ -20,8 +20,8 @@ class ConnectionLimits:
         max_header_block_factor: a block of more bytes than this many header lists, as it comes,
             ends the connection: it can't be an honest request.
         max_continuations: CONTINUATION frames of one block. A block of the largest size has four.
-        proxy_factor: how much longer a header block may be, and how many more replies may wait, on
-            the connection of a trusted proxy: there it is a client's doing, and ends nothing.
+        proxy_factor: how much longer a header block may be, and how much more may wait that is not
+            DATA, on the connection of a trusted proxy: there it is the doing of many clients.
         reset_burst: streams that end without an answer by the peer's doing: rapid resets
             (CVE-2023-44487), streams reset for bad frames (CVE-2025-8671), refused and malformed
             requests. Twice what it may have open, so that giving up all of them is always fine.

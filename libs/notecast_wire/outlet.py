@@ -15,7 +15,7 @@ from notecast_wire.settings import DEFAULT_WINDOW_BYTES
 from notecast_wire.shares import ShareRefusal
 from notecast_wire.status import LATER, trailers
 from notecast_wire.stream import Stream
-from notecast_wire.unsent_answer import UnsentAnswer
+from notecast_wire.unsent_answer import outlive
 
 if TYPE_CHECKING:
     from notecast_wire.audience import Audience
@@ -199,11 +199,7 @@ class StreamOutlet:
         self.stream.call = None
         serving = self.link.serving
         serving.open_calls -= 1
-        if self.stream.unsent is not None:
-            self.stream.call = UnsentAnswer(self.link, self.stream)
-            serving.deadlines.replace(self, self.stream.call)
-        else:
-            serving.deadlines.discard(self)
+        outlive(self, self.link, self.stream)
         for audience in self._audiences:
             audience.discard(self)
         if self._retry is not None:

@@ -19,10 +19,9 @@ _INSECURE: AuthContext = {
 
 def peer_name(transport: asyncio.BaseTransport) -> str:
     """The client's address: `ipv4:1.2.3.4:5`, `ipv6:%5B::1%5D:5`, or `unix:`."""
-    address: Any = transport.get_extra_info("peername")
-    if not isinstance(address, tuple):
+    host, port = peer_address(transport)
+    if host is None:
         return "unix:"
-    host, port = address[:2]
     if ":" in host:
         return f"ipv6:%5B{quote(host, safe=':')}%5D:{port}"
     return f"ipv4:{host}:{port}"

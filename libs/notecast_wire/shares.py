@@ -31,6 +31,13 @@ class ShareRatios:
             if not 0 < ratio <= 1:
                 raise ValueError(f"a share of {ratio} is not over 0 and up to 1")
 
+    def of(self, total: int) -> dict[Scope, int]:
+        """The bounds that follow from a total, each at least 1."""
+        client, connection = (
+            max(1, int(total * ratio)) for ratio in (self.client, self.connection)
+        )
+        return {"connection": connection, "client": client, "total": total}
+
 
 UNDIVIDED: Final = ShareRatios(1, 1)
 """Anybody may hold all: for a server whose clients are of one house."""
@@ -87,8 +94,9 @@ class Shares:
         self.total = total
         self.undivided = undivided
         self.held = 0
-        self._client_limit = max(1, int(total * ratios.client))
-        self._connection_limit = max(1, int(total * ratios.connection))
+        limits = ratios.of(total)
+        self._client_limit = limits["client"]
+        self._connection_limit = limits["connection"]
         self._clients: dict[str, int] = {}
         self._connections: dict[ClientId, int] = {}
 

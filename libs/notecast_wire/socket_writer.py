@@ -24,9 +24,6 @@ one connection puts out much at once, and should not fall apart for that."""
 _MAX_SQUEEZED_BYTES: Final = 1_048_576
 """What a client that reads nothing may have us answer (statuses, PINGs) before it is cut off."""
 
-_PROXY_FACTOR: Final = 16
-"""So much more where the client is a proxy that answers for many."""
-
 
 class SocketWriter:
     """Writes what a connection puts out during a turn of the loop, at its end.
@@ -110,8 +107,7 @@ class SocketWriter:
     def _squeeze(self, size: int) -> None:
         """Bounds what is put out although the socket takes no more: all but DATA is."""
         self._squeezed_bytes += size
-        factor = _PROXY_FACTOR if self.connection.peer.proxied else 1
-        if self._squeezed_bytes > _MAX_SQUEEZED_BYTES * factor:
+        if self._squeezed_bytes > _MAX_SQUEEZED_BYTES * self.connection.patience:
             _log.info("connection_ended", reason="the client reads nothing and goes on asking")
             cut(self.transport)
 

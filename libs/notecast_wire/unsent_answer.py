@@ -2,11 +2,30 @@
 
 from grpc import StatusCode
 
+from notecast_wire.deadlines import Expiring
 from notecast_wire.metadata import Headers
 from notecast_wire.serving import Link
 from notecast_wire.shares import ShareRefusal
 from notecast_wire.status import LATER, trailers
 from notecast_wire.stream import Stream
+
+
+def outlive(call: Expiring, link: Link, stream: Stream) -> None:
+    """Lets the deadline of a call that is over go on, where its client has yet to take data.
+
+    Where it has not, the deadline is discarded.
+
+    Args:
+        call: the call; it is no longer the stream's.
+        link: the call's connection.
+        stream: the call's stream.
+    """
+    deadlines = link.serving.deadlines
+    if stream.unsent is None:
+        deadlines.discard(call)
+    else:
+        stream.call = UnsentAnswer(link, stream)
+        deadlines.replace(call, stream.call)
 
 
 class UnsentAnswer:
