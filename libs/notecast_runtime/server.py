@@ -95,7 +95,10 @@ def create_server(
 
 
 def client_of(transport: TransportName, proxies: TrustedProxies) -> ClientOf:
-    """What says whom the calls of a server come from.
+    """What says whom the calls of a server come from: an address and one of its connections.
+
+    Behind a trusted proxy it is the client that the proxy names. On grpcio's server, connections
+    through Unix sockets can't be told apart.
 
     Args:
         transport: which server it is.

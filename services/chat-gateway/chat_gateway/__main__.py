@@ -51,8 +51,8 @@ from notecast_runtime.redis_refusals import Refusal
 from notecast_runtime.redis_writes import WriteWatch
 from notecast_runtime.server import TransportName, client_of, create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings, warn_of_unknown_variables
-from notecast_runtime.standard_streams import StandardStreams
-from notecast_wire import ShareRatios, TrustedProxies
+from notecast_runtime.standard_streams import ClientOf, StandardStreams
+from notecast_wire import ShareRatios
 from notecast_wire.shares import Shares
 
 _CANCEL_AGAIN_SECONDS = 0.5
@@ -121,7 +121,8 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         heads = Heads(redis.serving)
         proxies, shares = settings.proxies(), settings.share_ratios()
         stream_shares = Shares("streams", settings.max_streams, shares)
-        standard_streams = StandardStreams(stream_shares, client_of(settings.transport, proxies))
+        whose = client_of(settings.transport, proxies)
+        standard_streams = StandardStreams(stream_shares, whose)
         server = create_server(
             health,
             SERVICES,
@@ -131,7 +132,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
             standard_streams,
             settings.held_output_bytes,
         )
-        transport = _transport(settings.transport, server, proxies)
+        transport = _transport(settings.transport, server)
         shared_heads = SharedHeads(heads)
         turns = _Turns.of(shares)
         data = DataCheck(redis.connector, redis.watching, redis.serving, redis.guard.fence)
@@ -149,16 +150,22 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
             lifetime_seconds=settings.stream_lifetime_seconds,
         )
         writes = WriteWatch(redis.watching, health)
-        relay = Relay(hub, joiner, streams, transport, settings.redis_timeout_seconds, turns.joins)
+        relay = Relay(
+            hub,
+            joiner,
+            streams,
+            transport,
+            settings.redis_timeout_seconds,
+            turns.joins,
+            whose,
+        )
         probe = FeedProbe(redis.pipeline, feed, settings.redis_timeout_seconds)
         check = HeadCheck(hub, Heads(redis.watching), feed, writes, health, data)
         acceptor = Acceptor(
             redis.pipeline, settings.idempotency_window_seconds, _alarm(writes, check)
         )
 
-        add_services(
-            server, *_services(settings, acceptor, relay, history, heads, turns, transport)
-        )
+        add_services(server, *_services(settings, acceptor, relay, history, heads, turns, whose))
         drain = Drain(health, server, streams, hub, standard_streams, settings.drain_times())
         port = listen(server, settings.listen_host, settings.listen_port)
         parts = [
@@ -179,8 +186,8 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
                 _log.info("stopped")
 
 
-def _transport(name: TransportName, server: aio.Server, proxies: TrustedProxies) -> Transport:
-    return WireTransport(server) if name == "wire" else GrpcioTransport(proxies)
+def _transport(name: TransportName, server: aio.Server) -> Transport:
+    return WireTransport(server) if name == "wire" else GrpcioTransport()
 
 
 def _room_parts(
@@ -212,7 +219,7 @@ def _services(
     history: GrpcHistory,
     heads: Heads,
     turns: _Turns,
-    transport: Transport,
+    whose: ClientOf,
 ) -> tuple[ChatService, TutorialService]:
     limits, timeout = settings.request_limits(), settings.redis_timeout_seconds
     sender = Sender(acceptor, limits)
@@ -226,7 +233,7 @@ def _services(
             timeout,
             turns.reads,
             turns.questions,
-            transport.client_of,
+            whose,
         ),
         TutorialService(settings.tutorial_room, sender, relay, timeout),
     )

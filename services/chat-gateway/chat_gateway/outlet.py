@@ -6,7 +6,6 @@ from typing import Any, Protocol, TypeAlias
 import grpc
 from grpc import aio
 
-from notecast_wire import ClientId
 from notecast_wire.held_bytes import Holder
 
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
@@ -96,12 +95,6 @@ class Transport(Protocol):
 
     def make_audience(self) -> Audience:
         """An audience without a member."""
-
-    def client_of(self, context: Context) -> ClientId:
-        """Whom a call comes from: an address and one of its connections.
-
-        Behind a trusted proxy it is the client that the proxy names.
-        """
 
     def pace(self, seconds: float) -> None:
         """Learns when the next round of delivery may begin.

@@ -10,8 +10,6 @@ from grpc import aio
 
 from chat_gateway.outlet import Audience, Context, Outlet, TrailingMetadata
 from notecast_runtime.status import Ending
-from notecast_wire import ClientId
-from notecast_wire.clients import NO_PROXIES, TrustedProxies
 from notecast_wire.held_bytes import Holder
 
 Clock = Callable[[], float]
@@ -127,11 +125,7 @@ class GrpcioAudience:
 
 
 class GrpcioTransport:
-    """Implements `Transport`; a call's handler lasts as long as its stream.
-
-    Args:
-        proxies: whose word about a call's client counts.
-    """
+    """Implements `Transport`; a call's handler lasts as long as its stream."""
 
     run_bytes = 262_144
     """Each message costs the same here, so they are large.
@@ -139,17 +133,9 @@ class GrpcioTransport:
     Far below the 4 MiB that gRPC clients take in one, with the largest note on top.
     """
 
-    def __init__(self, proxies: TrustedProxies = NO_PROXIES) -> None:
-        self._proxies = proxies
-
     def make_audience(self) -> Audience:
         """As Transport.make_audience."""
         return GrpcioAudience()
-
-    def client_of(self, context: Context) -> ClientId:
-        """As Transport.client_of; connections through Unix sockets can't be told apart here."""
-        metadata = context.invocation_metadata() or ()
-        return self._proxies.client_of_call(context.peer(), metadata)
 
     def pace(self, seconds: float) -> None:
         """As Transport.pace: what comes is taken at once here."""

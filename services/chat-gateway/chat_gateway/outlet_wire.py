@@ -7,7 +7,6 @@ from grpc import aio
 
 from chat_gateway.outlet import Audience, Context, Outlet
 from notecast_wire import Audience as WireAudience
-from notecast_wire import ClientId
 from notecast_wire import Server as WireServer
 from notecast_wire.context import Context as WireContext
 
@@ -31,10 +30,6 @@ class WireTransport:
     def make_audience(self) -> Audience:
         """As Transport.make_audience."""
         return cast("Audience", WireAudience())  # its members are outlets of this transport
-
-    def client_of(self, context: Context) -> ClientId:
-        """As Transport.client_of."""
-        return cast("WireContext", context).client()
 
     def pace(self, seconds: float) -> None:
         """As Transport.pace."""

@@ -13,6 +13,7 @@ from chat_gateway.streams import Streams
 from chat_gateway.subscription import Subscription
 from notecast.v1.chat_pb2 import RoomSubscription
 from notecast_runtime.fair_turns import FairTurns
+from notecast_runtime.standard_streams import ClientOf
 from notecast_wire.clients import ClientId
 
 _TURN_SECONDS: Final = 10.0
@@ -30,6 +31,7 @@ class Relay:
         transport: carries it.
         join_timeout_seconds: bound on joining the rooms of a stream.
         joins: turns at that.
+        client_of: says whom a call comes from.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Relay:
         transport: Transport,
         join_timeout_seconds: float,
         joins: FairTurns,
+        client_of: ClientOf,
     ) -> None:
         self._hub = hub
         self._joiner = joiner
@@ -47,6 +50,7 @@ class Relay:
         self._transport = transport
         self._join_timeout_seconds = join_timeout_seconds
         self._joins = joins
+        self._client_of = client_of
 
     async def run(
         self, wanted: Sequence[RoomSubscription], context: Context, encode: Encoding
@@ -63,7 +67,7 @@ class Relay:
         Raises:
             NotecastError: there was no place, or the rooms could not be joined.
         """
-        client = self._transport.client_of(context)
+        client = self._client_of(context)
         subscription = Subscription(self._hub, self._streams, encode, client)
         self._streams.add(subscription)
         try:

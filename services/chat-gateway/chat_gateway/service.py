@@ -1,7 +1,6 @@
 """`notecast.v1.ChatService`, as clients see it."""
 
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -27,7 +26,7 @@ from notecast.v1.chat_pb2_grpc import ChatServiceServicer
 from notecast.v1.history_pb2 import LoggedNote
 from notecast.v1.note_pb2 import Cursor, Note
 from notecast_runtime.fair_turns import FairTurns
-from notecast_wire.clients import ClientId
+from notecast_runtime.standard_streams import ClientOf
 
 _DEFAULT_PAGE_SIZE = 50
 
@@ -59,7 +58,7 @@ class ChatService(ChatServiceServicer):
         timeout_seconds: float,
         reads: FairTurns,
         questions: FairTurns,
-        client_of: Callable[[Context], ClientId],
+        client_of: ClientOf,
     ) -> None:
         self._sender = sender
         self._relay = relay

@@ -71,11 +71,12 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
         log, tail = RoomLog(reading), OutboxTail(reading)
         replays = FairTurns("replays", _REPLAYS, UNDIVIDED)
         pages = FairTurns("pages", _PAGES, UNDIVIDED)
-        servicer = HistoryServicer(Replayer(log, tail), Pager(log, tail), replays, pages)
+        whose = client_of("wire", NO_PROXIES)
+        servicer = HistoryServicer(Replayer(log, tail), Pager(log, tail), replays, pages, whose)
 
         # The server of grpcio cancels, or forgets, calls that cross the beginning of its end.
         shares = Shares("streams", MAX_STREAMS, ShareRatios())
-        streams = StandardStreams(shares, client_of("wire", NO_PROXIES))
+        streams = StandardStreams(shares, whose)
         server = create_server(health, [SERVICE], "wire", streams=streams)
         history_pb2_grpc.add_HistoryServiceServicer_to_server(servicer, server)
         port = listen(server, settings.listen_host, settings.listen_port)

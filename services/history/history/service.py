@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from grpc import aio
 
@@ -11,8 +11,7 @@ from history.replay import Replayer
 from history.validation import check_list_notes, check_replay
 from notecast.v1 import history_pb2, history_pb2_grpc
 from notecast_runtime.fair_turns import FairTurns
-from notecast_wire.clients import ClientId
-from notecast_wire.context import Context as WireContext
+from notecast_runtime.standard_streams import ClientOf
 
 _TURN_SECONDS: Final = 5.0
 
@@ -27,15 +26,22 @@ class HistoryServicer(history_pb2_grpc.HistoryServiceServicer):
         pager: reads backwards.
         replays: turns at reading forwards, which the gateways share.
         pages: turns at reading backwards: somebody waits for a page, and few replays are urgent.
+        client_of: says which gateway's connection a call comes from.
     """
 
     def __init__(
-        self, replayer: Replayer, pager: Pager, replays: FairTurns, pages: FairTurns
+        self,
+        replayer: Replayer,
+        pager: Pager,
+        replays: FairTurns,
+        pages: FairTurns,
+        client_of: ClientOf,
     ) -> None:
         self._replayer = replayer
         self._pager = pager
         self._replays = replays
         self._pages = pages
+        self._client_of = client_of
 
     async def Replay(  # type: ignore[override] # it writes where the stub would yield
         self,
@@ -44,7 +50,7 @@ class HistoryServicer(history_pb2_grpc.HistoryServiceServicer):
     ) -> None:
         """Streams a stretch of a room's log in order."""
         check_replay(request)
-        client = _client(context)
+        client = self._client_of(context)
         responses = self._replayer.replay(request.room, request.after, request.through)
         step = partial(_next, responses)
         try:
@@ -71,7 +77,7 @@ class HistoryServicer(history_pb2_grpc.HistoryServiceServicer):
         """Reads a page of a room's log, counted backwards."""
         check_list_notes(request)
         read = partial(self._pager.page, request.room, request.before, request.page_size)
-        page = await self._pages.run(_client(context), _wait(context), read)
+        page = await self._pages.run(self._client_of(context), _wait(context), read)
         return history_pb2.HistoryServiceListNotesResponse(
             notes=page.notes, has_older=page.has_older
         )
@@ -81,10 +87,6 @@ async def _next(
     responses: AsyncGenerator[history_pb2.ReplayResponse],
 ) -> history_pb2.ReplayResponse | None:
     return await anext(responses, None)
-
-
-def _client(context: aio.ServicerContext[Any, Any]) -> ClientId:
-    return cast("WireContext", context).client()
 
 
 def _wait(context: aio.ServicerContext[Any, Any]) -> float:

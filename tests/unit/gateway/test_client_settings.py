@@ -6,8 +6,8 @@ import pytest
 from grpc import aio
 
 from chat_gateway.outlet import Context
-from chat_gateway.outlet_grpcio import GrpcioTransport
 from chat_gateway.settings import GatewaySettings
+from notecast_runtime.server import client_of
 from notecast_runtime.settings import load_settings
 from notecast_wire import ClientId, ShareRatios, TrustedProxies
 from tests.wire.calls.serving import SERVICE, ask, unary_unary
@@ -48,11 +48,11 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
     ("trusted", "address"), [("127.0.0.1", "192.0.2.7"), ("10.0.0.0/8", "127.0.0.1")]
 )
 async def test_on_grpcios_server_a_call_has_the_same_client(trusted: str, address: str) -> None:
-    transport = GrpcioTransport(TrustedProxies.parse(trusted))
+    whose = client_of("grpcio", TrustedProxies.parse(trusted))
     seen: list[ClientId] = []
 
     async def who(_: bytes, context: Context) -> bytes:
-        seen.append(transport.client_of(context))
+        seen.append(whose(context))
         return b""
 
     server = aio.server()

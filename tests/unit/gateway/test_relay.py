@@ -25,9 +25,6 @@ class Door:
         self.let_go = asyncio.Event()
         self.joining = self.carried = 0
 
-    def client_of(self, _: Context) -> ClientId:
-        return ClientId("192.0.2.1", "1")
-
     async def join(self, *_: object) -> list[Joined]:
         self.joining += 1
         await self.let_go.wait()
@@ -51,6 +48,7 @@ async def test_who_waits_for_a_turn_at_joining_has_more_time_than_redis_for_its_
         cast(Transport, door),
         _JOIN_SECONDS,
         FairTurns("joins", 1, UNDIVIDED),
+        lambda _: ClientId("192.0.2.1", "1"),
     )
     loop = asyncio.get_running_loop()
     calls = [asyncio.create_task(relay.run([], context, as_frames)) for _ in range(3)]
