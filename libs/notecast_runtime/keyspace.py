@@ -32,6 +32,11 @@ def first_layout_prefix(partition: int) -> str:
     return f"nc:{{{partition}}}:"
 
 
+def first_layout_runs() -> list[str]:
+    """The keys in which layout 1 remembered runs of Redis: where any is, layout 1 is in use."""
+    return [f"{first_layout_prefix(partition)}run" for partition in range(PARTITIONS)]
+
+
 def prefix_of(partition: int) -> str:
     """How all keys and channels of a partition begin."""
     return _PREFIXES[partition]

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from notecast_runtime.keyspace import LAYOUT_KEY, PARTITIONS, first_layout_prefix
+from notecast_runtime.keyspace import LAYOUT_KEY, first_layout_runs
 
 Ask = Callable[[Sequence[Sequence[str | bytes | int]]], Awaitable[Sequence[Any]]]
 """Sends commands together, and returns their answers in order, as bytes.
@@ -44,7 +44,7 @@ _BETWEEN = (
 )
 _OTHER = "something else wrote that key: is this the right Redis, and the right database?"
 
-_FIRST_RUNS = ("MGET", *(f"{first_layout_prefix(partition)}run" for partition in range(PARTITIONS)))
+_FIRST_RUNS = ("MGET", *first_layout_runs())
 
 _log = structlog.get_logger(__name__)
 

@@ -20,8 +20,8 @@ from notecast_runtime.inventory import Facts, Inventory
 from notecast_runtime.keyspace import (
     LAYOUT_KEY,
     LAYOUT_VERSION,
-    PARTITIONS,
     first_layout_prefix,
+    first_layout_runs,
     prefix_of,
 )
 from notecast_runtime.layout import MIGRATION
@@ -120,8 +120,7 @@ class Migration:
 
     async def _begin(self) -> bytes:
         """Enters the state of a migration; returns the version that the data are of now."""
-        runs = [f"{first_layout_prefix(partition)}run" for partition in range(PARTITIONS)]
-        keys = (LAYOUT_KEY, *runs)
+        keys = (LAYOUT_KEY, *first_layout_runs())
         found: Any = await self._redis.eval(_BEGIN, len(keys), *keys, MIGRATION, _OLD)
         if found not in {MIGRATION.encode(), _NEW}:
             stands = "nothing" if found is None else found.decode(errors="replace")

@@ -65,7 +65,6 @@ class HeadCheck:
         self._data = data
         self._checks = 0
         self._earlier = 0
-        self._news: list[tuple[int, Standing]] = []
         self._heads = heads
         self._feed = feed
         self._health = health
@@ -103,14 +102,14 @@ class HeadCheck:
         async with asyncio.timeout(_ANSWER_SECONDS):
             await self._writes.look()  # a ping that knows more
         behind: list[tuple[Room, Head]] = []
-        self._news = []
+        news: list[tuple[int, Standing]] = []
         self._checks += 1
         for part in self._open_rooms():
             async with asyncio.timeout(_ANSWER_SECONDS):
-                behind += await self._behind(part)
+                behind += await self._behind(part, news)
         # In this order: what was read before the look was there no later than what it finds.
         await self._data.look()
-        self._data.see_standings(self._news)
+        self._data.see_standings(news)
         if behind:
             await asyncio.sleep(_GRACE_SECONDS)
         for room, head in behind:
@@ -139,8 +138,10 @@ class HeadCheck:
             self._parts = list(in_parts(self._hub.open_rooms().values()))
         return self._parts
 
-    async def _behind(self, part: list[PartitionRooms]) -> list[tuple[Room, Head]]:
-        """The rooms that have not heard all that Redis holds."""
+    async def _behind(
+        self, part: list[PartitionRooms], news: list[tuple[int, Standing]]
+    ) -> list[tuple[Room, Head]]:
+        """The rooms that have not heard all that Redis holds; `news` gets how far its data go."""
         full = self._checks % _CHECKS_PER_FULL_LOOK == 0
         shown = [rooms.shown() if full else () for rooms in part]
         standings = await self._heads.standings([rooms.question for rooms in part])
@@ -150,7 +151,7 @@ class HeadCheck:
                 self._tell_untold(rooms.question.partition, standing)
                 continue
             self._untold.discard(rooms.question.partition)
-            self._news.append((rooms.question.partition, standing))
+            news.append((rooms.question.partition, standing))
             for room in rooms.beyond(standing, had):
                 self._data.suspect(room.name, room.log.epoch, room.outbox_id)
             behind += rooms.behind(standing)
