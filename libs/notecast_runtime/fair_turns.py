@@ -4,9 +4,10 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from notecast_runtime.errors import OverloadedError
+from notecast_runtime.tasks import hear_out
 from notecast_wire.clients import ClientId
 from notecast_wire.shares import ShareRatios, Shares
 
@@ -159,9 +160,3 @@ class FairTurns:
             del connections[client]
             if not connections:
                 del self._waiting[client.address]
-
-
-def hear_out(task: asyncio.Task[Any]) -> None:
-    """Takes note of how a task ended whose callers may all be gone; else the loop complains."""
-    if not task.cancelled():
-        task.exception()

@@ -12,6 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.errors import OverloadedError, RedisUnavailableError, WritesRefusedError
+from notecast_runtime.news import News
 from notecast_runtime.redis_client import REDIS_AWAY, RedisError
 from notecast_runtime.redis_connection import RedisConnection
 from notecast_runtime.redis_connector import RedisConnector
@@ -74,7 +75,7 @@ class RedisPipeline:
         self._send_due: asyncio.Handle | None = None
         self._wanted = asyncio.Event()
         self._backoff = Backoff()
-        self._told = ""
+        self._losses = News()
         connector.primary.on_lost(self._leave_for_another)
 
     async def call(self, packed: bytes, deadline: float) -> Any:  # noqa: ANN401 - Redis's
@@ -137,7 +138,8 @@ class RedisPipeline:
         except (*REDIS_AWAY, RedisError) as error:
             self._refuse(error)
             raise
-        self._connection, self._told = connection, ""
+        self._connection = connection
+        self._losses.forget()
         self._backoff.reset()
         try:
             self._send()
@@ -210,9 +212,8 @@ class RedisPipeline:
 
     def _tell_down(self, error: Exception) -> None:
         text = str(error) or type(error).__name__
-        if text != self._told:  # else it was told: attempts come often while many wait
+        if self._losses.is_new(text):  # attempts come often while many wait
             _log.warning("pipeline_lost", address=self._connector.address, error=text)
-        self._told = text
 
     async def _rest(self) -> None:
         """Waits before the next attempt: shortly where a connection is wanted."""

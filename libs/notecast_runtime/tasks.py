@@ -1,6 +1,7 @@
-"""Loops that end when they are asked to."""
+"""Tasks: loops that end when they are asked to, and outcomes that nobody may wait for."""
 
 import asyncio
+from typing import Any
 
 
 def going_on() -> bool:
@@ -13,3 +14,9 @@ def going_on() -> bool:
     """
     task = asyncio.current_task()
     return task is None or not task.cancelling()
+
+
+def hear_out(task: asyncio.Task[Any]) -> None:
+    """Takes note of how a task ended whose callers may all be gone; else the loop complains."""
+    if not task.cancelled():
+        task.exception()

@@ -15,6 +15,7 @@ from notecast_runtime.keyspace import outbox_key, partition_of
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.redis_connector import RedisConnector
+from notecast_runtime.tasks import hear_out
 
 _PAUSE_SECONDS = 0.1
 """From the end of a check until the next one begins, however many ask for it."""
@@ -78,7 +79,7 @@ class DataCheck:
         """
         if self._checking is None or self._checking.done():
             self._checking = asyncio.create_task(self._check())
-            self._checking.add_done_callback(_hear_out)
+            self._checking.add_done_callback(hear_out)
         await asyncio.shield(self._checking)
 
     async def look(self) -> None:
@@ -122,9 +123,3 @@ class DataCheck:
         except (*REDIS_AWAY, RedisError) as error:
             raise RedisUnavailableError(f"the epoch can't be checked: {error}") from error
         await asyncio.sleep(_PAUSE_SECONDS)
-
-
-def _hear_out(check: asyncio.Task[None]) -> None:
-    """Whoever asked may be gone; then nobody is left to be told of an error."""
-    if not check.cancelled():
-        check.exception()

@@ -18,6 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from chat_gateway.live_feed import OnChange, OnMessage
 from notecast_runtime.backoff import Backoff
+from notecast_runtime.news import News
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.redis_connection import OnPush, RedisConnection, pack
 from notecast_runtime.redis_connector import RedisConnector
@@ -45,7 +46,7 @@ class RedisLiveFeed:
         self._wanted: set[str] = set()
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._on_change: OnChange = lambda: None
-        self._told = ""
+        self._losses = News()
         connector.primary.on_lost(self._give_up)
         self._forget_connection()
 
@@ -99,7 +100,9 @@ class RedisLiveFeed:
                 await self._converse(self._hearing(on_message))
             except (*REDIS_AWAY, RedisError) as error:
                 silent = isinstance(error, (TimeoutError, RedisTimeoutError))
-                self._tell_lost(str(error) or type(error).__name__)
+                text = str(error) or type(error).__name__
+                if self._losses.is_new(text):
+                    _log.warning("live_feed_lost", address=self._connector.address, error=text)
             except Exception:
                 _log.exception("live_feed_failed")
             self._forget_connection()
@@ -107,11 +110,6 @@ class RedisLiveFeed:
             if silent:
                 await self._give_up_reads()
             await asyncio.sleep(self._backoff.next_delay())
-
-    def _tell_lost(self, error: str) -> None:
-        if error != self._told:  # else it was told, and is still so
-            _log.warning("live_feed_lost", address=self._connector.address, error=error)
-        self._told = error
 
     async def _converse(self, on_push: OnPush) -> None:
         primary = self._connector.primary
@@ -174,7 +172,7 @@ class RedisLiveFeed:
     def _consider_complete(self) -> None:
         if not self._complete and self._wanted <= self._heard:
             self._complete = True
-            self._told = ""
+            self._losses.forget()
             self._backoff.reset()
             self._on_change()
 

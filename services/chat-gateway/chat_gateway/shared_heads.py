@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 from chat_gateway.heads import Head, Heads, known
 from notecast_runtime.errors import RedisUnavailableError
+from notecast_runtime.tasks import hear_out
 
 _Heads = dict[str, Head | RedisUnavailableError]
 _Read = asyncio.Task[_Heads]
@@ -34,7 +35,7 @@ class SharedHeads:
         self._wanted.update(rooms)
         if self._next is None:
             self._next = asyncio.create_task(self._read_behind(self._now))
-            self._next.add_done_callback(_hear_out)
+            self._next.add_done_callback(hear_out)
         found = await asyncio.shield(self._next)
         return {room: known(found[room]) for room in rooms}
 
@@ -44,9 +45,3 @@ class SharedHeads:
         self._now, self._next = self._next, None
         wanted, self._wanted = self._wanted, set()
         return await self._heads.read(wanted)
-
-
-def _hear_out(read: _Read) -> None:
-    """Whoever asked may be gone; then nobody is left to be told of an error."""
-    if not read.cancelled():
-        read.exception()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Generic, TypeVar
 
-from notecast_runtime.fair_turns import hear_out
+from notecast_runtime.tasks import hear_out
 
 Result = TypeVar("Result")
 

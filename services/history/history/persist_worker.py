@@ -18,6 +18,7 @@ from history.persist_script import Failed, Persisted, Persister, Refused
 from history.rests import Rests
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.health import Health
+from notecast_runtime.news import News
 from notecast_runtime.redis_client import REDIS_AWAY
 from notecast_runtime.redis_refusals import AllRefusedError, refusal_of
 
@@ -69,7 +70,7 @@ class PersistWorker:
         self._places: dict[int, Place] = {}
         self._rests = Rests()
         self._failing = Failing("partition_failed")
-        self._told = ("", "")
+        self._faults = News()
         self._refresh_at = 0.0
         self._rejected = 0
 
@@ -108,7 +109,7 @@ class PersistWorker:
                 await self._refresh()
             await self._pass()
             backoff.reset()
-            self._told = ("", "")
+            self._faults.forget()
         await self._leases.give_up()
 
     async def _refresh(self) -> None:
@@ -198,9 +199,8 @@ class PersistWorker:
         self._failing.ended(partition)
 
     def _tell(self, event: str, error: str) -> None:
-        if self._told != (event, error):  # else it was told, and is still so
+        if self._faults.is_new(event, error):
             _log.warning(event, error=error)
-        self._told = (event, error)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -18,6 +18,7 @@ from notecast_runtime.keyspace import (
     log_key,
     persisted_key,
 )
+from notecast_runtime.news import News
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.tasks import going_on
 
@@ -55,7 +56,7 @@ class AgeRetention:
 
     async def run(self) -> None:
         """Sweeps until cancelled; what fails is tried again in the next walk."""
-        backoff, told = Backoff(), ""
+        backoff, faults = Backoff(), News()
         for partition in cycle(range(PARTITIONS)):
             if not going_on():
                 return
@@ -63,11 +64,10 @@ class AgeRetention:
                 await self.sweep(partition)
                 self._health.report(RETENTION, holds=True)
                 backoff.reset()
-                told = ""
+                faults.forget()
             except (*REDIS_AWAY, RedisError) as error:
-                if str(error) != told:  # else it was told, and is still so
+                if faults.is_new(str(error)):
                     _log.warning("retention_failed", partition=partition, error=str(error))
-                told = str(error)
                 self._health.report(RETENTION, holds=False)
                 await asyncio.sleep(backoff.next_delay())
             await asyncio.sleep(self._pause_seconds)
