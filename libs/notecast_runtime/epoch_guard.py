@@ -97,15 +97,15 @@ class EpochGuard:
         """
         await self.primary.check(ask)
         self.recall()
-        expected = self.fence.entries()
+        expected = self.fence.expected()
         server, facts, layout, *found = await ask(
             [
                 ("INFO", "server"),
                 ("MGET", *_FACTS),
                 ("GET", LAYOUT_KEY),
                 *(
-                    ("XRANGE", outbox_key(partition), str(entry), "+", "COUNT", 1)
-                    for partition, entry in expected
+                    ("XRANGE", outbox_key(each.partition), str(each.entry), "+", "COUNT", 1)
+                    for each in expected
                 ),
             ]
         )
@@ -118,11 +118,11 @@ class EpochGuard:
         self._check_run(run_id)
         other_run = {p for p, each in enumerate(stored) if each.run != run_id.encode()}
         missing: dict[int, list[OutboxId]] = {}
-        for (partition, entry), answer in zip(expected, found, strict=True):
-            if holds(answer, entry):
-                self.fence.found(partition, entry)
-            else:
-                missing.setdefault(partition, []).append(entry)
+        for each, answer in zip(expected, found, strict=True):
+            if holds(answer, each.entry):
+                self.fence.found(each)
+            elif self.fence.still_expects(each):
+                missing.setdefault(each.partition, []).append(each.entry)
         earlier = {p for p, each in enumerate(stored) if each.epoch < self.fence.seen(p).epoch}
         asked = other_run | missing.keys() | earlier - _absent(stored)
         await self._begin(

@@ -67,6 +67,16 @@ class Seen(NamedTuple):
         return next((each.entry for each in self.begins if each.previous == epoch), NOTHING)
 
 
+class Expected(NamedTuple):
+    """An entry of the outbox that Redis has to hold, as long as its epoch goes on."""
+
+    partition: int
+    epoch: int
+    """The one that it was seen in; a later one may have begun without it."""
+
+    entry: OutboxId
+
+
 class Fence:
     """The newest that was seen of each partition. It never falls."""
 
@@ -109,16 +119,23 @@ class Fence:
         """The newest of a partition; epoch 0 where nothing was seen."""
         return self._seen.get(partition) or Seen(0)
 
-    def entries(self) -> list[tuple[int, OutboxId]]:
-        """All that Redis has to hold, each behind its partition."""
-        newest = [(partition, seen.newest) for partition, seen in self._seen.items()]
+    def expected(self) -> list[Expected]:
+        """All that Redis has to hold."""
         suspects = [(p, entry) for p, entries in self._suspects.items() for entry in entries]
-        return [*suspects, *((p, entry) for p, entry in newest if entry != NOTHING)]
+        newest = [(p, seen.newest) for p, seen in self._seen.items() if seen.newest != NOTHING]
+        return [Expected(p, self._seen[p].epoch, entry) for p, entry in [*suspects, *newest]]
 
-    def found(self, partition: int, entry: OutboxId) -> None:
+    def still_expects(self, expected: Expected) -> bool:
+        """Whether no later epoch was seen since: that one began by itself where an entry was lost.
+
+        Other connections of this process may have seen it while this one waited for an answer.
+        """
+        return expected.epoch == self.seen(expected.partition).epoch
+
+    def found(self, expected: Expected) -> None:
         """Learns that Redis holds the entry."""
-        self.see(partition, self.seen(partition).epoch, entry)
-        self.settle(partition, entry)
+        self.see(*expected)
+        self.settle(expected.partition, expected.entry)
 
     def settle(self, partition: int, entry: OutboxId) -> None:
         """Learns that an entry that is not there was trimmed, or was seen to."""
@@ -130,4 +147,5 @@ class Fence:
 
     def newest(self) -> tuple[int, OutboxId] | None:
         """The newest entry of all partitions, behind its partition; None where none was seen."""
-        return max(self.entries(), key=lambda entry: entry[1], default=None)
+        newest = max(self.expected(), key=lambda each: each.entry, default=None)
+        return newest and (newest.partition, newest.entry)

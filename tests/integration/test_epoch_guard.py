@@ -1,7 +1,8 @@
 """A new epoch begins when another run of Redis answers, before anything is done on it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -290,3 +291,28 @@ async def test_an_outbox_without_an_entry_that_was_seen_is_of_older_data_unless_
         assert redis.get(epoch_key(LAST)) > epoch
         ended = redis.hgetall(epoch_end_prefix(LAST) + epoch.decode())
         assert ended == {b"lobby": b"7", b"den": b"2"}
+
+
+async def test_an_epoch_that_another_connection_saw_begin_is_not_asked_for_what_it_began_without(
+    valkey: ValkeyProcess,
+) -> None:
+    guard = EpochGuard()
+    begin(valkey)
+    outbox = outbox_key(LAST)
+    with valkey.client() as redis:
+        redis.xadd(outbox, {"r": "lobby"}, id="10-0")
+        guard.fence.see(LAST, 1_700_000_000_000, OutboxId(20, 0))
+    await ping_by_redis_py(valkey, EpochGuard())  # another process begins the later epoch
+    with valkey.client() as redis:
+        epoch = redis.get(epoch_key(LAST))
+    async with RedisConnector(valkey.url, EpochGuard(), 5).connected() as slow:
+
+        async def ask(commands: Sequence[Sequence[str | bytes | int]]) -> Sequence[Any]:
+            answers = await slow.ask(commands)
+            if any(command[0] == "XRANGE" for command in commands):
+                await ping_by_redis_py(valkey, guard)
+            return answers
+
+        await guard.check(ask)
+    with valkey.client() as redis:
+        assert redis.get(epoch_key(LAST)) == epoch

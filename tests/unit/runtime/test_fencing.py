@@ -2,7 +2,7 @@
 
 import pytest
 
-from notecast_runtime.fencing import NOTHING, Begin, Fence, Seen
+from notecast_runtime.fencing import NOTHING, Begin, Expected, Fence, Seen
 from notecast_runtime.outbox import OutboxId
 
 FIRST, SECOND, THIRD = (OutboxId(number, 0) for number in (1, 2, 3))
@@ -10,7 +10,7 @@ FIRST, SECOND, THIRD = (OutboxId(number, 0) for number in (1, 2, 3))
 
 def test_nothing_is_looked_for_before_anything_was_seen() -> None:
     fence = Fence()
-    assert fence.entries() == []
+    assert fence.expected() == []
     assert fence.newest() is None
     assert fence.seen(3) == Seen(0)
 
@@ -20,7 +20,7 @@ def test_the_newest_entry_of_the_latest_epoch_is_looked_for() -> None:
     fence.see(3, 10, SECOND)
     fence.see(3, 10, FIRST)
     fence.see(3, 9, THIRD)
-    assert fence.entries() == [(3, SECOND)]
+    assert fence.expected() == [Expected(3, 10, SECOND)]
     fence.see(4, 10, THIRD)
     assert fence.newest() == (4, THIRD)
 
@@ -40,19 +40,19 @@ def test_a_suspect_is_looked_for_until_it_is_settled_whatever_else_is_seen() -> 
     fence.suspect(3, 10, FIRST)
     fence.suspect(3, 10, FIRST)
     fence.see(3, 10, THIRD)
-    assert fence.entries() == [(3, FIRST), (3, THIRD)]
+    assert fence.expected() == [Expected(3, 10, FIRST), Expected(3, 10, THIRD)]
     fence.settle(3, THIRD)
     assert fence.has_suspects
     fence.settle(3, FIRST)
     assert not fence.has_suspects
-    assert fence.entries() == [(3, THIRD)]
+    assert fence.expected() == [Expected(3, 10, THIRD)]
 
 
 def test_suspects_are_bounded() -> None:
     fence = Fence()
     for number in range(1, 100):
         fence.suspect(3, 10, OutboxId(number, 0))
-    assert len(fence.entries()) == 8
+    assert len(fence.expected()) == 8
 
 
 def test_a_suspect_of_an_epoch_that_is_over_is_none() -> None:
@@ -60,6 +60,16 @@ def test_a_suspect_of_an_epoch_that_is_over_is_none() -> None:
     fence.see(3, 10, SECOND)
     fence.suspect(3, 9, FIRST)
     assert not fence.has_suspects
+
+
+def test_what_is_found_counts_in_the_epoch_in_which_it_was_looked_for() -> None:
+    fence = Fence()
+    fence.see(3, 10, FIRST)
+    (expected,) = fence.expected()
+    fence.see(3, 11)
+    assert not fence.still_expects(expected)
+    fence.found(expected)
+    assert fence.seen(3).newest == NOTHING
 
 
 def test_data_of_an_earlier_epoch_parted_where_the_next_one_began() -> None:
