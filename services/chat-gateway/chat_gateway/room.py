@@ -154,6 +154,11 @@ class Room:
         return max(self._heard_id, self._agreed_id, self._mark.outbox_id)
 
     @property
+    def _last_id(self) -> OutboxId:
+        """The id of the newest note that was heard; where none was, as far as is agreed on."""
+        return self._heard_id if self._heard_id > BEFORE_ALL else self._agreed_id
+
+    @property
     def live_place(self) -> Place:
         """Where the readers at the live tail are."""
         return Place(self.name, self.log.epoch, self.readers.tail.sequence)
@@ -181,7 +186,7 @@ class Room:
         )
         self.readers.tail.sequence = head.sequence
         self._floor = head.sequence if head.is_floor else 0
-        self._heard_id = head.outbox_id
+        self._agreed_id = head.outbox_id
         self._hear_early()
 
     def hear(self, announcement: Announcement) -> None:
@@ -193,11 +198,11 @@ class Room:
             epoch, sequence, outbox_id, note = announcement
             if sequence == log.newest + 1:
                 self._heard_id = outbox_id
-            elif sequence > log.newest or outbox_id > self._heard_id:
+            elif sequence > log.newest or outbox_id > self._last_id:
                 # Ahead of lost ones, or late and by repair known before; or its sequence was taken
                 # twice, and Redis has lost this one, or what was heard under it.
                 self._shared.doubts.suspect(self.name, epoch, outbox_id)
-                self._shared.doubts.suspect(self.name, epoch, self._heard_id)
+                self._shared.doubts.suspect(self.name, epoch, self._last_id)
             log.hear(sequence, note_frame(epoch, sequence, note))
             self._look_after()
         elif announcement.epoch > log.epoch:
@@ -324,9 +329,11 @@ class Room:
         survived = min(log.newest, common)
         _log.warning("epoch_entered", old=log.epoch, new=head.epoch, lost=log.newest - survived)
         self._cancel_reads()
+        # Where this room has lost nothing, its own entry is there. What was agreed on may be an
+        # entry of another room of the partition, and lost.
+        self._agreed_id, self._mark = BEFORE_ALL, UNMARKED
         if survived < log.newest:
-            self._heard_id = self._agreed_id = BEFORE_ALL
-            self._mark = UNMARKED
+            self._heard_id = BEFORE_ALL
         # Who has come from another gateway may have been shown more than was heard here.
         self.readers.enter_epoch(self, head, common)
         log.enter_epoch(head.epoch, survived)

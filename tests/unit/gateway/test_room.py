@@ -8,6 +8,7 @@ from chat_gateway.announcement import Announcement
 from chat_gateway.cursors import Start
 from chat_gateway.epochs import EpochEnd
 from chat_gateway.heads import Head, Past
+from chat_gateway.outbox_mark import OutboxMark
 from chat_gateway.room import Room
 from chat_gateway.room_log import Stretch
 from notecast_runtime.errors import HistoryUnavailableError
@@ -128,6 +129,32 @@ async def test_who_has_seen_more_elsewhere_is_told_of_what_is_gone_and_not_of_wh
     room.deliver()
     breaks = [e.discontinuity for e in window.events() if e.HasField("discontinuity")]
     assert [told.resumes_at.sequence for told in breaks] == ([broken_at] if broken_at else [])
+    room.close()
+
+
+async def test_what_the_outbox_held_in_one_epoch_is_not_looked_for_in_the_next(
+    room: Room, heads: ScriptedHeads
+) -> None:
+    """The room has lost nothing, but another one of its partition the newest entry."""
+    mark = OutboxMark(OutboxId(9, 0))
+    room.follow(mark)
+    heads.answer = Past(Head(EPOCH + 1, 10, OutboxId(8, 0)), [EpochEnd(EPOCH, 10)])
+    await room.reach(EPOCH + 1)
+    assert room.outbox_id == OutboxId(8, 0)
+    mark.outbox_id = OutboxId(10, 0)
+    assert room.outbox_id == OutboxId(8, 0)
+    room.close()
+
+
+@pytest.mark.parametrize(("end", "kept"), [(11, 5), (10, 0)])
+async def test_the_entry_of_a_note_that_is_not_lost_is_where_repair_begins_in_the_next_epoch(
+    room: Room, heads: ScriptedHeads, end: int, kept: int
+) -> None:
+    room.hear(Announcement(EPOCH, 11, OutboxId(5, 0), b""))
+    room.follow(OutboxMark(OutboxId(9, 0)))
+    heads.answer = Past(Head(EPOCH + 1, 12, OutboxId(20, 0)), [EpochEnd(EPOCH, end)])
+    await room.reach(EPOCH + 1)
+    assert room.outbox_id == OutboxId(kept, 0)
     room.close()
 
 
