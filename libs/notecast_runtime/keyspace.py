@@ -98,6 +98,11 @@ def ages_key(partition: int) -> str:
     return f"{_PREFIXES[partition]}ages"
 
 
+def trims_key(partition: int) -> str:
+    """A list: how far persisting had come, and when, as far back as the outbox is kept."""
+    return f"{_PREFIXES[partition]}trims"
+
+
 def lease_key(partition: int) -> str:
     """A string that expires: which replica of the history service persists the partition now."""
     return f"{_PREFIXES[partition]}lease"

@@ -8,7 +8,7 @@ import asyncio
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha1
 from importlib import import_module
 from types import ModuleType
@@ -18,8 +18,8 @@ from chat_gateway.accept import Acceptor
 from chat_gateway.head_check import HeadCheck
 from chat_gateway.live_feed_redis import RedisLiveFeed
 from chat_gateway.room_log import RoomLog, Stretch
+from history.position_marks import PositionMarks
 from history.scripts import LuaScript
-from history.trim_marks import TrimMarks
 from notecast_runtime import redis_client, redis_connection
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.fencing import Fence, Seen
@@ -132,10 +132,13 @@ def _without_primary_watch() -> None:
 def _without_trim_marks() -> None:
     """The outbox is trimmed by its ids, as if these were times."""
 
-    def due_by_id(marks: TrimMarks, _partition: int, _epoch: bytes, _now: float) -> bytes:
-        return b"%d-0" % int((time.time() - marks._margin) * 1000)
+    async def reached_by_id(
+        marks: PositionMarks, partitions: Iterable[int]
+    ) -> dict[int, bytes | Exception]:
+        milliseconds, _ = marks._arguments
+        return dict.fromkeys(partitions, b"%d-0" % (int(time.time() * 1000) - milliseconds))
 
-    _patch(TrimMarks, "due", due_by_id)
+    _patch(PositionMarks, "reached", reached_by_id)
 
 
 MECHANISMS: dict[str, Callable[[], None]] = {

@@ -4,21 +4,25 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
 import redis
+from structlog.testing import capture_logs
 
 from history.outbox_reader import Batch
-from history.persist_script import Failed, Persisted, Refused
+from history.persist_script import Failed, Persisted, Persister, Refused
 from notecast_runtime.keyspace import (
     log_key,
     outbox_key,
     partition_of,
     persisted_key,
+    trims_key,
 )
 from notecast_runtime.redis_client import Redis
 from tests.support.history_parts import (
     HeldPersister,
     as_logged,
     at_work,
+    grow_old,
     logged,
     neighbour_of,
     persister,
@@ -27,7 +31,7 @@ from tests.support.history_parts import (
     stranger_to,
     worker,
 )
-from tests.support.outbox_writer import OutboxWriter
+from tests.support.outbox_writer import AcceptedNote, OutboxWriter
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
@@ -41,6 +45,11 @@ async def one_batch(client: Redis, room: str = ROOM, batch_notes: int = 32) -> B
     subject = quick_reader(client, batch_notes)
     [batch] = (await subject.read(await subject.places([partition_of(room)]))).batches
     return batch
+
+
+async def trim(subject: Persister, client: Redis) -> None:
+    """As a worker does about each second."""
+    assert not await subject.trim(await quick_reader(client).places([PARTITION]))
 
 
 def outbox_times(store: redis.Redis) -> list[int]:
@@ -63,7 +72,7 @@ async def test_notes_that_come_one_after_the_other_are_persisted_together(
         await eventually(lambda: len(logged(store, ROOM)) == 101, "all are persisted")
         elapsed = time.monotonic() - begin
         statistics: Any = store.info("commandstats")
-        batches = statistics["cmdstat_evalsha"]["calls"]
+        batches = statistics["cmdstat_xtrim"]["calls"] / 2  # so often each has the outbox trimmed
     assert batches <= 3 + elapsed / 0.03
 
 
@@ -222,32 +231,114 @@ async def test_the_outbox_is_trimmed_behind_the_persisted_position_by_a_margin_l
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
     store.config_set("stream-node-max-entries", 1)  # so that "about" becomes "exactly"
-    now = 1_000.0
-    subject = persister(client, trim_margin_seconds=300, clock=lambda: now)
     accepted = []
-    for second in range(0, 1_000, 10):
+    for _ in range(100):
+        subject = persister(client, trim_margin_seconds=300)  # of a process of its own
         # By ids that are ahead of all clocks, as where Redis's was, and was set back.
-        now = 1_000.0 + second
         accepted.append(writer.accept(ROOM, at=int(time.time() * 1000) + 3_600_000))
         await subject.persist([await one_batch(client)])
+        await trim(subject, client)
+        grow_old(store, PARTITION, 10, trims_key)
     # Each stays for 300 s, in steps of an eighth of that, and so does the last before those.
-    assert 31 <= store.xlen(outbox_key(PARTITION)) <= 36
+    assert 31 <= store.xlen(outbox_key(PARTITION)) <= 37
     assert logged(store, ROOM) == as_logged(accepted)
+    assert store.llen(trims_key(PARTITION)) <= 10
+
+
+async def test_the_outbox_is_trimmed_though_history_restarts_more_often_than_the_margin(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    store.config_set("stream-node-max-entries", 1)
+    begin = time.monotonic()
+    accepted: list[AcceptedNote] = []
+    while store.xlen(outbox_key(PARTITION)) == len(accepted):
+        assert time.monotonic() - begin < 10, "nothing was trimmed"
+        accepted.append(writer.accept(ROOM))
+        async with persisting(client, trim_margin_seconds=1):  # for far less than that
+            await eventually(lambda: len(logged(store, ROOM)) == len(accepted), "persisted")
+    assert len(accepted) > 1
+    assert logged(store, ROOM) == as_logged(accepted)
+
+
+async def test_a_partition_that_no_note_comes_to_has_its_outbox_trimmed_all_the_same(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    store.config_set("stream-node-max-entries", 1)
+    writer.accept_all(ROOM, ["one", "two", "three"])
+    subject = persister(client, trim_margin_seconds=300)
+    await subject.persist([await one_batch(client)])
+    await trim(subject, client)
+    grow_old(store, PARTITION, 299, trims_key)
+    await trim(subject, client)
+    assert store.xlen(outbox_key(PARTITION)) == 3
+    grow_old(store, PARTITION, 2, trims_key)
+    await trim(subject, client)
+    assert store.xlen(outbox_key(PARTITION)) == 1, "the last one always stays"
+
+
+async def test_the_outbox_is_trimmed_by_its_margin_in_a_full_redis_too(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    store.config_set("stream-node-max-entries", 1)
+    writer.accept_all(ROOM, ["one", "two", "three"])
+    subject = persister(client, trim_margin_seconds=300)
+    await subject.persist([await one_batch(client)])
+    await trim(subject, client)
+    grow_old(store, PARTITION, 301, trims_key)
+    writer.accept(ROOM, "four")
+    await subject.persist([await one_batch(client)])
+    store.config_set("maxmemory", 1)
+    with pytest.raises(redis.OutOfMemoryError):
+        store.set("a", "b")
+    await trim(subject, client)
+    assert store.xlen(outbox_key(PARTITION)) == 2, "the third, and what came after it"
+    assert store.llen(trims_key(PARTITION)) == 2, "and where persisting stands now"
+
+
+async def test_marks_of_newer_data_never_have_trimmed_what_is_not_persisted(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    """They are as old as the data, unless somebody restores a part of these."""
+    store.config_set("stream-node-max-entries", 1)
+    writer.accept_all(ROOM, ["one", "two", "three"])
+    first = await one_batch(client, batch_notes=1)
+    subject = persister(client, trim_margin_seconds=300)
+    await subject.persist([first])
+    store.rpush(trims_key(PARTITION), "0 99999999999999-0")
+    await trim(subject, client)
+    left: Any = store.xrange(outbox_key(PARTITION))
+    assert [entry_id for entry_id, _ in left][:1] == [first.last_id]
+    assert len(left) == 3
+
+
+async def test_marks_that_hold_something_else_keep_no_note_from_being_persisted(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    store.set(trims_key(PARTITION), "no list")
+    with capture_logs() as logs:
+        async with persisting(client) as health:
+            accepted = [writer.accept(ROOM), writer.accept(NEIGHBOUR)]
+            await eventually(lambda: logged(store, NEIGHBOUR), "persisted")
+            await eventually(lambda: health.ready, "ready")
+    assert logged(store, ROOM) == as_logged(accepted[:1])
+    told = [line["partitions"] for line in logs if line["event"] == "outbox_not_trimmed"]
+    assert told == [[PARTITION]]
 
 
 async def test_the_outbox_is_trimmed_by_the_position_that_redis_holds_at_most(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
     store.config_set("stream-node-max-entries", 1)
-    now = 0.0
-    subject = persister(client, trim_margin_seconds=1, clock=lambda: now)
+    subject = persister(client, trim_margin_seconds=1)
     writer.accept_all(ROOM, ["one", "two", "three"])
     await subject.persist([await one_batch(client)])
+    await trim(subject, client)
     # Redis has lost what was written last, and nobody could tell.
     store.delete(persisted_key(PARTITION))
-    now = 2.0
+    grow_old(store, PARTITION, 2, trims_key)
     first = await one_batch(client, batch_notes=1)
     await subject.persist([first])
+    await trim(subject, client)
     left: Any = store.xrange(outbox_key(PARTITION))
     assert left[0][0] == first.last_id
 

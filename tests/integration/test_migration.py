@@ -17,7 +17,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from notecast.v1.chat_pb2 import RoomSubscription, SendNoteRequest, SendNoteResponse
 from notecast_runtime.epoch_guard import EpochGuard
-from notecast_runtime.keyspace import LAYOUT_KEY, epoch_key, log_key, partition_of, sent_key
+from notecast_runtime.keyspace import (
+    LAYOUT_KEY,
+    epoch_key,
+    log_key,
+    partition_of,
+    sent_key,
+    trims_key,
+)
 from notecast_runtime.layout import EXIT_CODE, MIGRATION, LayoutError
 from notecast_runtime.migration import RECORD_KEY, Migration, MigrationError, Report
 from notecast_runtime.redis_connector import RedisConnector
@@ -113,6 +120,7 @@ def first_layout(store: redis.Redis, writer: OutboxWriter) -> dict[bytes, bytes]
     for room in ROOMS:
         writer.accept_all(room, ["one", "two", "three"])
         store.set(epoch_key(partition_of(room)), 1_700_000_000_000)
+        store.rpush(trims_key(partition_of(room)), "1700000000000 1-0")
         for sequence in (1, 2):
             store.xadd(log_key(room), {"n": "a note"}, id=f"{sequence}-0")
         for note_id in ("a", "b"):

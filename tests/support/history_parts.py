@@ -1,7 +1,6 @@
 """The history service's parts as its tests put them together."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
@@ -47,14 +46,12 @@ def persister(
     client: Redis,
     retention_notes: int = 10_000,
     trim_margin_seconds: float = 60,
-    clock: Callable[[], float] = time.monotonic,
 ) -> Persister:
     """With the service's own defaults."""
     return Persister(
         client,
         retention_notes=retention_notes,
         outbox_trim_margin_seconds=trim_margin_seconds,
-        clock=clock,
     )
 
 
@@ -134,9 +131,14 @@ def stranger_to(room: str) -> str:
     return next(other for other in map(str, count()) if partition_of(other) != partition_of(room))
 
 
-def grow_old(client: redis.Redis, partition: int, seconds: float) -> None:
+def grow_old(
+    client: redis.Redis,
+    partition: int,
+    seconds: float,
+    marks_key: Callable[[int], str] = ages_key,
+) -> None:
     """Lets time pass since each mark of how far a partition was persisted."""
-    key = ages_key(partition)
+    key = marks_key(partition)
     marks: Any = client.lrange(key, 0, -1)
     for index, mark in enumerate(marks):
         at, position = mark.decode().split()

@@ -8,7 +8,7 @@
 -- one is told that notes are gone.
 --
 -- KEYS: 1 the room's stream, 2 the heads, 3 the epochs (of its partition)
--- ARGV: 1 the outbox id up to which notes are too old (age_marks.lua)
+-- ARGV: 1 the outbox id up to which notes are too old (position_marks.lua)
 --       2 how many notes to look at
 --       3 the room
 --       4 the prefix of the keys that hold where rooms stood when an epoch ended

@@ -1,13 +1,12 @@
 """Puts batches of the outbox into the streams of rooms: one script call a partition."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from history.outbox_reader import Batch
+from history.outbox_reader import Batch, Place, empty_batch
+from history.position_marks import PositionMarks
 from history.scripts import LuaScript, ScriptCall
-from history.trim_marks import TrimMarks
 from notecast_runtime.keyspace import (
     epoch_key,
     heads_key,
@@ -15,11 +14,15 @@ from notecast_runtime.keyspace import (
     outbox_key,
     persisted_key,
     rejected_key,
+    trims_key,
 )
 from notecast_runtime.redis_client import Redis
 
 REJECTED_KEPT = 1_000
 """How many rejected entries of a partition are kept for an operator: the newest."""
+
+_MARKS_PER_MARGIN = 8
+"""How finely the margin is divided: bounds what stays in the outbox for longer."""
 
 _FIRST_LOG_KEY = 6  # as persist.lua counts
 
@@ -64,8 +67,7 @@ class Persister:
         redis: where the outbox and the streams are.
         retention_notes: how many notes a room keeps. At least 1.
         outbox_trim_margin_seconds: for how long an entry of the outbox stays once it and what
-            came before it is persisted.
-        clock: seconds, only ever going forward.
+            came before it is persisted, by Redis's clock. 0: it leaves with its batch.
     """
 
     def __init__(
@@ -74,47 +76,85 @@ class Persister:
         *,
         retention_notes: int,
         outbox_trim_margin_seconds: float,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._script = LuaScript(redis, "persist.lua")
         self._retention_notes = retention_notes
-        self._marks = (
-            TrimMarks(outbox_trim_margin_seconds) if outbox_trim_margin_seconds > 0 else None
-        )
-        self._clock = clock
+        self._marks: PositionMarks | None = None
+        if outbox_trim_margin_seconds > 0:
+            self._marks = PositionMarks(
+                redis,
+                trims_key,
+                age_seconds=outbox_trim_margin_seconds,
+                marks_per_age=_MARKS_PER_MARGIN,
+            )
+        self._trimmed: dict[int, bytes] = {}
 
     async def persist(self, batches: Sequence[Batch], *, make_room: bool = False) -> list[Outcome]:
-        """Persists batches of different partitions; returns what became of each, in order.
+        """Persists batches; returns what became of each, in order.
 
         Args:
-            batches: one that is empty has its outbox trimmed all the same.
+            batches: of different partitions.
             make_room: whether Redis is short of memory. The outbox then keeps nothing of what
                 is persisted; gateways repair from the rooms' streams, which costs them more.
 
         Doing it again with the same batches is safe. Raises one of REDIS_AWAY where Redis
         does not answer; what was persisted is then unknown.
         """
-        answers = await self._script.run(
-            [self._call(batch, make_room=make_room) for batch in batches]
+        keeps_nothing = make_room or self._marks is None
+        return await self._run(
+            [(batch, batch.last_id if keeps_nothing else b"") for batch in batches]
         )
-        outcomes = [_outcome(answer) for answer in answers]
-        self._note_positions(batches, outcomes)
-        return outcomes
 
-    def _note_positions(self, batches: Sequence[Batch], outcomes: Sequence[Outcome]) -> None:
+    async def trim(
+        self, places: Mapping[int, Place], *, make_room: bool = False
+    ) -> dict[int, Exception]:
+        """Trims outboxes up to where persisting stood a margin ago, also where no note comes.
+
+        Args:
+            places: where persisting stands, by partition.
+            make_room: as for `persist`. Needs no marks, and makes none.
+
+        Returns:
+            What went wrong, by partition.
+
+        Raises one of REDIS_AWAY where Redis does not answer.
+
+        Raises:
+            AllRefusedError: Redis takes no writes.
+        """
+        due = await self._due(places, make_room=make_room)
+        failed = {n: up_to for n, up_to in due.items() if isinstance(up_to, Exception)}
+        calls = [
+            (empty_batch(n, places[n]), up_to)
+            for n, up_to in due.items()
+            if not isinstance(up_to, Exception) and (make_room or up_to != self._trimmed.get(n))
+        ]
+        outcomes = await self._run(calls)
+        for (batch, up_to), outcome in zip(calls, outcomes, strict=True):
+            match outcome:
+                case Persisted():
+                    self._trimmed[batch.partition] = up_to
+                case Failed(error):
+                    failed[batch.partition] = error
+        return failed
+
+    async def _due(
+        self, places: Mapping[int, Place], *, make_room: bool
+    ) -> Mapping[int, bytes | Exception]:
+        """The outbox ids up to which to trim, where there is anything to trim."""
+        if make_room:
+            return {n: place.position for n, place in places.items()}
         if self._marks is None:
-            return
-        now = self._clock()
-        for batch, outcome in zip(batches, outcomes, strict=True):
-            if isinstance(outcome, Persisted):
-                self._marks.note(batch.partition, batch.epoch, outcome.position, now)
+            return {}
+        reached = await self._marks.reached(places)
+        return {n: up_to for n, up_to in reached.items() if up_to != b""}
 
-    def _trim_up_to(self, batch: Batch, *, make_room: bool) -> bytes:
-        if self._marks is None or make_room:
-            return batch.last_id
-        return self._marks.due(batch.partition, batch.epoch, self._clock())
+    async def _run(self, batches: Sequence[tuple[Batch, bytes]]) -> list[Outcome]:
+        """Runs the script; with each batch stands the outbox id up to which to trim, or none."""
+        answers = await self._script.run([self._call(batch, up_to) for batch, up_to in batches])
+        return [_outcome(answer) for answer in answers]
 
-    def _call(self, batch: Batch, *, make_room: bool) -> ScriptCall:
+    def _call(self, batch: Batch, trim_up_to: bytes) -> ScriptCall:
         rooms = dict.fromkeys(entry.room for entry in batch.entries)
         logs = {room: index for index, room in enumerate(rooms, start=_FIRST_LOG_KEY)}
         own_keys = (epoch_key, persisted_key, outbox_key, heads_key, rejected_key)
@@ -124,7 +164,7 @@ class Persister:
             batch.epoch,
             batch.last_id,
             self._retention_notes,
-            self._trim_up_to(batch, make_room=make_room),
+            trim_up_to,
             REJECTED_KEPT,
             batch.first_id,
             len(batch.corrupt),

@@ -13,11 +13,12 @@ import structlog
 
 from history.failing import Failing
 from history.leases import Leases
-from history.outbox_reader import Batch, OutboxReader, Place, empty_batch
+from history.outbox_reader import Batch, OutboxReader, Place
 from history.persist_script import Failed, Persisted, Persister, Refused
 from history.rests import Rests
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.health import Health
+from notecast_runtime.keyspace import PARTITIONS
 from notecast_runtime.news import News
 from notecast_runtime.redis_client import REDIS_AWAY
 from notecast_runtime.redis_refusals import AllRefusedError, refusal_of
@@ -70,6 +71,7 @@ class PersistWorker:
         self._places: dict[int, Place] = {}
         self._rests = Rests()
         self._failing = Failing("partition_failed")
+        self._untrimmed = Failing("outbox_not_trimmed")
         self._faults = News()
         self._refresh_at = 0.0
         self._rejected = 0
@@ -126,13 +128,17 @@ class PersistWorker:
             self._failing.ended(partition)
         self._health.report(REDIS, holds=True)
         self._health.report(PERSISTING, holds=not self._rests)
-        if self._short():
-            await self._make_room()
+        await self._trim()
 
-    async def _make_room(self) -> None:
-        """Trims the outbox of every partition, also where no note comes that would do it."""
-        nothing = [empty_batch(n, place) for n, place in self._places.items()]
-        await self._persister.persist(nothing, make_room=True)
+    async def _trim(self) -> None:
+        """Trims what is due; an outbox that can't be is persisted all the same."""
+        failed = await self._persister.trim(self._places, make_room=self._short())
+        for partition in range(PARTITIONS):
+            if partition in failed:
+                self._untrimmed.failed(partition, str(failed[partition]))
+            else:
+                self._untrimmed.ended(partition)
+        self._untrimmed.tell()
 
     async def _pass(self) -> None:
         awake, wait = self._awake()

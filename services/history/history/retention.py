@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from history.position_marks import PositionMarks
 from history.scripts import LuaScript, ScriptCall
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.health import Health
@@ -16,7 +17,6 @@ from notecast_runtime.keyspace import (
     epochs_key,
     heads_key,
     log_key,
-    persisted_key,
 )
 from notecast_runtime.news import News
 from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
@@ -50,8 +50,9 @@ class AgeRetention:
         self._redis = redis
         self._health = health
         self._script = LuaScript(redis, "age_retention.lua")
-        self._marks = LuaScript(redis, "age_marks.lua")
-        self._max_age_milliseconds = round(max_age_seconds * 1000)
+        self._marks = PositionMarks(
+            redis, ages_key, age_seconds=max_age_seconds, marks_per_age=_MARKS_PER_AGE
+        )
         self._pause_seconds = sweep_seconds / PARTITIONS
 
     async def run(self) -> None:
@@ -93,12 +94,10 @@ class AgeRetention:
 
     async def _too_old(self, partition: int) -> bytes:
         """The outbox id up to which notes are too old; empty where that is not known yet."""
-        keys = [persisted_key(partition), ages_key(partition)]
-        call = ScriptCall(keys, [self._max_age_milliseconds, _MARKS_PER_AGE])
-        [answer] = await self._marks.run([call])
-        if isinstance(answer, Exception):
-            raise answer
-        return bytes(answer)
+        [reached] = (await self._marks.reached([partition])).values()
+        if isinstance(reached, Exception):
+            raise reached
+        return reached
 
     async def _trim(self, partition: int, rooms: list[str], too_old: bytes) -> None:
         own_keys = [heads_key(partition), epochs_key(partition)]

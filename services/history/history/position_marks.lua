@@ -1,14 +1,17 @@
--- Says up to where a partition's notes are older than an age, and remembers how far persisting
--- has come by now.
+-- Says up to where a partition was persisted an age ago, and remembers how far persisting has
+-- come by now.
 --
--- What tells a note's age is when its place was seen to be persisted. Outbox ids begin with
+-- What tells an entry's age is when its place was seen to be persisted. Outbox ids begin with
 -- Redis's time and are no clock: where that was ahead once, all ids stay ahead until real time
 -- gets there. A time that was noted then, and is still to come, becomes the present one.
 --
+-- The marks are kept beside the data, so that they are as old as these are, and whoever goes on
+-- with a partition goes on with its marks.
+--
 -- KEYS: 1 the persisted position, 2 the marks: `milliseconds position`, oldest first
--- ARGV: 1 the age in milliseconds that a note may reach
+-- ARGV: 1 the age in milliseconds
 --       2 how many marks an age is divided into
--- Returns the outbox id up to which notes are too old, or '' where it is not known yet.
+-- Returns the outbox id up to which all was persisted an age ago, or '' where it is not known yet.
 redis.call('LTRIM', KEYS[2], 0, -1) -- nothing, and first: a full Redis refuses the script else
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
