@@ -45,6 +45,9 @@ _WIRE_OPTIONS = (
 HELD_OUTPUT_BYTES: Final = 67_108_864
 """How much of answers that nobody reads a server holds, unless it is told otherwise."""
 
+MAX_CALLS: Final = 10_000
+"""How many calls that are no streams a server has under way, unless it is told otherwise."""
+
 _SIGNALLED = 128
 """What shells add to a signal's number to tell that it ended a program."""
 
@@ -60,6 +63,7 @@ def create_server(
     share_ratios: ShareRatios = UNDIVIDED,
     streams: StandardStreams | None = None,
     held_output_bytes: int = HELD_OUTPUT_BYTES,
+    max_calls: int = MAX_CALLS,
 ) -> aio.Server:
     """A server with health and reflection, on which the caller registers its own services.
 
@@ -73,6 +77,7 @@ def create_server(
         streams: where watches of health and reflection have their places; whoever stops the
             server closes it. None: places of their own.
         held_output_bytes: how much may be held of answers that nobody reads; of `wire` alone.
+        max_calls: how many calls that are no streams may be under way; of `wire` alone.
     """
     interceptors = (ErrorInterceptor(),)
     if streams is None:
@@ -82,7 +87,11 @@ def create_server(
     if transport == "wire":
         server = notecast_wire.server(
             interceptors=interceptors,
-            options=(*_WIRE_OPTIONS, ("notecast_wire.max_held_output_bytes", held_output_bytes)),
+            options=(
+                *_WIRE_OPTIONS,
+                ("notecast_wire.max_held_output_bytes", held_output_bytes),
+                ("notecast_wire.max_calls", max_calls),
+            ),
             trusted_proxies=trusted_proxies,
             share_ratios=share_ratios,
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 from grpc import StatusCode, aio
 
+from notecast_wire.call_shares import CallAccount
 from notecast_wire.clients import ClientId
 from notecast_wire.deadlines import Expiring
 from notecast_wire.inbox import Inbox
@@ -14,7 +15,7 @@ from notecast_wire.metadata import Headers
 from notecast_wire.methods import Method
 from notecast_wire.serving import Link
 from notecast_wire.shares import ShareRefusal
-from notecast_wire.status import LATER, CallError, trailers, trailers_only
+from notecast_wire.status import CallError, over_share, trailers, trailers_only
 from notecast_wire.stream import Stream
 from notecast_wire.unsent_answer import outlive
 
@@ -36,6 +37,7 @@ class Call:
         serve: what runs as its task.
 
     Attributes:
+        account: has a place among the calls under way for it, to be given back; None: it has none.
         inbox: what has come of the request; None where that is nothing, or all in one piece.
         message: the request of a method that takes one, as it is to be deserialised.
         awaits_request: there is a bound on how long its request may take to be whole.
@@ -51,6 +53,7 @@ class Call:
     __slots__ = (
         "_serve",
         "_waiter",
+        "account",
         "awaits_request",
         "due_tick",
         "entered",
@@ -76,6 +79,7 @@ class Call:
         self.headers = headers
         self.method = method
         self._serve = serve
+        self.account: CallAccount | None = None
         self.inbox: Inbox | None = None
         self.message: bytes | None = None
         self.awaits_request = False
@@ -104,12 +108,19 @@ class Call:
             self.request_ended()
 
     def await_request(self) -> None:
-        """Bounds how long the request may take to be whole, unless it is.
+        """Bounds how long the request may take to be whole, and how many of its client's do.
 
         Not part of `begin`: most requests are whole with what came together with their headers.
+        Those of a stream have a place among the calls under way for so long.
         """
         if self.task is None and not self.over:
             self.limit_request()
+            if self.account is None:
+                account = self.link.serving.call_shares.account_of(self.stream.client)
+                if refusal := account.take():
+                    self.throw(over_share(refusal))
+                else:
+                    self.account = account
 
     def limit_request(self) -> None:
         """Bounds how long the request may take to be whole."""
@@ -179,16 +190,16 @@ class Call:
 
     def lose(self, refusal: ShareRefusal) -> None:
         """Too much that waits to be sent is held for its client."""
-        self.throw(CallError(StatusCode.RESOURCE_EXHAUSTED, str(refusal)), LATER)
+        self.throw(over_share(refusal))
 
     def stop(self, why: str) -> None:
         """The server or the connection ends."""
         self.throw(CallError(StatusCode.UNAVAILABLE, why))
 
-    def throw(self, error: CallError, metadata: Headers | None = None) -> None:
+    def throw(self, error: CallError) -> None:
         """Ends the call with a status at once, whatever waits to be sent, and its task with it."""
         self.link.connection.drop_unsent(self.stream)
-        self.finish(error.code, error.details, metadata)
+        self.finish(error.code, error.details, error.metadata)
         self._cancel()
 
     async def send(self, data: bytes) -> None:
@@ -227,6 +238,8 @@ class Call:
         """
         serving = self.link.serving
         serving.open_calls -= 1
+        if self.account is not None:
+            self._leave_place(self.account)
         self._release()
         if self.due_tick or self.stream.unsent is not None:
             outlive(self, self.link, self.stream)
@@ -246,6 +259,12 @@ class Call:
     def _request_came(self) -> None:
         self.awaits_request = False
         self.link.serving.request_timeouts.discard(self)
+        if self.account is not None and not (self.method is not None and self.method.counted):
+            self._leave_place(self.account)
+
+    def _leave_place(self, account: CallAccount) -> None:
+        self.account = None
+        account.give_back()
 
     def _release(self) -> None:
         self.over = True

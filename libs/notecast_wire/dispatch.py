@@ -12,6 +12,7 @@ import structlog
 from grpc import StatusCode, aio
 
 from notecast_wire.call import Call
+from notecast_wire.call_shares import CallAccount
 from notecast_wire.events import RequestBegun
 from notecast_wire.http_answers import METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, answer_http
 from notecast_wire.interceptors import MethodInterceptor
@@ -26,7 +27,14 @@ from notecast_wire.metadata import (
 from notecast_wire.methods import Method
 from notecast_wire.serve import answer
 from notecast_wire.serving import Link
-from notecast_wire.status import ACCEPTED_ENCODINGS, GRPC, CallError, is_grpc, trailers_only
+from notecast_wire.status import (
+    ACCEPTED_ENCODINGS,
+    GRPC,
+    CallError,
+    is_grpc,
+    over_share,
+    trailers_only,
+)
 from notecast_wire.stream import Stream
 
 _log = structlog.get_logger(__name__)
@@ -100,7 +108,7 @@ class Dispatcher:
         try:
             call = self._call(link, stream, headers, fields)
         except CallError as error:
-            block = trailers_only(error.code, error.details, [])
+            block = trailers_only(error.code, error.details, error.metadata)
             link.connection.send_headers(stream, block, end_stream=True)
             return
         stream.call = call
@@ -120,7 +128,9 @@ class Dispatcher:
         path = fields[b":path"]
         method = self._direct.get(path)
         if method is not None:
+            account = _place(link, stream) if method.counted else None
             call = Call(link, stream, headers, method, answer)
+            call.account = account
         else:
             call = self._indirect_call(link, stream, headers, path.decode("latin-1"))
         if seconds is not None:
@@ -135,11 +145,13 @@ class Dispatcher:
         except Exception as error:
             _log.exception("method_unusable", method=name)
             raise CallError(StatusCode.INTERNAL, "the method's handler is unusable") from error
-        if self._interceptors:
-            return Call(link, stream, headers, method, self._answer_intercepted)
-        if method is None:
+        if method is None and not self._interceptors:
             raise _NOT_FOUND
-        return Call(link, stream, headers, method, answer)
+        account = _place(link, stream) if method is not None and method.counted else None
+        run = self._answer_intercepted if self._interceptors else answer
+        call = Call(link, stream, headers, method, run)
+        call.account = account
+        return call
 
     def _find(self, details: grpc.HandlerCallDetails) -> Method | None:
         """The method behind the interceptors."""
@@ -200,6 +212,18 @@ class Dispatcher:
         return await self._interceptors[place].intercept_service(
             partial(self._ask, place + 1), details
         )
+
+
+def _place(link: Link, stream: Stream) -> CallAccount:
+    """The account of a call's client, from which a place was taken for it.
+
+    Raises:
+        CallError: RESOURCE_EXHAUSTED; there is none.
+    """
+    account = link.serving.call_shares.account_of(stream.client)
+    if refusal := account.take():
+        raise over_share(refusal)
+    return account
 
 
 def _seconds(timeout: bytes) -> float:

@@ -15,7 +15,7 @@ from notecast_wire.messages import (
 )
 from notecast_wire.serving import Link
 from notecast_wire.shares import ShareRefusal
-from notecast_wire.status import LATER, CallError
+from notecast_wire.status import CallError, over_share
 from notecast_wire.stream import Stream
 
 _MESSAGE_COST_BYTES: Final = 160  # what a waiting message takes besides its bytes
@@ -136,7 +136,7 @@ class Inbox:
 
     def lose(self, _held: object, refusal: ShareRefusal) -> None:
         """Too much is held for its client: ends the call."""
-        self._stream.call.throw(CallError(StatusCode.RESOURCE_EXHAUSTED, str(refusal)), LATER)
+        self._stream.call.throw(over_share(refusal))
 
     def time_out(self) -> None:
         """A message is not whole in time: ends the call, as `Call.time_out` does."""

@@ -23,6 +23,9 @@ async def _refuse(_request: Any, context: Any) -> None:  # noqa: ANN401 - of any
     )
 
 
+_HEALTH: Final = "/grpc.health.v1.Health/"
+
+
 def _same(value: Any) -> Any:  # noqa: ANN401 - what a method without a serialiser has is bytes
     return value
 
@@ -41,11 +44,15 @@ class Method:
         serialize: a response into bytes.
         reads_many: the request is a stream.
         writes_many: the response is a stream.
+        counted: its calls have a place among those under way from their beginning on. Streams are
+            for handlers to count; and questions of health wait for nothing, while refusing one
+            would take a server that is only busy out of service.
         generates: the function is an async generator: it yields its responses.
     """
 
     __slots__ = (
         "behaviour",
+        "counted",
         "deserialize",
         "generates",
         "name",
@@ -58,6 +65,7 @@ class Method:
         self.name = name
         self.reads_many: bool = handler.request_streaming
         self.writes_many: bool = handler.response_streaming
+        self.counted = not (self.writes_many or name.startswith(_HEALTH))
         self.behaviour: Callable[..., Any] = _behaviour(handler)
         self.deserialize: Callable[[bytes], Any] = handler.request_deserializer or _same
         self.serialize: Callable[[Any], bytes] = handler.response_serializer or _same

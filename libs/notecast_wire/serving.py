@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any, Protocol
 
+from notecast_wire.call_shares import CallShares
 from notecast_wire.client_budgets import ClientBudgets
 from notecast_wire.connection import Connection
 from notecast_wire.deadlines import Deadlines
@@ -24,6 +25,7 @@ class Serving:
         gzip: whether responses are compressed where neither handler nor client objects.
 
     Attributes:
+        call_shares: whose calls are under way.
         client_budgets: what the clients behind proxies may do wrong.
         deadlines: of its calls.
         request_timeouts: of what its clients have begun to send.
@@ -44,6 +46,7 @@ class Serving:
         self.deadlines = Deadlines(loop)
         self.request_timeouts = RequestTimeouts(loop, options.request_timeout)
         self.gathering = Gathering(loop, options.gathering)
+        self.call_shares = CallShares(options.max_calls, options.share_ratios)
         self.client_budgets = ClientBudgets(options.limits, options.share_ratios, time.monotonic)
         self.held_requests = HeldBytes(
             "bytes of requests that wait",

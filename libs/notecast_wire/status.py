@@ -8,6 +8,7 @@ from notecast_wire.errors import WireError
 from notecast_wire.header_encoder import encode_headers
 from notecast_wire.metadata import Headers, percent_encode
 from notecast_wire.refusals import TOO_MANY_REQUESTS, Refusal, refuse_plainly
+from notecast_wire.shares import ShareRefusal
 
 GRPC: Final = b"application/grpc"
 """The content type of calls, as far as all of them have the same."""
@@ -39,12 +40,19 @@ class CallError(WireError):
     Args:
         code: the status.
         details: what the client is told.
+        metadata: what goes with the status.
     """
 
-    def __init__(self, code: StatusCode, details: str) -> None:
+    def __init__(self, code: StatusCode, details: str, metadata: Headers | None = None) -> None:
         super().__init__(f"{code.name}: {details}")
         self.code = code
         self.details = details
+        self.metadata = metadata or []
+
+
+def over_share(refusal: ShareRefusal) -> CallError:
+    """What ends a call whose client has too much of what is shared: it may come again soon."""
+    return CallError(StatusCode.RESOURCE_EXHAUSTED, str(refusal), LATER)
 
 
 _CODES: Final = {code.value[0]: code for code in StatusCode}

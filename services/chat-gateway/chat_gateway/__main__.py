@@ -131,6 +131,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
             shares,
             standard_streams,
             settings.held_output_bytes,
+            settings.max_calls,
         )
         transport = _transport(settings.transport, server)
         shared_heads = SharedHeads(heads)

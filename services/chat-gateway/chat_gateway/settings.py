@@ -4,7 +4,7 @@ from pydantic import Field, field_validator
 
 from chat_gateway.drain_times import DrainTimes
 from chat_gateway.validation import MAX_NAME_BYTES, RequestLimits, room_fault
-from notecast_runtime.server import HELD_OUTPUT_BYTES, TransportName
+from notecast_runtime.server import HELD_OUTPUT_BYTES, MAX_CALLS, TransportName
 from notecast_runtime.settings import ServiceSettings
 from notecast_wire import ShareRatios, TrustedProxies
 
@@ -88,6 +88,13 @@ class GatewaySettings(ServiceSettings):
         ge=1,
         le=1_000_000,
         description="bound on the streams open here; sends and health checks do not count",
+    )
+    max_calls: int = Field(
+        default=MAX_CALLS,
+        ge=1,
+        le=1_000_000,
+        description="bound on the calls under way here that are no streams;"
+        " NOTECAST_CLIENT_SHARE and NOTECAST_CONNECTION_SHARE say how many of them are for one",
     )
     held_output_bytes: int = Field(
         default=HELD_OUTPUT_BYTES,
