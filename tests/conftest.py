@@ -44,6 +44,10 @@ def pytest_collection_finish() -> None:
 # What the tests speak to runs here; a proxy for the way out, which pip may need, is not for it.
 os.environ["no_grpc_proxy"] = "127.0.0.1,localhost,::1"  # noqa: SIM112 - so gRPC calls it
 
+# The tests start our programs some hundred times, and each start without what Python compiled
+# before takes a third longer.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def heeded_signals() -> Iterator[None]:
