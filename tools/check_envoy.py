@@ -47,8 +47,6 @@ def variants(scratch: Path) -> Iterator[Variant]:
     Args:
         scratch: a folder for what is rendered.
     """
-    plain = ("envoy", "--config-path", str(CONFIGURATION), "--log-level", "warning")
-    yield Variant("as it is", plain)
     rendered = scratch / "envoy.yaml"
     rendered.write_text(render(CONFIGURATION.read_text(), _PORTS))
     yield Variant("make run", ("envoy", "--config-path", str(rendered), "--log-level", "warning"))

@@ -50,6 +50,7 @@ elif [[ ${#hosts[@]} -gt 0 ]]; then
   hosts=("${own[@]}" "${hosts[@]}")
 fi
 
+folder=$(dirname "${BASH_SOURCE[0]}")
 configuration=''
 while IFS= read -r line; do
   indent=${line%%[! ]*}
@@ -71,13 +72,14 @@ while IFS= read -r line; do
       ;;
     *'# NOTECAST_TRUSTED_HOPS') line="${line%%:*}: $((10#$hops - 1))" ;;
     *'# NOTECAST_STREAMS_PER_CONNECTION') line="${line%%:*}: $((10#$streams))" ;;
+    *'# beside start.sh') line="${line%%:*}: $folder/access_log_limit.yaml" ;;
     *'"%CONNECTION_ID%"'*)
       # Several proxies: the connection is another proxy's, and not a client's.
       ((10#$hops == 1)) || line=${line/'%CONNECTION_ID%'/}
       ;;
   esac
   configuration+="$line"$'\n'
-done <"$(dirname "${BASH_SOURCE[0]}")/envoy.yaml"
+done <"$folder/envoy.yaml"
 
 # Handed over as it is, because the container's own files can't be written.
 exec envoy --config-yaml "$configuration" "$@"

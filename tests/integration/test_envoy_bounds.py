@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -281,6 +282,66 @@ async def test_every_call_is_logged_when_an_operator_asks_for_it(
         (line,) = running.logged_calls
         assert line["grpc_status"] == "OK"
         assert line["protocol"] == "HTTP/2"
+
+
+REFUSED = 2_000
+LINES_AT_ONCE, LINES_A_SECOND = 50, 5
+
+
+async def test_refused_requests_without_end_leave_some_lines_a_second_and_later_ones_are_logged(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    async with envoy(valkey, tmp_path) as running, client_of(running) as other:
+        began = time.monotonic()
+        await asyncio.to_thread(_be_refused, running.port, REFUSED)
+        name = "access_log.process_ratelimit"
+
+        async def is_all_judged() -> bool:
+            judged = [await running.stat(f"{name}.{what}") for what in ("allowed", "denied")]
+            return sum(judged) == REFUSED
+
+        await eventually(is_all_judged, "each is logged or not")
+        seconds = time.monotonic() - began
+        lines = len(running.log)
+        assert LINES_AT_ONCE <= lines <= LINES_AT_ONCE + LINES_A_SECOND * (seconds + 1)
+
+        async def is_logged_again() -> bool:
+            with pytest.raises(aio.AioRpcError):
+                await other.send("", "")
+            return any(line["client"] != first for line in running.logged_calls)
+
+        first = running.logged_calls[0]["client"]
+        await eventually(is_logged_again, "another client's failure is logged")
+
+
+def _be_refused(port: int, times: int) -> None:
+    """Makes requests that are refused, on one connection, until each is answered."""
+    send, empty = raw.request("/notecast.v1.ChatService/SendNote"), raw.message(b"")
+    stranger = _plain_request(b"POST", b"strange.test")
+    page = _plain_request(b"GET", b"localhost")
+    refused: list[Callable[[int], bytes]] = [
+        lambda stream: raw.headers(stream, stranger, end=True),  # by Envoy
+        lambda stream: raw.headers(stream, page, end=True),  # by the gateway, as no call
+        lambda stream: raw.headers(stream, send) + raw.data(stream, empty, end=True),
+    ]
+    with RawConnection(port) as hostile:
+        hostile.open()
+        hostile.send(raw.window_update(0, 2**30))
+        made, answered = 0, set[int]()
+        until = time.monotonic() + 60
+        while len(answered) < times:
+            assert time.monotonic() < until
+            assert not hostile.closed
+            while made < times and made - len(answered) < 200:
+                hostile.send(refused[made % len(refused)](2 * made + 1))
+                made += 1
+            answered |= {f.stream_id for f in hostile.frames(0.1) if f.kind == raw.HEADERS}
+
+
+def _plain_request(method: bytes, host: bytes) -> bytes:
+    return raw.block(
+        [(b":method", method), (b":scheme", b"http"), (b":path", b"/"), (b":authority", host)]
+    )
 
 
 async def test_a_client_that_resets_its_calls_at_once_loses_its_own_connection_and_no_other(

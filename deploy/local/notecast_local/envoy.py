@@ -14,6 +14,10 @@ CONFIGURATION = Path(__file__).with_name("envoy.yaml").resolve()
 """The configuration that the containers use as it is: here a link, installed a file."""
 
 
+LOG_LIMIT = CONFIGURATION.with_name("access_log_limit.yaml")
+"""How much Envoy may log. It reads this file itself."""
+
+
 def render(text: str, ports: StackPorts, edge: Edge = Edge()) -> str:  # noqa: B008 - immutable
     """Puts local addresses and what is set into a configuration, and changes nothing else.
 
@@ -38,8 +42,22 @@ def render(text: str, ports: StackPorts, edge: Edge = Edge()) -> str:  # noqa: B
     source = {"address": proxy_address(), "port_value": 0}
     cluster["upstream_bind_config"] = {"source_address": source}
     put_in(configuration, edge)
+    log_limit_source(configuration)["path"] = str(LOG_LIMIT)
     rendered: str = yaml.safe_dump(configuration, sort_keys=False)
     return rendered
+
+
+def log_limit_source(configuration: Any) -> dict[str, Any]:  # noqa: ANN401 - YAML
+    """Where a configuration says that Envoy finds how much it may log."""
+    (listener,) = configuration["static_resources"]["listeners"]
+    (chain,) = listener["filter_chains"]
+    (manager,) = chain["filters"]
+    (log,) = manager["typed_config"]["access_log"]
+    failed, _ = log["filter"]["or_filter"]["filters"]
+    _, limit = failed["and_filter"]["filters"]
+    typed = limit["extension_filter"]["typed_config"]
+    source: dict[str, Any] = typed["dynamic_config"]["config_source"]["path_config_source"]
+    return source
 
 
 def _address(port: int) -> dict[str, Any]:

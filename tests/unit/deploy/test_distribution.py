@@ -50,9 +50,10 @@ def test_the_wheel_has_every_file_of_every_package(wheel: zipfile.ZipFile) -> No
 
 
 def test_envoy_s_configuration_is_one_file_for_all(wheel: zipfile.ZipFile) -> None:
-    shipped = ROOT / "deploy" / "envoy" / "envoy.yaml"
-    assert (ROOT / "deploy" / "local" / "notecast_local" / "envoy.yaml").resolve() == shipped
-    assert wheel.read("notecast_local/envoy.yaml") == shipped.read_bytes()
+    for name in "envoy.yaml", "access_log_limit.yaml":
+        shipped = ROOT / "deploy" / "envoy" / name
+        assert (ROOT / "deploy" / "local" / "notecast_local" / name).resolve() == shipped
+        assert wheel.read(f"notecast_local/{name}") == shipped.read_bytes()
 
 
 def test_the_wheel_of_the_packed_sources_is_that_of_the_tree(

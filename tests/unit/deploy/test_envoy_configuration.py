@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from notecast_local.edge import STREAMS_PER_CONNECTION, Edge, put_in
-from notecast_local.envoy import CONFIGURATION, render
+from notecast_local.envoy import CONFIGURATION, LOG_LIMIT, log_limit_source, render
 from notecast_local.ports import StackPorts
 from tools.check_envoy import START, variants
 
@@ -38,7 +38,10 @@ def start(told: Path, *arguments: str, **environment: str) -> subprocess.Complet
 
 
 def configuration() -> Any:  # noqa: ANN401 - of the file
-    return yaml.safe_load(CONFIGURATION.read_text())
+    """The configuration, where it is started from its own folder rather than a container's."""
+    read = yaml.safe_load(CONFIGURATION.read_text())
+    log_limit_source(read)["path"] = str(LOG_LIMIT)
+    return read
 
 
 def allowed_origins(of: Any) -> Any:  # noqa: ANN401 - of the file
@@ -162,6 +165,19 @@ def test_make_run_changes_addresses_and_what_is_set_and_nothing_else() -> None:
     assert ours == theirs
 
 
+def test_containers_have_what_bounds_the_log_where_the_configuration_says() -> None:
+    named = log_limit_source(yaml.safe_load(CONFIGURATION.read_text()))["path"]
+    assert named == f"/etc/envoy/{LOG_LIMIT.name}"
+    compose = yaml.safe_load((ROOT / "deploy/docker-compose.yml").read_text())
+    assert f"./envoy/{LOG_LIMIT.name}:{named}:ro" in compose["services"]["envoy"]["volumes"]
+    handed = yaml.safe_load((LOG_LIMIT.parent / "kustomization.yaml").read_text())
+    (generator,) = handed["configMapGenerator"]
+    assert LOG_LIMIT.name in generator["files"]
+    file = ROOT / "deploy/k8s/base/envoy/deployment.yaml"
+    (container,) = yaml.safe_load(file.read_text())["spec"]["template"]["spec"]["containers"]
+    assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/etc/envoy"]
+
+
 def test_only_what_no_gateway_has_begun_is_tried_again() -> None:
     (listener,) = configuration()["static_resources"]["listeners"]
     (manager,) = listener["filter_chains"][0]["filters"]
@@ -186,7 +202,6 @@ def test_envoy_refuses_calls_before_its_container_is_out_of_memory() -> None:
 def test_every_way_of_starting_envoy_is_validated(tmp_path: Path) -> None:
     names = [variant.name for variant in variants(tmp_path)]
     assert [n for n in names if "settings" not in n] == [
-        "as it is",
         "make run",
         "compose",
         "Kubernetes",

