@@ -34,7 +34,7 @@ from notecast_runtime.keyspace import (
 from notecast_runtime.layout import Ask, LayoutCheck
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis_primary import PrimaryWatch
-from notecast_runtime.redis_runs import RunHistory
+from notecast_runtime.redis_runs import RunHistory, run_id_of
 
 _SCRIPT = resources.files(__package__).joinpath("guard.lua").read_text()
 
@@ -114,7 +114,7 @@ class EpochGuard:
                 raise RedisConnectionError(f"the epoch can't be checked: {answer}")
         stored = [_Stored(*facts[n::PARTITIONS]) for n in range(PARTITIONS)]
         await self.layout.check(ask, layout, in_use=any(each.run for each in stored))
-        run_id = _run_id(server)
+        run_id = run_id_of(server)
         self._check_run(run_id)
         other_run = {p for p, each in enumerate(stored) if each.run != run_id.encode()}
         missing: dict[int, list[OutboxId]] = {}
@@ -130,6 +130,18 @@ class EpochGuard:
         )
         if other_run:
             _log.info("redis_run_seen", run_id=run_id, partitions=len(other_run))
+
+    async def leads_elsewhere(self, ask: Ask) -> bool:
+        """Whether a connection leads to another run than the newest of those that were checked.
+
+        A cheap question, and nothing is done about it: where it does, or can't be told, `check`
+        says what to do. Nothing else may be asked on this connection.
+
+        Args:
+            ask: speaks to Redis.
+        """
+        [server] = await ask([("INFO", "server")])
+        return isinstance(server, Exception) or run_id_of(server) != self._runs.newest
 
     def _check_run(self, run_id: str) -> None:
         if self._runs.see(run_id, monotonic()):
@@ -242,11 +254,6 @@ def _call(
         str(seen.fork(stored.epoch)),
     )
     return ("EVAL", _SCRIPT, len(keys), *keys, *arguments)
-
-
-def _run_id(server: bytes) -> str:
-    lines = server.decode().splitlines()
-    return next(line.partition(":")[2] for line in lines if line.startswith("run_id:"))
 
 
 async def _ask(connection: Any, commands: Sequence[Sequence[Any]]) -> Sequence[Any]:  # noqa: ANN401 - redis-py's, untyped

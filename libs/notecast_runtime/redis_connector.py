@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from hiredis import ReplyError
@@ -82,19 +82,35 @@ class RedisConnector:
                 such database, or can't say yet whether its data are those of before.
             OSError: there is no way to Redis.
         """
+        async with self._greeted(on_push, on_progress) as (connection, stack):
+            await self._guard.check(connection.ask)
+            stack.pop_all()
+        return connection
+
+    async def leads_elsewhere(self) -> bool:
+        """Whether the address leads to another run of Redis than the last that the guard passed.
+
+        That is asked on a connection of its own, which costs Redis little. Errors as for `open`.
+        """
+        async with self._greeted() as (connection, _):
+            return await self._guard.leads_elsewhere(connection.ask)
+
+    @asynccontextmanager
+    async def _greeted(
+        self,
+        on_push: OnPush = lambda _: None,
+        on_progress: OnProgress = lambda: None,
+    ) -> AsyncIterator[tuple[RedisConnection, AsyncExitStack]]:
+        """A new connection, and what closes it again; what is done inside counts for the bound."""
         try:
-            async with asyncio.timeout(self.timeout_seconds):
+            async with asyncio.timeout(self.timeout_seconds), AsyncExitStack() as stack:
                 connection = await self._connect(lambda: RedisConnection(on_push, on_progress))
-                try:
-                    await self._greet(connection)
-                    await self._guard.check(connection.ask)
-                except BaseException:
-                    await connection.aclose()
-                    raise
+                stack.push_async_callback(connection.aclose)
+                await self._greet(connection)
+                yield connection, stack
         except TimeoutError:
             message = f"no connection to Redis within {self.timeout_seconds:g} s"
             raise RedisTimeoutError(message) from None
-        return connection
 
     async def _connect(self, make: Callable[[], RedisConnection]) -> RedisConnection:
         loop, address = asyncio.get_running_loop(), self._address

@@ -10,6 +10,12 @@ connections out to several servers brings more of them within a second."""
 _RUNS_KNOWN = 8
 
 
+def run_id_of(server: bytes) -> str:
+    """The id of the run that gave this answer to INFO server."""
+    lines = server.decode().splitlines()
+    return next(line.partition(":")[2] for line in lines if line.startswith("run_id:"))
+
+
 class RunHistory:
     """The runs that answered, in the order of their last answer."""
 
@@ -22,6 +28,11 @@ class RunHistory:
     def known(self) -> list[str]:
         """The runs that answered, the last one last."""
         return list(self._runs)
+
+    @property
+    def newest(self) -> str | None:
+        """The run that answered last; None where none has."""
+        return self._runs[-1] if self._runs else None
 
     @property
     def alternate(self) -> bool:
@@ -40,7 +51,7 @@ class RunHistory:
             Whether another one has answered before it.
         """
         self._now = now
-        if self._runs and self._runs[-1] == run_id:
+        if self.newest == run_id:
             return False
         is_other = bool(self._runs)
         if run_id in self._runs:

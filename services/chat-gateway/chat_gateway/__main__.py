@@ -38,6 +38,7 @@ from chat_gateway.settings import GatewaySettings
 from chat_gateway.shared_heads import SharedHeads
 from chat_gateway.streams import Streams
 from chat_gateway.tutorial_service import TutorialService
+from notecast_runtime.address_watch import AddressWatch
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.garbage import spare_the_long_lived
@@ -175,6 +176,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
             check.run(),
             probe.run(),
             streams.run(),
+            AddressWatch(redis.connector).run(),
         ]
         async with _running_parts(parts):
             await server.start()

@@ -21,6 +21,7 @@ from history.service import SERVICE, HistoryServicer
 from history.settings import HistorySettings
 from history.supervision import supervised
 from notecast.v1 import history_pb2_grpc
+from notecast_runtime.address_watch import AddressWatch
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.garbage import spare_the_long_lived
@@ -28,6 +29,7 @@ from notecast_runtime.health import Health
 from notecast_runtime.layout import exit_on_another_layout
 from notecast_runtime.logs import configure_logs
 from notecast_runtime.redis_client import Redis, connect, with_known_layout
+from notecast_runtime.redis_connector import RedisConnector
 from notecast_runtime.redis_writes import REDIS_WRITES, WriteWatch
 from notecast_runtime.server import client_of, create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings, warn_of_unknown_variables
@@ -67,6 +69,9 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
         ]
         health = Health([SERVICE], conditions)
         memory = MemoryWatch(reading, WriteWatch(reading, health))
+        address = AddressWatch(
+            RedisConnector(settings.redis_url, guard, settings.redis_timeout_seconds)
+        )
         worker = _worker(settings, writing, health, memory)
         log, tail = RoomLog(reading), OutboxTail(reading)
         replays = FairTurns("replays", _REPLAYS, UNDIVIDED)
@@ -83,7 +88,10 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
         await server.start()
         persisting = asyncio.create_task(supervised("worker", worker.run, health, PERSISTING))
         sweeping = asyncio.create_task(_sweep(settings, writing, health))
-        watching = asyncio.create_task(supervised("memory", memory.run, health, REDIS_WRITES))
+        watching = [
+            asyncio.create_task(supervised("memory", memory.run, health, REDIS_WRITES)),
+            asyncio.create_task(supervised("address", address.run, health, REDIS)),
+        ]
         _log.info("serving", port=port)
         try:
             yield port
@@ -93,11 +101,13 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
             streams.close()
             worker.stop()
             sweeping.cancel()
-            watching.cancel()
+            for watch in watching:
+                watch.cancel()
             grace = settings.shutdown_grace_seconds * _SERVING_SHARE
             await asyncio.gather(server.stop(grace), _finish(persisting, grace))
             await _finish(sweeping, 0)
-            await _finish(watching, 0)
+            for watch in watching:
+                await _finish(watch, 0)
             _log.info("stopped")
 
 
