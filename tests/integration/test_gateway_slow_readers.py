@@ -199,7 +199,8 @@ async def test_a_stalled_client_leaves_the_delays_of_the_others_as_they_were(
             meanwhile = await delays_ms(gateway, reader, 100)
             assert stalled.waiting_since == since  # nothing got out all the while
         after = await delays_ms(gateway, reader, 100)
-    assert median(meanwhile) < 4 * max(median(before), median(after))
+    # Some ms are the machine's; a fan-out that waits for who is stalled waits for good.
+    assert median(meanwhile) < 4 * max(median(before), median(after)) + 50
 
 
 async def test_a_burst_to_many_streams_serialises_each_note_once(

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from history.outbox_reader import OutboxReader, Place, Reading
-from notecast_runtime.keyspace import PARTITIONS, lease_key, partition_of
+from notecast_runtime.keyspace import PARTITIONS, lease_key, log_key, partition_of
 from notecast_runtime.redis_client import Redis
 from tests.support.history_parts import (
     as_logged,
@@ -158,10 +158,10 @@ async def test_one_replica_persists_within_tens_of_milliseconds(
     waits = []
     async with at_work(worker(client, persister=persister(client))):
         await eventually(lambda: len(lease_holders(store)) == PARTITIONS, "it holds all")
-        for number in range(1, 201):
+        for number in range(1, 52):
             writer.accept(ROOM)
             begin = time.perf_counter()
-            while len(logged(store, ROOM)) < number:  # noqa: ASYNC110 - no interval to measure with
+            while store.xlen(log_key(ROOM)) < number:  # noqa: ASYNC110 - no interval to measure with
                 await asyncio.sleep(0)
             waits.append(time.perf_counter() - begin)
-    assert sorted(waits)[100] < 0.1, "the median; 20 ms on an idle machine: it gathers"
+    assert sorted(waits)[25] < 0.1, "the median; 20 ms on an idle machine: it gathers"
