@@ -14,8 +14,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 # What starts a cluster where KUBECONFIG names none; tests/e2e/kubernetes/settings.py says how it is called.
 CLUSTER_TOOL ?= $(wildcard ../shared/k8s/ensure-cluster)
-# Most tests wait for something, so that two processes are done in little more than half the time.
-TEST_PROCESSES ?= 2
+# Most tests wait for something, so that three processes on two cores are done sooner than two.
+TEST_PROCESSES ?= 3
 DOCKERFILES := services/chat-gateway/Dockerfile services/history/Dockerfile
 
 help: ## this list

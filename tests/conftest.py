@@ -16,6 +16,9 @@ from tests.support.valkey import ValkeyProcess
 _ONE_AFTER_THE_OTHER = ("tests/e2e/", "tests/cases/", "tests/unit/local/")
 """The tests here share what a machine has once: the engine, and the gateways' own ports."""
 
+_OF_SMALL_FILES = ("tests/unit/", "tests/wire/core/")
+"""No file here takes long."""
+
 
 class _ByFile(LoadFileScheduling):  # type: ignore[misc]
     """Has a file's tests run in one process, for they share fixtures; whole systems all in one."""
@@ -23,6 +26,11 @@ class _ByFile(LoadFileScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
         return "systems" if file.startswith(_ONE_AFTER_THE_OTHER) else file
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the small files last: processes that share the tests are done together then."""
+    items.sort(key=lambda item: item.nodeid.startswith(_OF_SMALL_FILES))
 
 
 @pytest.hookimpl(optionalhook=True)
