@@ -113,7 +113,7 @@ def _without_epoch_guard() -> None:
 
 def _without_fencing() -> None:
     """What was seen of the data is not remembered: only another run id tells of older ones."""
-    _patch(Fence, "entries", lambda _fence: [])
+    _patch(Fence, "expected", lambda _fence: [])
     _patch(Fence, "seen", lambda _fence, _partition: Seen(0))
 
 
