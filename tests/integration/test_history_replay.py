@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from history.outbox_tail import OutboxTail, TailPage
 from history.replay import Replayer
-from history.room_log import RoomLog
+from history.room_log import LogPage, RoomLog
 from notecast.v1.history_pb2 import LoggedNote
 from notecast_runtime.keyspace import heads_key, log_key, outbox_key, partition_of, persisted_key
 from notecast_runtime.redis_client import Redis
@@ -210,6 +210,47 @@ async def test_large_notes_come_in_responses_of_bounded_size(
     assert all(response.ByteSize() <= 256 * 1024 + 64 for response in responses)
     assert len(responses) <= 2 * 200 * 16_100 // (256 * 1024), "and are not needlessly many"
     assert [note for response in responses for note in response.notes] == as_replayed(accepted)
+
+
+class WatchedLog(RoomLog):
+    """Remembers how many notes each read of a stream has given."""
+
+    def __init__(self, client: Redis) -> None:
+        super().__init__(client)
+        self.read: list[int] = []
+
+    async def forward(self, room: str, after: int, through: int, count: int) -> LogPage:
+        page = await super().forward(room, after, through, count)
+        self.read.append(len(page.notes))
+        return page
+
+
+async def test_no_more_than_about_a_response_is_read_ahead_of_who_may_give_up(
+    client: Redis, writer: OutboxWriter
+) -> None:
+    writer.accept_all(ROOM, ["x" * 16_000 + str(i) for i in range(100)])
+    await persist_all(client, PARTITION)
+    log = WatchedLog(client)
+    responses = Replayer(log, OutboxTail(client)).replay(ROOM, 0, 0)
+    assert len((await anext(responses)).notes) == 16
+    assert log.read == [16]
+    await anext(responses)
+    assert log.read == [16, 16]
+    await responses.aclose()
+
+
+async def test_small_notes_take_few_reads_wherever_large_ones_are(
+    client: Redis, writer: OutboxWriter
+) -> None:
+    texts = [f"{i}" for i in range(600)]
+    texts[100:100] = ["x" * 16_000] * 20
+    accepted = writer.accept_all(ROOM, texts)
+    await persist_all(client, PARTITION)
+    log = WatchedLog(client)
+    responses = [each async for each in Replayer(log, OutboxTail(client)).replay(ROOM, 0, 0)]
+    assert [note for each in responses for note in each.notes] == as_replayed(accepted)
+    assert log.read[:3] == [16, 64, 256]
+    assert len(log.read) == 5, log.read
 
 
 async def test_small_notes_come_in_responses_of_256_at_most(

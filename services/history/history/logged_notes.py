@@ -77,6 +77,12 @@ def chunks(
         yield chunk
 
 
+def fitting(notes: Sequence[LoggedNote], most: int, max_bytes: int = RESPONSE_BYTES) -> int:
+    """How many notes like these keep to `max_bytes`, and to `most`; one at least."""
+    size = sum(note.ByteSize() + _FRAMING_BYTES for note in notes)
+    return most if not size else max(1, min(most, max_bytes * len(notes) // size))
+
+
 def newest(
     notes: Sequence[LoggedNote], max_notes: int, max_bytes: int = PAGE_BYTES
 ) -> list[LoggedNote]:

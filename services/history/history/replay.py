@@ -2,20 +2,29 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Final
 
-from history.logged_notes import RESPONSE_NOTES, chunks, merge
+from history.logged_notes import RESPONSE_NOTES, chunks, fitting, merge
 from history.outbox_tail import OutboxTail
 from history.room_log import LogPage, RoomLog
 from notecast.v1.history_pb2 import LoggedNote, ReplayResponse
+
+_FIRST_NOTES: Final = 16
+"""Of a page, while nothing is known of their size: Redis bounds an answer by number alone."""
+_GROWTH: Final = 4
+"""At most, from a page to the next one: large notes may follow small ones."""
 
 
 class Replayer:
     """Replays rooms, holding a page of the stream and one of the tail at a time.
 
+    A page is about a response in size. Each keeps the process from doing anything else while it
+    is taken apart, and most replays are given up before their end.
+
     Args:
         log: the rooms' streams.
         tail: what is not in them yet.
-        page_notes: how many notes of a stream are read at once.
+        page_notes: the most notes of a stream that are read at once.
     """
 
     def __init__(self, log: RoomLog, tail: OutboxTail, page_notes: int = RESPONSE_NOTES) -> None:
@@ -63,18 +72,20 @@ class Replayer:
         """
         place: bytes | None = None
         ended = False
+        count = min(_FIRST_NOTES, self._page_notes)
         while after < limit and not ended:
-            page = await self._log.forward(room, after, limit, self._page_notes)
+            page = await self._log.forward(room, after, limit, count)
             notes = page.notes
             if _is_end(page, limit):
                 tail = await self._tail.read(room, place)
-                page = await self._log.forward(room, after, limit, self._page_notes)
+                page = await self._log.forward(room, after, limit, count)
                 notes = page.notes
                 if _is_end(page, limit):
                     # Now the stream's part is whole, and the tail's goes on where it ends.
                     notes = merge(notes, (n for n in tail.notes if after < n.sequence <= limit))
                     place, ended = tail.place, tail.ended
             after = max(after, page.last)  # also past what can't be read
+            count = fitting(page.notes, min(count * _GROWTH, self._page_notes))
             if notes:
                 after = max(after, notes[-1].sequence)
                 yield notes

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from history.logged_notes import (
     CorruptLogEntryError,
     chunks,
+    fitting,
     from_log_entry,
     from_outbox_entry,
     merge,
@@ -52,6 +53,20 @@ def test_chunks_are_cut_only_where_a_bound_asks_for_it(sizes: list[int]) -> None
     for part, following in pairwise(parts):
         overhead = 8 * (len(part) + 1)
         assert len(part) == 10 or size_of(part) + following[0].ByteSize() + overhead > 1000
+
+
+@given(st.integers(0, 400), st.integers(1, 40), st.integers(1, 10), st.integers(1, 1000))
+def test_as_many_as_fit_of_like_notes_make_one_chunk_and_one_more_does_not(
+    size: int, known: int, most: int, max_bytes: int
+) -> None:
+    count = fitting(run_of([size] * known), most, max_bytes)
+    assert 1 <= count <= most
+    assert len(list(chunks(run_of([size] * count), most, max_bytes))) == 1
+    assert count == most or len(list(chunks(run_of([size] * (count + 1)), most, max_bytes))) > 1
+
+
+def test_any_number_fits_of_notes_that_are_not_known() -> None:
+    assert fitting([], 7) == 7
 
 
 @given(SIZES, st.integers(1, 10), st.integers(1, 1000))
