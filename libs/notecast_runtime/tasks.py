@@ -16,7 +16,7 @@ def going_on() -> bool:
     return task is None or not task.cancelling()
 
 
-def hear_out(task: asyncio.Task[Any]) -> None:
+def hear_out(task: asyncio.Future[Any]) -> None:
     """Takes note of how a task ended whose callers may all be gone; else the loop complains."""
     if not task.cancelled():
         task.exception()

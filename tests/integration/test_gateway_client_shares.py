@@ -162,7 +162,7 @@ async def test_joins_and_resets_in_quick_succession_leave_no_read_behind_and_slo
         await eventually(
             lambda: not any(turns.under_way for turns in living(FairTurns)), "nothing is read"
         )
-        assert [t for t in asyncio.all_tasks() if "PastReader" in str(t.get_coro())] == []
+        assert [t for t in asyncio.all_tasks() if "SharedRead" in str(t.get_coro())] == []
         async with gateway.read(from_start("long")) as reader:
             assert len(await reader.notes(60)) == 60
 

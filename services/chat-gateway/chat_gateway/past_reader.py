@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import NamedTuple
 
 from chat_gateway.gap_reader import frames_of
@@ -89,7 +90,7 @@ class PastReader:
 
         Args:
             after: that sequence.
-            client: who asks. The first of those who share a read has a turn for it.
+            client: who asks. Of those who share a read, whoever has a turn first reads for all.
             most_notes: no more are wanted; None: as many as a page may have.
 
         Raises:
@@ -102,28 +103,24 @@ class PastReader:
             return PastPage((), 0, after + 1, 1)
         wanted = _Read(after, notes)
         read = self._reads.get(wanted)
-        if read is None or read.task.done() or read.task.cancelling():
-            read = SharedRead(self._read_in_turn(wanted, stretch, client))
+        if read is None or read.result.done():
+            read = SharedRead(self._turns, partial(self._read, wanted, stretch))
             self._reads[wanted] = read
-            read.task.add_done_callback(lambda done: self._forget(wanted, done))
-        return await read.outcome()
+            read.result.add_done_callback(partial(self._forget, wanted))
+        return await read.outcome(client)
 
     def cancel(self) -> None:
         """Ends what is under way; who waits for it is cancelled too."""
         for read in self._reads.values():
-            read.task.cancel()
+            read.cancel()
         self._reads = {}
 
-    def _forget(self, wanted: _Read, done: asyncio.Task[PastPage]) -> None:
+    def _forget(self, wanted: _Read, done: asyncio.Future[PastPage]) -> None:
         read = self._reads.get(wanted)
-        if read is not None and read.task is done:
+        if read is not None and read.result is done:
             del self._reads[wanted]
 
-    async def _read_in_turn(self, wanted: _Read, stretch: Stretch, client: ClientId) -> PastPage:
-        async with self._turns.turn(client, None):
-            return await self._read(wanted, stretch)
-
-    async def _read(self, wanted: _Read, stretch: Stretch) -> PastPage:
+    async def _read(self, wanted: _Read, stretch: Stretch, _: ClientId) -> PastPage:
         frames: list[tuple[int, bytes]] = []
         first_remaining = size = 0
         async with aclosing(self._history.replay(self._room, stretch)) as parts:
