@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chat_gateway.history_grpc import GrpcHistory
+from notecast_wire.clients import ClientId
 from tests.support.command import notecast
 from tests.support.scripted_chat_server import ScriptedChatServer
 from tests.support.services import running_gateway, running_history
@@ -90,7 +91,8 @@ async def test_a_gateway_asks_history_and_no_proxy(
             monkeypatch.setenv(name, value)
         monkeypatch.delenv("no_grpc_proxy")
         history = GrpcHistory(target)
-        page = await history.list_notes("lobby", before=0, page_size=10, timeout_seconds=10)
+        client = ClientId("192.0.2.1", "1")
+        page = await history.list_notes("lobby", 0, 10, timeout_seconds=10, client=client)
         assert len(page.notes) == 1
         assert proxy.asked.empty()
         await history.close()

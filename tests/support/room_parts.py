@@ -52,7 +52,12 @@ class ScriptedHistory(History):
         self.head = max(self.head, *sequences)
         self.notes += [LoggedNote(epoch=epoch, sequence=s, note=b"") for s in sequences]
 
-    async def replay(self, room: str, stretch: Stretch) -> AsyncGenerator[ReplayPart]:  # noqa: ARG002
+    async def replay(
+        self,
+        room: str,  # noqa: ARG002
+        stretch: Stretch,
+        client: ClientId | None,  # noqa: ARG002
+    ) -> AsyncGenerator[ReplayPart]:
         """As History.replay."""
         self.asked.append(stretch)
         left = [n for n in self.notes if stretch.after < n.sequence]
@@ -64,7 +69,7 @@ class ScriptedHistory(History):
         self.notes = [note for note in self.notes if note.sequence >= sequence]
 
     async def list_notes(
-        self, room: str, before: int, page_size: int, timeout_seconds: float
+        self, room: str, before: int, page_size: int, timeout_seconds: float, client: ClientId
     ) -> NotesPage:
         """Nobody asks for it here."""
         raise NotImplementedError

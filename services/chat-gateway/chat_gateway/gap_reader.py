@@ -53,7 +53,7 @@ class GapReader:
             yield GapPart(gap.through, frames_of(found.entries), found.epoch, found.floor)
             return
         through = gap.after
-        async for part in self._history.replay(room, gap):
+        async for part in self._history.replay(room, gap, None):
             if part.notes:
                 through = part.notes[-1].sequence
                 yield GapPart(

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from chat_gateway.room_log import Stretch
 from notecast.v1.history_pb2 import LoggedNote
+from notecast_wire.clients import ClientId
 
 
 class ReplayPart(NamedTuple):
@@ -27,8 +28,15 @@ class NotesPage(NamedTuple):
 class History(Protocol):
     """The logs of rooms, as persisted and about to be."""
 
-    def replay(self, room: str, stretch: Stretch) -> AsyncGenerator[ReplayPart]:
+    def replay(
+        self, room: str, stretch: Stretch, client: ClientId | None
+    ) -> AsyncGenerator[ReplayPart]:
         """Reads a stretch of a room in order.
+
+        Args:
+            room: the room.
+            stretch: of its sequences.
+            client: for whom; None for all who read the room.
 
         Raises:
             HistoryUnavailableError: no replica answered, or not in time; what came
@@ -36,9 +44,16 @@ class History(Protocol):
         """
 
     async def list_notes(
-        self, room: str, before: int, page_size: int, timeout_seconds: float
+        self, room: str, before: int, page_size: int, timeout_seconds: float, client: ClientId
     ) -> NotesPage:
-        """Reads the last notes before a sequence (0: the newest).
+        """Reads the last notes before a sequence.
+
+        Args:
+            room: the room.
+            before: that sequence; 0 for the newest notes.
+            page_size: how many at most, at least 1.
+            timeout_seconds: bound on the wait.
+            client: for whom.
 
         Raises:
             HistoryUnavailableError: no replica answered in time.

@@ -11,7 +11,9 @@ from chat_gateway.history import NotesPage, ReplayPart
 from chat_gateway.room_log import Stretch
 from notecast.v1.history_pb2 import HistoryServiceListNotesRequest, ReplayRequest
 from notecast.v1.history_pb2_grpc import HistoryServiceStub
+from notecast_runtime.client_metadata import client_metadata
 from notecast_runtime.errors import HistoryUnavailableError
+from notecast_wire.clients import ClientId
 
 _REPLAY_SECONDS = 10.0
 
@@ -57,11 +59,14 @@ class GrpcHistory:
         self._channel = aio.insecure_channel(target, options=_OPTIONS)
         self._stub = HistoryServiceStub(self._channel)
 
-    async def replay(self, room: str, stretch: Stretch) -> AsyncGenerator[ReplayPart]:
+    async def replay(
+        self, room: str, stretch: Stretch, client: ClientId | None
+    ) -> AsyncGenerator[ReplayPart]:
         """As History.replay."""
         request = ReplayRequest(room=room, after=stretch.after, through=stretch.through)
         try:
-            call = self._stub.Replay(request, timeout=_REPLAY_SECONDS)
+            whose = () if client is None else client_metadata(client)
+            call = self._stub.Replay(request, timeout=_REPLAY_SECONDS, metadata=whose)
             try:
                 async for part in call:
                     yield ReplayPart(part.notes, part.first_remaining)
@@ -71,12 +76,14 @@ class GrpcHistory:
             raise _unavailable(error) from error
 
     async def list_notes(
-        self, room: str, before: int, page_size: int, timeout_seconds: float
+        self, room: str, before: int, page_size: int, timeout_seconds: float, client: ClientId
     ) -> NotesPage:
         """As History.list_notes."""
         request = HistoryServiceListNotesRequest(room=room, before=before, page_size=page_size)
         try:
-            page = await self._stub.ListNotes(request, timeout=timeout_seconds)
+            page = await self._stub.ListNotes(
+                request, timeout=timeout_seconds, metadata=client_metadata(client)
+            )
         except aio.AioRpcError as error:
             raise _unavailable(error) from error
         return NotesPage(page.notes, page.has_older)

@@ -120,10 +120,10 @@ class PastReader:
         if read is not None and read.result is done:
             del self._reads[wanted]
 
-    async def _read(self, wanted: _Read, stretch: Stretch, _: ClientId) -> PastPage:
+    async def _read(self, wanted: _Read, stretch: Stretch, client: ClientId) -> PastPage:
         frames: list[tuple[int, bytes]] = []
         first_remaining = size = 0
-        async with aclosing(self._history.replay(self._room, stretch)) as parts:
+        async with aclosing(self._history.replay(self._room, stretch, client)) as parts:
             async for part in parts:
                 self._check_epoch(max((note.epoch for note in part.notes), default=0))
                 first_remaining = first_remaining or part.first_remaining

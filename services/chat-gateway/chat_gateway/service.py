@@ -97,7 +97,7 @@ class ChatService(ChatServiceServicer):
             until = time.monotonic() + seconds
             async with self._reads.turn(client, seconds):
                 page = await self._history.list_notes(
-                    request.room, request.before.sequence, size, until - time.monotonic()
+                    request.room, request.before.sequence, size, until - time.monotonic(), client
                 )
         notes = [_note(logged) for logged in page.notes]
         if not page.has_older or not notes:

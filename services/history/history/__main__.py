@@ -22,6 +22,7 @@ from history.settings import HistorySettings
 from history.supervision import supervised
 from notecast.v1 import history_pb2_grpc
 from notecast_runtime.address_watch import AddressWatch
+from notecast_runtime.client_metadata import client_behind
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.garbage import spare_the_long_lived
@@ -35,7 +36,7 @@ from notecast_runtime.server import client_of, create_server, listen, stop_on_si
 from notecast_runtime.settings import load_settings, warn_of_unknown_variables
 from notecast_runtime.standard_streams import MAX_STREAMS, StandardStreams
 from notecast_wire.clients import NO_PROXIES
-from notecast_wire.shares import UNDIVIDED, ShareRatios, Shares
+from notecast_wire.shares import ShareRatios, Shares
 
 _READING_CONNECTIONS = 16
 _REPLAYS = 6
@@ -74,14 +75,16 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
         )
         worker = _worker(settings, writing, health, memory)
         log, tail = RoomLog(reading), OutboxTail(reading)
-        replays = FairTurns("replays", _REPLAYS, UNDIVIDED)
-        pages = FairTurns("pages", _PAGES, UNDIVIDED)
-        whose = client_of("wire", NO_PROXIES)
-        servicer = HistoryServicer(Replayer(log, tail), Pager(log, tail), replays, pages, whose)
+        replays = FairTurns("replays", _REPLAYS, ShareRatios())
+        pages = FairTurns("pages", _PAGES, ShareRatios())
+        peer_of = client_of("wire", NO_PROXIES)
+        servicer = HistoryServicer(
+            Replayer(log, tail), Pager(log, tail), replays, pages, client_behind(peer_of)
+        )
 
         # The server of grpcio cancels, or forgets, calls that cross the beginning of its end.
         shares = Shares("streams", MAX_STREAMS, ShareRatios())
-        streams = StandardStreams(shares, whose)
+        streams = StandardStreams(shares, peer_of)
         server = create_server(health, [SERVICE], "wire", streams=streams)
         history_pb2_grpc.add_HistoryServiceServicer_to_server(servicer, server)
         port = listen(server, settings.listen_host, settings.listen_port)

@@ -24,9 +24,9 @@ class HistoryServicer(history_pb2_grpc.HistoryServiceServicer):
     Args:
         replayer: reads forwards.
         pager: reads backwards.
-        replays: turns at reading forwards, which the gateways share.
+        replays: turns at reading forwards.
         pages: turns at reading backwards: somebody waits for a page, and few replays are urgent.
-        client_of: says which gateway's connection a call comes from.
+        client_of: says for whom a gateway calls.
     """
 
     def __init__(

@@ -27,6 +27,11 @@ if _version_not_supported:
 
 class HistoryServiceStub:
     """What gateways ask of the history service. Not for clients.
+
+    Clients take turns. The metadata `x-notecast-client` of a call says for which
+    of them it is made: an address, `;`, and one of its connections, each with
+    characters that are not plain as in URLs, 512 bytes at most. Without it the
+    call counts for the gateway.
     """
 
     def __init__(self, channel):
@@ -49,6 +54,11 @@ class HistoryServiceStub:
 
 class HistoryServiceServicer:
     """What gateways ask of the history service. Not for clients.
+
+    Clients take turns. The metadata `x-notecast-client` of a call says for which
+    of them it is made: an address, `;`, and one of its connections, each with
+    characters that are not plain as in URLs, 512 bytes at most. Without it the
+    call counts for the gateway.
     """
 
     def Replay(self, request, context):
@@ -90,6 +100,11 @@ def add_HistoryServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class HistoryService:
     """What gateways ask of the history service. Not for clients.
+
+    Clients take turns. The metadata `x-notecast-client` of a call says for which
+    of them it is made: an address, `;`, and one of its connections, each with
+    characters that are not plain as in URLs, 512 bytes at most. Without it the
+    call counts for the gateway.
     """
 
     @staticmethod

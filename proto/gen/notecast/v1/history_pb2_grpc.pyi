@@ -27,7 +27,13 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class HistoryServiceStub:
-    """What gateways ask of the history service. Not for clients."""
+    """What gateways ask of the history service. Not for clients.
+
+    Clients take turns. The metadata `x-notecast-client` of a call says for which
+    of them it is made: an address, `;`, and one of its connections, each with
+    characters that are not plain as in URLs, 512 bytes at most. Without it the
+    call counts for the gateway.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -43,7 +49,13 @@ class HistoryServiceStub:
 
 @_typing.type_check_only
 class HistoryServiceAsyncStub(HistoryServiceStub):
-    """What gateways ask of the history service. Not for clients."""
+    """What gateways ask of the history service. Not for clients.
+
+    Clients take turns. The metadata `x-notecast-client` of a call says for which
+    of them it is made: an address, `;`, and one of its connections, each with
+    characters that are not plain as in URLs, 512 bytes at most. Without it the
+    call counts for the gateway.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Replay: _aio.UnaryStreamMultiCallable[_history_pb2.ReplayRequest, _history_pb2.ReplayResponse]  # type: ignore[assignment]
@@ -55,7 +67,13 @@ class HistoryServiceAsyncStub(HistoryServiceStub):
     """Reads a page of a room's log, counted backwards."""
 
 class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What gateways ask of the history service. Not for clients."""
+    """What gateways ask of the history service. Not for clients.
+
+    Clients take turns. The metadata `x-notecast-client` of a call says for which
+    of them it is made: an address, `;`, and one of its connections, each with
+    characters that are not plain as in URLs, 512 bytes at most. Without it the
+    call counts for the gateway.
+    """
 
     @_abc_1.abstractmethod
     def Replay(
