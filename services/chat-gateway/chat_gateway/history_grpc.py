@@ -1,7 +1,9 @@
 """The history service over gRPC."""
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
+from typing import Any, TypeVar
 
 import grpc
 import structlog
@@ -9,11 +11,18 @@ from grpc import aio
 
 from chat_gateway.history import NotesPage, ReplayPart
 from chat_gateway.room_log import Stretch
-from notecast.v1.history_pb2 import HistoryServiceListNotesRequest, ReplayRequest
+from notecast.v1.history_pb2 import (
+    HistoryServiceListNotesRequest,
+    ReplayRequest,
+    ReplayResponse,
+)
 from notecast.v1.history_pb2_grpc import HistoryServiceStub
 from notecast_runtime.client_metadata import client_metadata
 from notecast_runtime.errors import HistoryUnavailableError
+from notecast_runtime.tasks import hear_out
 from notecast_wire.clients import ClientId
+
+_Outcome = TypeVar("_Outcome")
 
 _REPLAY_SECONDS = 10.0
 
@@ -58,6 +67,7 @@ class GrpcHistory:
     def __init__(self, target: str) -> None:
         self._channel = aio.insecure_channel(target, options=_OPTIONS)
         self._stub = HistoryServiceStub(self._channel)
+        self._ending: set[asyncio.Future[Any]] = set()
 
     async def replay(
         self, room: str, stretch: Stretch, client: ClientId | None
@@ -68,7 +78,9 @@ class GrpcHistory:
             whose = () if client is None else client_metadata(client)
             call = self._stub.Replay(request, timeout=_REPLAY_SECONDS, metadata=whose)
             try:
-                async for part in call:
+                # Not `async for`: its iterator and the call refer to each other, and what the call
+                # has received and nobody read would wait for the collector of garbage.
+                while isinstance(part := await self._outcome(call, call.read()), ReplayResponse):
                     yield ReplayPart(part.notes, part.first_remaining)
             finally:
                 call.cancel()  # for who has had enough before the end
@@ -81,9 +93,10 @@ class GrpcHistory:
         """As History.list_notes."""
         request = HistoryServiceListNotesRequest(room=room, before=before, page_size=page_size)
         try:
-            page = await self._stub.ListNotes(
+            call = self._stub.ListNotes(
                 request, timeout=timeout_seconds, metadata=client_metadata(client)
             )
+            page = await self._outcome(call, call)
         except aio.AioRpcError as error:
             raise _unavailable(error) from error
         return NotesPage(page.notes, page.has_older)
@@ -91,6 +104,28 @@ class GrpcHistory:
     async def close(self) -> None:
         """Ends the channel and the calls on it."""
         await self._channel.close()
+
+    async def _outcome(self, call: Any, work: Awaitable[_Outcome]) -> _Outcome:  # noqa: ANN401 - uses what no type of grpcio's shows
+        """What a call brings next.
+
+        grpcio forgets what its core works on once the task that waits for it is cancelled. The core
+        goes on all the same, and what it has received by then is never freed
+        (https://github.com/grpc/grpc/issues/43360). So that task is not cancelled: where nobody
+        waits any more, the core is told to end the call, and the task ends with it.
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                # The call's own `cancel` would cancel its tasks first.
+                call._cython_call.cancel("nobody waits for it")  # noqa: SLF001
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
+                task.add_done_callback(hear_out)
+            raise
+        finally:
+            del task  # its error leads here, and would keep all of it for the collector
 
 
 _AWAY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
