@@ -5,6 +5,7 @@ its partition's hash tag, so that what a script touches lies in one slot of a Re
 Cluster (Redis Cluster specification, "Hash tags"), and so does what one worker reads.
 """
 
+from hashlib import sha1
 from zlib import crc32
 
 from notecast_runtime.partition_tags import PARTITION_TAGS
@@ -23,6 +24,10 @@ FLOOR_FIELD = ""
 """Of a partition's heads, and of where they stood when an epoch ended: names no room, and holds the
 floor, at which rooms stand that are not there. It is above every sequence of a room that was
 forgotten, so that none is given out twice in an epoch; none: 0."""
+
+KNOWN_FROM_FIELD = ""
+"""Of what is remembered of forgotten rooms: names no room, and holds the floor since which all of
+them are there. None: the floor as it is now."""
 
 _PREFIXES = tuple(f"nc:{{{tag}}}:" for tag in PARTITION_TAGS)
 
@@ -81,6 +86,28 @@ def epoch_end_prefix(partition: int) -> str:
 def heads_key(partition: int) -> str:
     """A hash: room to the sequence of its newest note; and FLOOR_FIELD."""
     return f"{_PREFIXES[partition]}head"
+
+
+def forgotten_key(partition: int) -> str:
+    """A hash of forgotten rooms; and KNOWN_FROM_FIELD.
+
+    Under a room's `forgotten_field` its last sequence, and after a blank the latest epoch at the
+    end of which it was there, if any.
+    """
+    return f"{_PREFIXES[partition]}forgotten"
+
+
+def forgotten_before_key(partition: int) -> str:
+    """A hash: what `forgotten_key` held before it was full and began anew."""
+    return f"{_PREFIXES[partition]}forgotten-before"
+
+
+def forgotten_field(room: str) -> str:
+    """What stands for a room among the forgotten ones, of one length however long its name is.
+
+    Two rooms that share it (one pair of 2^64) share the later sequence, which never hides a loss.
+    """
+    return sha1(room.encode(), usedforsecurity=False).hexdigest()[:16]
 
 
 def outbox_key(partition: int) -> str:

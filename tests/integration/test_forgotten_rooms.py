@@ -1,14 +1,15 @@
 """Rooms whose notes have all grown too old leave Redis, and nobody takes harm from it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 
 import redis
 
 from notecast.v1.chat_pb2 import ListNotesRequest, RoomSubscription
-from notecast.v1.event_pb2 import Discontinuity
+from notecast.v1.event_pb2 import Discontinuity, Event
 from notecast.v1.note_pb2 import Cursor
+from notecast_client.client import Client
 from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     PARTITIONS,
@@ -17,7 +18,7 @@ from notecast_runtime.keyspace import (
     log_key,
     partition_of,
 )
-from tests.support.history_parts import grow_old
+from tests.support.history_parts import grow_old, neighbour_of
 from tests.support.services import Gateway, from_start, running_gateway, running_history, texts
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
@@ -64,6 +65,21 @@ def after(cursor: Cursor, room: str = "lobby") -> RoomSubscription:
     return RoomSubscription(room=room, after=cursor)
 
 
+async def resumed(gateway: Gateway, cursor: Cursor) -> list[str]:
+    """What is told to who resumes there, until it has caught up."""
+    told: list[str] = []
+    async with gateway.read(after(cursor)) as reader:
+        while told[-1:] != ["caught_up"]:
+            told += await reader.kinds(1)
+    return told
+
+
+async def caught_up(gateway: Gateway, room: str) -> Cursor:
+    """The place of who joins the room now."""
+    async with gateway.read(room) as reader:
+        return (await reader.event()).caught_up.cursor
+
+
 async def test_a_stream_that_is_open_hears_of_nothing_and_goes_on(valkey: ValkeyProcess) -> None:
     with looking_into(valkey) as store:
         async with forgetful(valkey) as gateway, gateway.read("lobby") as reader:
@@ -102,29 +118,133 @@ async def test_however_far_the_floor_has_risen_open_streams_hear_the_next_note_a
                 assert await reader.kinds(1) == [text]
 
 
-async def test_a_cursor_of_before_is_told_once_that_notes_are_gone(valkey: ValkeyProcess) -> None:
+async def test_a_cursor_that_has_missed_a_note_is_told_once(valkey: ValkeyProcess) -> None:
     with looking_into(valkey) as store:
         async with forgetful(valkey) as gateway:
             first = (await gateway.send("lobby", "one")).cursor
             last = (await gateway.send("lobby", "two")).cursor
             await is_forgotten(store, "lobby")
-            for cursor in (first, last):
-                async with gateway.read(after(cursor)) as reader:
-                    event = await reader.event()
-                    assert event.discontinuity.after == cursor
-                    assert event.discontinuity.reason == Discontinuity.REASON_RETENTION
-                    caught_up = (await reader.event()).caught_up.cursor
-                    assert event.discontinuity.resumes_at.sequence == caught_up.sequence + 1
-            async with gateway.read(after(caught_up)) as reader:
-                assert await reader.kinds(1) == ["caught_up"], "and then no more"
+            async with gateway.read(after(first)) as reader:
+                event = await reader.event()
+                assert event.discontinuity.after == first
+                assert event.discontinuity.reason == Discontinuity.REASON_RETENTION
+                caught_up = (await reader.event()).caught_up.cursor
+                assert event.discontinuity.resumes_at.sequence == caught_up.sequence + 1
+            for cursor in (last, caught_up):
+                assert await resumed(gateway, cursor) == ["caught_up"]
             young = (await gateway.send("lobby", "three")).cursor
             assert young.sequence == caught_up.sequence + 1
-            async with gateway.read(after(last)) as reader:
-                assert await reader.kinds(3) == ["discontinuity", "three", "caught_up"]
+            assert await resumed(gateway, first) == ["discontinuity", "three", "caught_up"]
+            for cursor in (last, caught_up):
+                assert await resumed(gateway, cursor) == ["three", "caught_up"]
             async with gateway.read(from_start("lobby")) as reader:
                 assert await reader.kinds(2) == ["three", "caught_up"]
             page = await gateway.stub.ListNotes(ListNotesRequest(room="lobby"), timeout=10)
             assert texts(page.notes) == ["three"]
+
+
+async def test_a_place_in_a_room_without_notes_stays_good_however_often_the_floor_rises(
+    valkey: ValkeyProcess,
+) -> None:
+    """Other rooms of the partition are forgotten; before the room's first note, and after it."""
+    other = neighbour_of("lobby")
+    with looking_into(valkey) as store:
+        async with forgetful(valkey) as gateway:
+            places = [await caught_up(gateway, "lobby")]
+            for _ in range(2):
+                await gateway.send(other, "theirs")
+                await is_forgotten(store, other)
+                assert await resumed(gateway, places[0]) == ["caught_up"]
+                places.append(await caught_up(gateway, "lobby"))
+                assert places[-1].sequence > places[-2].sequence
+            await gateway.send("lobby", "one")
+            await eventually(lambda: store.exists(log_key("lobby")), "the note is persisted")
+            for place in places:
+                assert await resumed(gateway, place) == ["one", "caught_up"]
+            await is_forgotten(store, "lobby")
+            for place in places:
+                assert await resumed(gateway, place) == ["discontinuity", "caught_up"]
+
+
+async def test_whoever_resumes_after_a_note_that_the_room_had_since_is_told_of_it(
+    valkey: ValkeyProcess,
+) -> None:
+    """Also where the room had others before, and was forgotten twice."""
+    with looking_into(valkey) as store:
+        async with forgetful(valkey) as gateway:
+            last = (await gateway.send("lobby", "one")).cursor
+            await is_forgotten(store, "lobby")
+            await gateway.send("lobby", "two")
+            await is_forgotten(store, "lobby")
+            assert await resumed(gateway, last) == ["discontinuity", "caught_up"]
+            await gateway.send("lobby", "three")
+            assert await resumed(gateway, last) == ["discontinuity", "three", "caught_up"]
+
+
+async def test_a_cursor_of_an_epoch_whose_end_nobody_knows_any_more_is_told(
+    valkey: ValkeyProcess,
+) -> None:
+    """What the room may have lost then was forgotten with it."""
+    with looking_into(valkey) as store:
+        async with forgetful(valkey) as gateway:
+            cursor = (await gateway.send("lobby", "one")).cursor
+            await eventually(lambda: store.exists(log_key("lobby")), "the note is persisted")
+        valkey.kill()
+        valkey.start()
+        async with forgetful(valkey) as gateway:
+            assert await resumed(gateway, cursor) == ["caught_up"]
+            await is_forgotten(store, "lobby")
+            assert (await resumed(gateway, cursor))[0] == "discontinuity"
+
+
+async def test_a_client_that_reads_from_the_start_hears_each_note_once_and_of_no_break(
+    valkey: ValkeyProcess,
+) -> None:
+    """Its streams end again and again, while the floor rises and its room is forgotten."""
+    other, heard = neighbour_of("lobby"), Heard()
+    with looking_into(valkey) as store:
+        async with (
+            running_history(valkey.url, **REMOVING) as history,
+            running_gateway(valkey.url, history, stream_lifetime_seconds=0.2) as gateway,
+            Client(gateway.target) as client,
+            heard.reading(client.subscribe(from_start("lobby"))),
+        ):
+            for text in ("one", "two"):
+                for room in (other, "lobby"):
+                    await gateway.send(room, text)
+                    await is_forgotten(store, room)
+                    await heard.another_stream()
+            await gateway.send("lobby", "three")
+            await eventually(lambda: "three" in heard.kinds, "the last note has come")
+    assert [kind for kind in heard.kinds if kind != "caught_up"] == ["one", "two", "three"]
+
+
+class Heard:
+    """What a subscription of the library tells: texts of notes, and names of other kinds."""
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+
+    @asynccontextmanager
+    async def reading(self, subscription: AsyncGenerator[Event]) -> AsyncIterator[None]:
+        """Reads meanwhile."""
+        task = asyncio.create_task(self._read(subscription))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _read(self, subscription: AsyncGenerator[Event]) -> None:
+        async with aclosing(subscription) as events:
+            async for event in events:
+                is_note = event.HasField("note")
+                self.kinds.append(event.note.text if is_note else event.WhichOneof("kind") or "")
+
+    async def another_stream(self) -> None:
+        """Waits until one has begun, and caught up, from now on: the next but one."""
+        wanted = self.kinds.count("caught_up") + 2
+        await eventually(lambda: self.kinds.count("caught_up") >= wanted, "it resumes")
 
 
 async def test_a_room_that_others_hold_open_is_joined_as_any_other(valkey: ValkeyProcess) -> None:

@@ -20,6 +20,8 @@ class Note(NamedTuple):
     epoch: int
     sequence: int
     body: str
+    floor: int = 0
+    """At which Redis had nothing of the room when it came; 0: it had, or there was none."""
 
 
 class Entry(NamedTuple):
@@ -38,6 +40,16 @@ class SeenId(NamedTuple):
     sequence: int
 
 
+class Forgotten(NamedTuple):
+    """What is remembered of a room that was forgotten."""
+
+    last: int
+    """Its last sequence."""
+
+    lived_through: int = 0
+    """The latest epoch at the end of which it was there; 0: none."""
+
+
 class Data(NamedTuple):
     """What Redis holds."""
 
@@ -48,8 +60,19 @@ class Data(NamedTuple):
     began: Begin | None = None
 
     ends: tuple[EpochEnd, ...] = ()
+    """The room's head when each of these epochs ended; the floor where Redis has none."""
+
     end_floors: tuple[int, ...] = ()
     """The floor when each of these epochs ended."""
+
+    was_there: tuple[bool, ...] = ()
+    """Whether Redis has a head of the room from when each of them ended."""
+
+    forgotten: Forgotten | None = None
+    """The last of the room that was forgotten."""
+
+    known_from: int | None = None
+    """The floor since which each forgotten room is remembered; None: since now."""
 
     head: int = 0
     """0: Redis has nothing of the room, which then stands at the floor."""
@@ -93,7 +116,9 @@ def begin_epoch(data: Data, clock: int, remembered: int) -> Data:
     end_floors = (*data.end_floors, data.floor)[-remembered:]
     epoch = max(clock, data.epoch + 1)
     began = Begin(epoch, data.epoch, data.last_id)
-    return data._replace(epoch=epoch, began=began, ends=ends, end_floors=end_floors)
+    was_there = (*data.was_there, bool(data.head))[-remembered:]
+    data = data._replace(epoch=epoch, began=began, ends=ends, end_floors=end_floors)
+    return data._replace(was_there=was_there)
 
 
 class Fence(NamedTuple):
@@ -147,12 +172,14 @@ def end_at_the_fork(data: Data, fork: OutboxId) -> Data:
         return data
     *before, last = data.ends
     if not tells_all_after(data, fork):
-        floors = (*data.end_floors[:-1], 0)
-        return data._replace(ends=(*before, last._replace(end=0)), end_floors=floors)
+        floors, was_there = (*data.end_floors[:-1], 0), (*data.was_there[:-1], False)
+        ends = (*before, last._replace(end=0))
+        return data._replace(ends=ends, end_floors=floors, was_there=was_there)
     after = [entry.note.sequence for entry in data.outbox if entry.outbox_id > fork]
     if not after:
         return data
-    return data._replace(ends=(*before, last._replace(end=min(after) - 1)))
+    was_there = (*data.was_there[:-1], True)
+    return data._replace(ends=(*before, last._replace(end=min(after) - 1)), was_there=was_there)
 
 
 def tells_all_after(data: Data, entry: OutboxId) -> bool:
@@ -174,7 +201,8 @@ def ensure_epoch(data: Data, clock: int) -> Data:
 def accept(data: Data, body: str, outbox_id: OutboxId, clock: int) -> tuple[Data, Note]:
     """`accept.lua`, of a note that was not seen before."""
     data = ensure_epoch(data, clock)
-    note = Note(data.epoch or clock, stands_at(data) + 1, body)
+    floor = 0 if data.head else data.floor
+    note = Note(data.epoch or clock, stands_at(data) + 1, body, floor)
     outbox = (*data.outbox, Entry(outbox_id, note))
     data = data._replace(outbox=outbox, last_id=outbox_id, added=data.added + 1)
     return data._replace(head=note.sequence), note
@@ -263,5 +291,19 @@ def forget(data: Data) -> Data:
     ends = tuple(
         end._replace(end=floor) for end, floor in zip(data.ends, data.end_floors, strict=True)
     )
+    known = data.forgotten or Forgotten(0)
+    there = [end.epoch for end, was in zip(data.ends, data.was_there, strict=True) if was]
+    forgotten = Forgotten(max(known.last, data.head), max(known.lived_through, *there, 0))
+    known_from = data.floor if data.known_from is None else data.known_from
     floor = max(data.floor, data.head) + 1
-    return data._replace(ends=ends, head=0, last_sequence=0, floor=floor)
+    data = data._replace(ends=ends, was_there=(False,) * len(ends), head=0, last_sequence=0)
+    return data._replace(floor=floor, forgotten=forgotten, known_from=known_from)
+
+
+def told_ends(data: Data) -> tuple[EpochEnd, ...]:
+    """`epoch_ends.lua`: nothing is known to be left where the room was forgotten since."""
+    lived_through = data.forgotten.lived_through if data.forgotten else 0
+    return tuple(
+        end if was or end.epoch > lived_through else end._replace(end=0)
+        for end, was in zip(data.ends, data.was_there, strict=True)
+    )

@@ -391,7 +391,7 @@ def _head(data: Data) -> Head:
 
 
 def _past(data: Data) -> Past:
-    return Past(_head(data), data.ends)
+    return Past(_head(data), redis_rules.told_ends(data))
 
 
 def _with(state: State, **changes: object) -> State:

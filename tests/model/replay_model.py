@@ -6,10 +6,11 @@ anew (`replay_redis.py`).
 
 Judged: what was acknowledged when the read began, and retention has not removed when it ends, is
 in the answer, once and in order; `first_remaining` tells of what is gone, and of nothing else.
+Nobody is told to have missed nothing who has.
 """
 
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, NamedTuple, cast
 
 from history.outbox_tail import OutboxTail
@@ -48,8 +49,14 @@ class Read(NamedTuple):
     backwards: bool = False
     """Whether the pager is asked, for the notes behind `after`."""
 
+    notes: int = NOTES
+    """How many there are to begin with."""
 
-READS = (Read(0, 0), Read(1, 3), Read(0, 0, backwards=True), Read(1, 4, backwards=True))
+
+READS = (
+    *(Read(0, 0), Read(1, 3), Read(0, 0, backwards=True), Read(1, 4, backwards=True)),
+    *(Read(0, 0, notes=1), Read(1, 0, notes=1)),  # of a room that retention may have forgotten
+)
 
 
 class Answered(NamedTuple):
@@ -57,6 +64,7 @@ class Answered(NamedTuple):
 
     notes: list[LoggedNote]
     first_remaining: int
+    nothing_missed: bool = False
 
 
 class _ReadsStreamOnce(RoomLog):
@@ -84,7 +92,7 @@ def explore_reads(rules: frozenset[Rule], read: Read) -> Outcome:
     ended = 0
     while told is not None:
         choices = Choices(told)
-        redis = ModelRedis(first_world(), rules, choices, seen)
+        redis = ModelRedis(first_world(read.notes), rules, choices, seen)
         try:
             begun = redis.begin()
             answered = _run(_reader(redis, rules, read))
@@ -109,13 +117,15 @@ async def _reader(redis: ModelRedis, rules: frozenset[Rule], read: Read) -> Answ
         return Answered([note for note in page.notes if note.sequence > read.after], 0)
     notes: list[LoggedNote] = []
     first_remaining = 0
+    nothing_missed = False
     replayer = Replayer(log, tail, PAGE_NOTES)
     async for response in replayer.replay(ROOM, read.after, read.through):
         notes += response.notes
         first_remaining = first_remaining or response.first_remaining
+        nothing_missed = nothing_missed or response.nothing_missed
     if Rule.REMAINS_SAID not in rules:
         first_remaining = read.after + 1
-    return Answered(notes, first_remaining)
+    return Answered(notes, first_remaining, nothing_missed)
 
 
 def _run(reading: Coroutine[Any, Any, Answered]) -> Answered:
@@ -131,7 +141,7 @@ def _run(reading: Coroutine[Any, Any, Answered]) -> Answered:
 
 def _judge(read: Read, begun: World, ended: World, answered: Answered) -> Violation | None:
     through = min(read.through or begun.data.head, begun.data.head)
-    wanted = range(max(read.after, ended.retired) + 1, through + 1)
+    wanted = _among(begun.given_out, max(read.after, ended.retired), through)
     sequences = [note.sequence for note in answered.notes]
     text = f"{read}: {sequences} of {wanted}, {answered.first_remaining} remains first"
     if sequences != sorted(set(sequences)):
@@ -142,7 +152,13 @@ def _judge(read: Read, begun: World, ended: World, answered: Answered) -> Violat
         return Violation(Kind.STRANGER, text)
     if read.backwards:
         return None
-    if answered.first_remaining <= max(read.after, begun.retired):
-        return Violation(Kind.UNTOLD, text)
-    falsely = range(max(read.after, ended.retired) + 1, answered.first_remaining)
-    return Violation(Kind.LOST, text) if set(falsely) & set(wanted) else None
+    passed = _among(ended.given_out, read.after, answered.first_remaining - 1)
+    hides = answered.nothing_missed and passed
+    if hides or answered.first_remaining <= max(read.after, begun.retired):
+        return Violation(Kind.UNTOLD, f"{text}, nothing was missed: {answered.nothing_missed}")
+    falsely = [sequence for sequence in wanted if sequence < answered.first_remaining]
+    return Violation(Kind.LOST, text) if falsely else None
+
+
+def _among(sequences: Iterable[int], after: int, through: int) -> list[int]:
+    return [sequence for sequence in sequences if after < sequence <= through]

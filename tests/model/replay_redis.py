@@ -12,6 +12,10 @@ from typing import NamedTuple
 from notecast.v1.note_pb2 import Note
 from notecast_runtime.keyspace import (
     FLOOR_FIELD,
+    KNOWN_FROM_FIELD,
+    forgotten_before_key,
+    forgotten_field,
+    forgotten_key,
     heads_key,
     log_key,
     outbox_key,
@@ -44,6 +48,7 @@ class Rule(StrEnum):
     STREAM_LAST = "the stream is read behind the outbox's tail"
     TRIM_BEHIND = "the outbox is trimmed behind the persisted position only"
     REMAINS_SAID = "an answer says what remains first"
+    LAST_REMEMBERED = "the last sequence of a room that was forgotten is remembered"
 
 
 class World(NamedTuple):
@@ -54,6 +59,9 @@ class World(NamedTuple):
     retires: int = 0
     retired: int = 0
     """The highest sequence that retention has removed."""
+
+    given_out: tuple[int, ...] = ()
+    """All sequences that the room's notes ever had."""
 
 
 class SeenBefore(Exception):  # noqa: N818 - not an error
@@ -100,11 +108,25 @@ class ModelRedis:
         self._answers: list[object] = []
 
     async def hmget(self, key: str, *fields: str) -> list[bytes | None]:
-        assert (key, *fields) == (heads_key(partition_of(ROOM)), ROOM, FLOOR_FIELD)
+        partition = partition_of(ROOM)
         self.meanwhile()
+        if key in {forgotten_key(partition), forgotten_before_key(partition)}:
+            assert fields == (forgotten_field(ROOM), KNOWN_FROM_FIELD)
+            return self._forgotten(is_first=key == forgotten_key(partition))
+        assert (key, *fields) == (heads_key(partition), ROOM, FLOOR_FIELD)
         head, floor = self.world.data.head, self.world.data.floor
         self._answer_value(b"%d %d" % (head, floor))
         return [b"%d" % head if head else None, b"%d" % floor if floor else None]
+
+    def _forgotten(self, *, is_first: bool) -> list[bytes | None]:
+        """What is remembered, which is not so much that any of it would be moved."""
+        data = self.world.data
+        if not is_first or data.known_from is None or data.forgotten is None:
+            self._answer_value(b"nothing")
+            return [None, None]
+        last, known_from = b"%d" % data.forgotten.last, b"%d" % data.known_from
+        self._answer_value(last + b" " + known_from)
+        return [last if Rule.LAST_REMEMBERED in self._rules else None, known_from]
 
     async def get(self, key: str) -> bytes:
         assert key == persisted_key(partition_of(ROOM))
@@ -157,11 +179,11 @@ class ModelRedis:
             self.done.append(label)
 
 
-def first_world() -> World:
-    data = Data(epoch=_EPOCH)
-    for _ in range(NOTES):
-        data = _accept(data)
-    return World(data)
+def first_world(notes: int) -> World:
+    world = World(Data(epoch=_EPOCH))
+    for _ in range(notes):
+        world = _accept(world)
+    return world
 
 
 @cache
@@ -176,10 +198,10 @@ def _steps(world: World, trims_behind: bool) -> tuple[tuple[str, World], ...]:  
     if world.retires < RETIRES and world.data.stream:
         data = redis_rules.retire(world.data, 1)
         retired = world.data.stream[0].sequence
-        steps.append(("retire", World(data, world.accepts, world.retires + 1, retired)))
+        after = world._replace(data=data, retires=world.retires + 1, retired=retired)
+        steps.append(("retire", after))
     if world.accepts < ACCEPTS:
-        data = _accept(world.data)
-        steps.append(("accept", world._replace(data=data, accepts=world.accepts + 1)))
+        steps.append(("accept", _accept(world)._replace(accepts=world.accepts + 1)))
     return tuple(steps)
 
 
@@ -188,9 +210,10 @@ def _persisted(data: Data, trim: OutboxId) -> Data | None:
     return redis_rules.write_batch(data, (tail[0],), _ALL_NOTES, trim) if tail else None
 
 
-def _accept(data: Data) -> Data:
-    number = redis_rules.stands_at(data) + 1
-    return redis_rules.accept(data, body_of(number), OutboxId(number, 0), _EPOCH)[0]
+def _accept(world: World) -> World:
+    number = redis_rules.stands_at(world.data) + 1
+    data, _ = redis_rules.accept(world.data, body_of(number), OutboxId(number, 0), _EPOCH)
+    return world._replace(data=data, given_out=(*world.given_out, number))
 
 
 def body_of(sequence: int) -> str:
@@ -204,7 +227,12 @@ def note_bytes(body: str) -> bytes:
 
 def _raw_note(note: redis_rules.Note) -> tuple[bytes, dict[bytes, bytes]]:
     """A note of the stream as redis-py gives it."""
-    return b"%d-0" % note.sequence, {b"e": b"%d" % note.epoch, b"n": note_bytes(note.body)}
+    fields = {b"e": b"%d" % note.epoch, b"n": note_bytes(note.body), **_floor(note)}
+    return b"%d-0" % note.sequence, fields
+
+
+def _floor(note: redis_rules.Note) -> dict[bytes, bytes]:
+    return {b"f": b"%d" % note.floor} if note.floor else {}
 
 
 @cache
@@ -214,7 +242,7 @@ def _raw(entry: Entry) -> RawEntries:
     place = {b"e": b"%d" % note.epoch, b"s": b"%d" % note.sequence, b"n": note_bytes(note.body)}
     behind = outbox_id._replace(counter=1)
     return [
-        (str(outbox_id).encode(), {b"r": ROOM.encode(), **place}),
+        (str(outbox_id).encode(), {b"r": ROOM.encode(), **place, **_floor(note)}),
         (str(behind).encode(), {b"r": _NEIGHBOUR.encode(), **place}),
     ]
 

@@ -8,6 +8,7 @@ and the ids that it gives out are taken from the real one.
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -25,10 +26,14 @@ from notecast_runtime.errors import NoteIdTakenError
 from notecast_runtime.fencing import Begin
 from notecast_runtime.keyspace import (
     FLOOR_FIELD,
+    KNOWN_FROM_FIELD,
     began_key,
     epoch_end_prefix,
     epoch_key,
     epochs_key,
+    forgotten_before_key,
+    forgotten_field,
+    forgotten_key,
     heads_key,
     log_key,
     outbox_key,
@@ -42,7 +47,17 @@ from notecast_runtime.redis_client import Redis, connect
 from notecast_runtime.redis_connector import RedisConnector
 from notecast_runtime.redis_pipeline import RedisPipeline
 from tests.model import redis_rules
-from tests.model.redis_rules import BEGIN, NOTHING_SEEN, Answer, Data, Entry, Fence, Note, SeenId
+from tests.model.redis_rules import (
+    BEGIN,
+    NOTHING_SEEN,
+    Answer,
+    Data,
+    Entry,
+    Fence,
+    Forgotten,
+    Note,
+    SeenId,
+)
 from tests.support.valkey import ValkeyProcess
 
 _ROOM = "room"
@@ -128,7 +143,9 @@ class Both:
             outbox_trim_margin_seconds=margin / 1000,
         )
         [outcome] = await persister.persist([batch])
-        entries = tuple(_entry(e.outbox_id, e.epoch, e.sequence, e.note) for e in batch.entries)
+        entries = tuple(
+            Entry(e.outbox_id, _note(e.epoch, e.sequence, e.note, e.floor)) for e in batch.entries
+        )
         epoch = int(batch.epoch) if batch.epoch else None
         trim = BEGIN if margin else entries[-1].outbox_id
         data = redis_rules.persist(self._data, epoch, entries, _RETENTION_NOTES, trim)
@@ -170,13 +187,14 @@ class Both:
         assert known(heads[_ROOM])[:3] == (clock, redis_rules.stands_at(self._data), newest)
         past = await Heads(self._redis).past(_ROOM)
         assert past.head[:2] == known(heads[_ROOM])[:2]
-        assert tuple(past.ends) == self._data.ends
+        assert tuple(past.ends) == redis_rules.told_ends(self._data)
 
     async def _retire(self) -> None:
         count = self._chance.randint(1, _RETENTION_NOTES)
         script = LuaScript(self._redis, "age_retention.lua")
-        keys = [log_key(_ROOM), heads_key(_PARTITION), epochs_key(_PARTITION)]
-        arguments: list[str | int] = [_AFTER_ALL, count, _ROOM, epoch_end_prefix(_PARTITION)]
+        of_partition = (heads_key, epochs_key, forgotten_key, forgotten_before_key)
+        keys = [log_key(_ROOM), *(key(_PARTITION) for key in of_partition)]
+        arguments: list[str | int] = [_AFTER_ALL, count, _ROOM, epoch_end_prefix(_PARTITION), 9]
         [answer] = await script.run([ScriptCall(keys, arguments)])
         before, self._data = self._data, redis_rules.retire(self._data, count)
         forgotten = bool(before.head and not self._data.head)
@@ -235,6 +253,9 @@ class Both:
         facts: Any = await redis.mget(key(_PARTITION) for key in keys)
         epoch, began, run, persisted = facts
         head, floor = await redis.hmget(heads_key(_PARTITION), _ROOM, FLOOR_FIELD)
+        of_forgotten = (forgotten_field(_ROOM), KNOWN_FROM_FIELD)
+        remembered: Any = await redis.hmget(forgotten_key(_PARTITION), *of_forgotten)
+        last, known_from = remembered
         outbox: Any = await redis.xrange(outbox_key(_PARTITION))
         stream: Any = await redis.xrange(log_key(_ROOM))
         return Data(
@@ -243,26 +264,30 @@ class Both:
             began=None if began is None else Begin.parse(int(epoch), began),
             ends=await self._ends(_ROOM, FLOOR_FIELD),
             end_floors=tuple(end.end for end in await self._ends(FLOOR_FIELD)),
+            was_there=tuple(end.end > -1 for end in await self._ends(_ROOM, default=-1)),
+            forgotten=_forgotten(last),
+            known_from=None if known_from is None else int(known_from),
             head=int(head or 0),
             floor=int(floor or 0),
             outbox=tuple(
-                _entry(OutboxId.parse(i), int(f[b"e"]), int(f[b"s"]), f[b"n"]) for i, f in outbox
+                Entry(OutboxId.parse(i), _note(int(f[b"e"]), int(f[b"s"]), f[b"n"], _floor(f)))
+                for i, f in outbox
             ),
             last_id=OutboxId.parse(await self._outbox_fact("last-generated-id") or "0-0"),
             added=await self._outbox_fact("entries-added") or 0,
             persisted=OutboxId.parse(persisted) if persisted else BEGIN,
-            stream=tuple(_note(int(f[b"e"]), _sequence(i), f[b"n"]) for i, f in stream),
+            stream=tuple(_note(int(f[b"e"]), _sequence(i), f[b"n"], _floor(f)) for i, f in stream),
             last_sequence=await self._last_sequence(),
             seen=await self._ids(self._data.seen),
         )
 
-    async def _ends(self, *fields: str) -> tuple[EpochEnd, ...]:
+    async def _ends(self, *fields: str, default: int = 0) -> tuple[EpochEnd, ...]:
         epochs: Any = await self._redis.lrange(epochs_key(_PARTITION), 0, -1)
         ends = []
         for epoch in map(int, epochs):
             key = f"{epoch_end_prefix(_PARTITION)}{epoch}"
             found = [int(end) for end in await self._redis.hmget(key, *fields) if end]
-            ends.append(EpochEnd(epoch, found[0] if found else 0))
+            ends.append(EpochEnd(epoch, found[0] if found else default))
         return tuple(ends)
 
     async def _outbox_fact(self, name: str) -> Any:  # noqa: ANN401 - Redis's
@@ -293,12 +318,19 @@ def _submission(note_id: str, body: str) -> Submission:
     return Submission(_ROOM, note_id, note, digest=body.encode(), made_ns=1)
 
 
-def _entry(outbox_id: OutboxId, epoch: int, sequence: int, note: bytes) -> Entry:
-    return Entry(outbox_id, _note(epoch, sequence, note))
+def _note(epoch: int, sequence: int, note: bytes, floor: int) -> Note:
+    return Note(epoch, sequence, NoteMessage.FromString(note).text, floor)
 
 
-def _note(epoch: int, sequence: int, note: bytes) -> Note:
-    return Note(epoch, sequence, NoteMessage.FromString(note).text)
+def _floor(fields: Mapping[bytes, bytes]) -> int:
+    return int(fields.get(b"f", 0))
+
+
+def _forgotten(value: bytes | None) -> Forgotten | None:
+    if value is None:
+        return None
+    last, _, lived_through = value.partition(b" ")
+    return Forgotten(int(last), int(lived_through or 0))
 
 
 def _sequence(entry_id: bytes) -> int:

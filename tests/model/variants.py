@@ -116,9 +116,12 @@ def _replay() -> Iterator[Variant]:
     rule, reads = replay_redis.Rule, replay_model.READS
     forwards = tuple(read for read in reads if not read.backwards)
     yield from _replay_variants(None, reads)
-    yield from _replay_variants(Kind.LOST, reads, rule.STREAM_LAST)
-    yield from _replay_variants(Kind.LOST, reads, rule.TRIM_BEHIND)
+    several = tuple(read for read in reads if read.notes > 1)
+    forgotten = tuple(read for read in reads if read.notes == 1)
+    yield from _replay_variants(Kind.LOST, several, rule.STREAM_LAST)
+    yield from _replay_variants(Kind.LOST, several, rule.TRIM_BEHIND)
     yield from _replay_variants(Kind.UNTOLD, forwards[:1], rule.REMAINS_SAID)
+    yield from _replay_variants(Kind.UNTOLD, forgotten[:1], rule.LAST_REMEMBERED)
 
 
 def _relay() -> Iterator[Variant]:

@@ -158,4 +158,6 @@ def as_logged(accepted: list[AcceptedNote]) -> list[tuple[int, bytes]]:
 
 def as_replayed(accepted: list[AcceptedNote]) -> list[LoggedNote]:
     """What a reader is to be given of accepted notes."""
-    return [LoggedNote(epoch=n.epoch, sequence=n.sequence, note=n.note) for n in accepted]
+    return [
+        LoggedNote(epoch=n.epoch, sequence=n.sequence, note=n.note, floor=n.floor) for n in accepted
+    ]

@@ -6,7 +6,13 @@ from typing import Any, NamedTuple
 import redis
 
 from notecast.v1.note_pb2 import Note
-from notecast_runtime.keyspace import epoch_key, heads_key, outbox_key, partition_of
+from notecast_runtime.keyspace import (
+    FLOOR_FIELD,
+    epoch_key,
+    heads_key,
+    outbox_key,
+    partition_of,
+)
 
 
 class AcceptedNote(NamedTuple):
@@ -16,6 +22,8 @@ class AcceptedNote(NamedTuple):
     epoch: int
     sequence: int
     note: bytes
+    floor: int = 0
+    """In the first note of a room that is not among the heads: the sequence before its own."""
 
 
 class OutboxWriter:
@@ -37,11 +45,14 @@ class OutboxWriter:
         partition = partition_of(room)
         self._client.set(epoch_key(partition), int(time.time() * 1000), nx=True)
         epoch = int(self._client.get(epoch_key(partition)) or 0)
-        head = int(self._client.hget(heads_key(partition), room) or 0)
+        found: Any = self._client.hmget(heads_key(partition), room, FLOOR_FIELD)
+        head, floor = (int(sequence or 0) for sequence in found)
         accepted = [
             AcceptedNote(room, epoch, sequence, serialised(room, text))
-            for sequence, text in enumerate(texts, start=head + 1)
+            for sequence, text in enumerate(texts, start=(head or floor) + 1)
         ]
+        if accepted and not head:
+            accepted[0] = accepted[0]._replace(floor=floor)
         with self._client.pipeline(transaction=True) as pipeline:
             for note in accepted:
                 pipeline.hset(heads_key(partition), room, str(note.sequence))
@@ -64,4 +75,5 @@ def serialised(room: str, text: str) -> bytes:
 
 
 def _fields(note: AcceptedNote) -> Any:  # noqa: ANN401 - redis-py wants wider types
-    return {"r": note.room, "e": note.epoch, "s": note.sequence, "n": note.note}
+    fields = {"r": note.room, "e": note.epoch, "s": note.sequence, "n": note.note}
+    return fields | {"f": note.floor} if note.floor else fields

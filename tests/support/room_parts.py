@@ -46,10 +46,12 @@ class ScriptedHistory(History):
         self.head = 0
         self.notes: list[LoggedNote] = []
         self.asked: list[Stretch] = []
+        self.gone_through: int | None = None
+        """The last sequence that the room had when it was forgotten; None: nobody knows."""
 
     def write(self, epoch: int, sequences: Sequence[int]) -> None:
         """Adds notes without a text."""
-        self.head = max(self.head, *sequences)
+        self.head = max(self.head, *sequences, 0)
         self.notes += [LoggedNote(epoch=epoch, sequence=s, note=b"") for s in sequences]
 
     async def replay(
@@ -62,7 +64,8 @@ class ScriptedHistory(History):
         self.asked.append(stretch)
         left = [n for n in self.notes if stretch.after < n.sequence]
         found = [n for n in left if n.sequence <= stretch.through]
-        yield ReplayPart(found, left[0].sequence if left else self.head + 1)
+        missed_nothing = self.gone_through is not None and stretch.after >= self.gone_through
+        yield ReplayPart(found, left[0].sequence if left else self.head + 1, missed_nothing)
 
     def remove_before(self, sequence: int) -> None:
         """Retention removes the notes before a sequence."""

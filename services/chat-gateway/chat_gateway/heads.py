@@ -13,6 +13,8 @@ from notecast_runtime.keyspace import (
     epoch_end_prefix,
     epoch_key,
     epochs_key,
+    forgotten_before_key,
+    forgotten_key,
     heads_key,
     outbox_key,
     partition_of,
@@ -207,7 +209,8 @@ class Heads:
             RedisUnavailableError: Redis did not answer in time, or has just lost its data.
         """
         partition = partition_of(room)
-        keys = (epoch_key(partition), heads_key(partition), epochs_key(partition))
+        of_partition = (epoch_key, heads_key, epochs_key, forgotten_key, forgotten_before_key)
+        keys = [key(partition) for key in of_partition]
         prefix = epoch_end_prefix(partition)
         try:
             answer = await self._redis.eval(_ENDS_SCRIPT, len(keys), *keys, room, prefix)

@@ -17,6 +17,9 @@ class ReplayPart(NamedTuple):
     first_remaining: int
     """The first sequence in or behind the stretch that retention has left; 0: said before."""
 
+    nothing_missed: bool = False
+    """Whether the room is known to have had no note before that in the stretch."""
+
 
 class NotesPage(NamedTuple):
     """A page counted backwards."""

@@ -81,7 +81,7 @@ class GrpcHistory:
                 # Not `async for`: its iterator and the call refer to each other, and what the call
                 # has received and nobody read would wait for the collector of garbage.
                 while isinstance(part := await self._outcome(call, call.read()), ReplayResponse):
-                    yield ReplayPart(part.notes, part.first_remaining)
+                    yield ReplayPart(part.notes, part.first_remaining, part.nothing_missed)
             finally:
                 call.cancel()  # for who has had enough before the end
         except aio.AioRpcError as error:

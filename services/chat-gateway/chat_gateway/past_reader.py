@@ -44,6 +44,16 @@ class PastPage(NamedTuple):
     readers: int
     """How many share it, at least."""
 
+    nothing_missed: bool = False
+    """Whether the room is known to have had no note before `first_remaining`, from there on."""
+
+
+class _Remains(NamedTuple):
+    """What history says of the beginning of a stretch; as of ReplayPart."""
+
+    first: int
+    nothing_missed: bool = False
+
 
 class _Read(NamedTuple):
     """What readers share: from where, and how much they want."""
@@ -122,28 +132,29 @@ class PastReader:
 
     async def _read(self, wanted: _Read, stretch: Stretch, client: ClientId) -> PastPage:
         frames: list[tuple[int, bytes]] = []
-        first_remaining = size = 0
+        remains, size = _Remains(0), 0
         async with aclosing(self._history.replay(self._room, stretch, client)) as parts:
             async for part in parts:
                 self._check_epoch(max((note.epoch for note in part.notes), default=0))
-                first_remaining = first_remaining or part.first_remaining
+                if not remains.first:
+                    remains = _Remains(part.first_remaining, part.nothing_missed)
                 frames += frames_of(part.notes)
                 size += sum(len(note.note) for note in part.notes)
                 if size > self._limits.page_bytes and frames[-1][0] < stretch.through:
-                    return self._page(wanted, frames, first_remaining, frames[-1][0] + 1)
+                    return self._page(wanted, frames, remains, frames[-1][0] + 1)
         if not frames:
             # What the ring holds can be read, whatever retention has removed meanwhile.
-            first_remaining = min(first_remaining, self._log.oldest)
+            remains = remains._replace(first=min(remains.first, self._log.oldest))
         self._log.extend_back(stretch, frames)
         # However many notes retention has removed, one read leads to the first that remains.
-        next_sequence = max(stretch.through + 1, first_remaining)
-        return self._page(wanted, frames, first_remaining, next_sequence)
+        next_sequence = max(stretch.through + 1, remains.first)
+        return self._page(wanted, frames, remains, next_sequence)
 
     def _page(
         self,
         wanted: _Read,
         frames: Iterable[tuple[int, bytes]],
-        first_remaining: int,
+        remains: "_Remains",
         next_sequence: int,
     ) -> PastPage:
         runs: list[Run] = []
@@ -158,4 +169,4 @@ class PastReader:
         runs.append(Run(b"".join(taken), next_sequence))
         read = self._reads.get(wanted)
         readers = 1 if read is None else read.asked
-        return PastPage(runs, first_remaining, next_sequence, readers)
+        return PastPage(runs, remains.first, next_sequence, readers, remains.nothing_missed)

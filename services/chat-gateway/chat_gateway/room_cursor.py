@@ -323,17 +323,20 @@ class RoomCursor:
         except Exception:
             self._fail("replay_failed")
             return
-        self._note_what_is_gone(page.first_remaining)
+        self._note_what_is_gone(page)
         self._page.extend(page.runs)
         self._page_begin = self._next_sequence
         self._page_readers = page.readers
         self._fetch = None
         self.deliver()
 
-    def _note_what_is_gone(self, first_remaining: int) -> None:
+    def _note_what_is_gone(self, page: PastPage) -> None:
+        first_remaining = page.first_remaining
         if self._break is not None:
             resumes_at = max(self._break.resumes_at, first_remaining)
             self._break = self._break._replace(resumes_at=resumes_at, is_found=True)
+        elif page.nothing_missed:
+            pass  # the sequences up to there never were any note's
         elif first_remaining > self._next_sequence and self._resumes:
             after = Cursor(epoch=self._epoch, sequence=self._next_sequence - 1)
             reason = Discontinuity.REASON_RETENTION

@@ -38,7 +38,10 @@ def from_log_entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> LoggedNote
     try:
         Note.FromString(fields[b"n"])
         return LoggedNote(
-            epoch=int(fields[b"e"]), sequence=int(entry_id.partition(b"-")[0]), note=fields[b"n"]
+            epoch=int(fields[b"e"]),
+            sequence=int(entry_id.partition(b"-")[0]),
+            note=fields[b"n"],
+            floor=int(fields.get(b"f", 0)),
         )
     except (KeyError, ValueError, DecodeError) as error:
         raise CorruptLogEntryError(
@@ -48,7 +51,9 @@ def from_log_entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> LoggedNote
 
 def from_outbox_entry(entry: OutboxEntry) -> LoggedNote:
     """The note as the log is going to keep it."""
-    return LoggedNote(epoch=entry.epoch, sequence=entry.sequence, note=entry.note)
+    return LoggedNote(
+        epoch=entry.epoch, sequence=entry.sequence, note=entry.note, floor=entry.floor
+    )
 
 
 def merge(log: Iterable[LoggedNote], tail: Iterable[LoggedNote]) -> list[LoggedNote]:

@@ -43,7 +43,7 @@ class Pager:
         Raises:
             RedisUnavailableError: Redis does not answer.
         """
-        head = await self._log.head(room)
+        head = (await self._log.head(room)).sequence
         through = min(before - 1, head) if before else head
         if through < 1:
             return NotesPage([], has_older=False)

@@ -14,14 +14,17 @@
 --       4 the outbox id up to which to trim the outbox; empty: not now
 --       5 how many rejected entries to keep
 --       6 the outbox id of the batch's first entry; empty: there is none, only trim
---       7 how many entries of the batch can't be read; then of each: its outbox id, the reason
+--       7 how many entries of the batch can't be read
+--       8 how many notes came at a floor (accept.lua)
+--       then of each entry that can't be read: its outbox id, the reason
+--       of each note that came at a floor: its outbox id, the floor
 --       and of each note: its stream's index in KEYS, room, sequence, epoch, outbox id, note
 -- Returns {'refused'} where another epoch has begun, or the data went back, else
 --   {'persisted', the persisted position, {outbox id, reason, and so on, of what was set aside}}
-local REJECTION_ARGUMENTS, NOTE_ARGUMENTS = 2, 6
+local REJECTION_ARGUMENTS, FLOOR_ARGUMENTS, NOTE_ARGUMENTS = 2, 2, 6
 local OUTBOX_ID = 4 -- of a note's arguments, counted from 0
-local FIRST_REJECTION = 8
-local MOST_FIELDS_KEPT = 128 -- names and values of a rejected entry; ours have 8
+local FIRST_REJECTION = 9
+local MOST_FIELDS_KEPT = 128 -- names and values of a rejected entry; ours have 10
 
 -- A batch of an epoch that is over may hold notes that no longer exist, under sequences
 -- that are taken again.
@@ -127,9 +130,16 @@ local NO_STREAM = "its room's key holds no stream"
 
 -- That the stream has it already is what XADD says itself: asking first would cost each
 -- note twice as much.
+local floors = {}
 local function add(stream, sequence, epoch, outbox_id, note)
-  local added = redis.pcall('XADD', KEYS[stream], 'MAXLEN', '=', ARGV[3], sequence .. '-0',
-    'e', epoch, 'o', outbox_id, 'n', note)
+  local added
+  if floors[outbox_id] then
+    added = redis.pcall('XADD', KEYS[stream], 'MAXLEN', '=', ARGV[3], sequence .. '-0',
+      'e', epoch, 'o', outbox_id, 'n', note, 'f', floors[outbox_id])
+  else
+    added = redis.pcall('XADD', KEYS[stream], 'MAXLEN', '=', ARGV[3], sequence .. '-0',
+      'e', epoch, 'o', outbox_id, 'n', note)
+  end
   if type(added) ~= 'table' or not added.err then
     return
   elseif string.find(added.err, 'WRONGTYPE', 1, true) then
@@ -152,9 +162,13 @@ local function persist(stream, room, sequence, epoch, outbox_id, note)
   end
 end
 
-local first_note = FIRST_REJECTION + ARGV[7] * REJECTION_ARGUMENTS
-for i = FIRST_REJECTION, first_note - 1, REJECTION_ARGUMENTS do
+local first_floor = FIRST_REJECTION + ARGV[7] * REJECTION_ARGUMENTS
+for i = FIRST_REJECTION, first_floor - 1, REJECTION_ARGUMENTS do
   reject(ARGV[i], ARGV[i + 1])
+end
+local first_note = first_floor + ARGV[8] * FLOOR_ARGUMENTS
+for i = first_floor, first_note - 1, FLOOR_ARGUMENTS do
+  floors[ARGV[i]] = ARGV[i + 1]
 end
 local all_new = first_note > #ARGV or behind_position(ARGV[first_note + OUTBOX_ID])
 for i = first_note, #ARGV, NOTE_ARGUMENTS do

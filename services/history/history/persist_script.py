@@ -160,6 +160,7 @@ class Persister:
         own_keys = (epoch_key, persisted_key, outbox_key, heads_key, rejected_key)
         keys = [key(batch.partition) for key in own_keys]
         keys += [log_key(room) for room in logs]
+        at_a_floor = [entry for entry in batch.entries if entry.floor]
         arguments: list[bytes | str | int] = [
             batch.epoch,
             batch.last_id,
@@ -168,9 +169,12 @@ class Persister:
             REJECTED_KEPT,
             batch.first_id,
             len(batch.corrupt),
+            len(at_a_floor),
         ]
         for error in batch.corrupt:
             arguments += (error.outbox_id, error.fault)
+        for entry in at_a_floor:
+            arguments += (str(entry.outbox_id), entry.floor)
         for outbox_id, room, epoch, sequence, note, _ in batch.entries:
             arguments += (logs[room], room, sequence, epoch, str(outbox_id), note)
         return ScriptCall(keys, arguments)

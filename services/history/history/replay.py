@@ -1,12 +1,12 @@
 """Reads a stretch of a room's log in order: its stream, and the outbox's tail behind it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Final
 
 from history.logged_notes import RESPONSE_NOTES, chunks, fitting, merge
 from history.outbox_tail import OutboxTail
-from history.room_log import LogPage, RoomLog
+from history.room_log import LogPage, RoomHead, RoomLog
 from notecast.v1.history_pb2 import LoggedNote, ReplayResponse
 
 _FIRST_NOTES: Final = 16
@@ -43,24 +43,53 @@ class Replayer:
         # The head counts from before the log is read: a later one could name a note that
         # came too late to be read as if retention had removed it.
         head = await self._log.head(room)
-        limit = min(through or head, head)
-        first_remaining = 0
+        limit = min(through or head.sequence, head.sequence)
+        first: LoggedNote | None = None
         async with aclosing(self._pages(room, after, limit)) as pages:
             async for page in pages:
                 for chunk in chunks(page):
-                    yield ReplayResponse(
-                        notes=chunk,
-                        first_remaining=0 if first_remaining else chunk[0].sequence,
-                    )
-                    first_remaining = first_remaining or chunk[0].sequence
-        if not first_remaining:
-            yield ReplayResponse(first_remaining=await self._first_behind(room, after, head))
+                    if first is None:
+                        first = chunk[0]
+                        yield await self._first_response(room, after, head, first, chunk)
+                    else:
+                        yield ReplayResponse(notes=chunk)
+        if first is None:
+            first = await self._first_behind(room, after, head.sequence)
+            yield await self._first_response(room, after, head, first, ())
 
-    async def _first_behind(self, room: str, after: int, head: int) -> int:
+    async def _first_behind(self, room: str, after: int, head: int) -> LoggedNote | None:
         async with aclosing(self._pages(room, after, head)) as pages:
             async for page in pages:
-                return page[0].sequence
-        return head + 1
+                return page[0]
+        return None
+
+    async def _first_response(
+        self,
+        room: str,
+        after: int,
+        head: RoomHead,
+        first: LoggedNote | None,
+        notes: Sequence[LoggedNote],
+    ) -> ReplayResponse:
+        """Says what remains after `after`; `first` is the first of it, None where nothing does."""
+        remaining = head.sequence + 1 if first is None else first.sequence
+        return ReplayResponse(
+            notes=notes,
+            first_remaining=remaining,
+            nothing_missed=remaining > after + 1
+            and await self._has_missed_nothing(room, after, head, first),
+        )
+
+    async def _has_missed_nothing(
+        self, room: str, after: int, head: RoomHead, first: LoggedNote | None
+    ) -> bool:
+        """Whether the room never had a note between a place and what remains after it.
+
+        That can be told where all that is gone went when the room was forgotten. Else its first
+        notes, or all of them, have been removed since it was there again.
+        """
+        at_floor = head.is_floor if first is None else 0 < first.floor == first.sequence - 1
+        return at_floor and after >= await self._log.gone_through(room, head)
 
     async def _pages(self, room: str, after: int, limit: int) -> AsyncGenerator[list[LoggedNote]]:
         """Runs of the stretch (after, limit], none of them empty.

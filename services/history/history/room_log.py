@@ -1,7 +1,7 @@
-"""Reads what rooms hold: the head of a room, and its stream in pages."""
+"""Reads what rooms hold: the head of a room, its stream in pages, and what is left of it beside."""
 
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from redis.exceptions import ResponseError
@@ -9,10 +9,32 @@ from redis.exceptions import ResponseError
 from history.logged_notes import CorruptLogEntryError, from_log_entry
 from history.redis_errors import answering_redis
 from notecast.v1.history_pb2 import LoggedNote
-from notecast_runtime.keyspace import FLOOR_FIELD, heads_key, log_key, partition_of
+from notecast_runtime.keyspace import (
+    FLOOR_FIELD,
+    KNOWN_FROM_FIELD,
+    forgotten_before_key,
+    forgotten_field,
+    forgotten_key,
+    heads_key,
+    log_key,
+    partition_of,
+)
 from notecast_runtime.redis_client import Redis
 
 _log = structlog.get_logger(__name__)
+
+
+class RoomHead(NamedTuple):
+    """Where a room stands."""
+
+    sequence: int
+    """Of its newest note, persisted or not; where Redis has nothing of the room, the floor."""
+
+    floor: int
+    """The partition's floor."""
+
+    is_floor: bool
+    """Whether Redis has nothing of the room."""
 
 
 class LogPage:
@@ -44,12 +66,36 @@ class RoomLog:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def head(self, room: str) -> int:
-        """The sequence of the room's newest note, persisted or not; if it has none, the floor."""
+    async def head(self, room: str) -> RoomHead:
+        """Where the room stands."""
         with answering_redis():
             answer: Any = await self._redis.hmget(heads_key(partition_of(room)), room, FLOOR_FIELD)
         head, floor = answer
-        return int(head or floor or 0)
+        return RoomHead(int(head or floor or 0), int(floor or 0), is_floor=head is None)
+
+    async def gone_through(self, room: str, head: RoomHead) -> int:
+        """A sequence after which the room had no note that went when the room was forgotten.
+
+        Args:
+            room: one that was forgotten, if ever, before this was asked for.
+            head: read before.
+        """
+        partition, field = partition_of(room), forgotten_field(room)
+        lasts, known_from = [], head.floor
+        # In this order: what is moved from the one to the other in the meantime is found, too.
+        for key in (forgotten_key(partition), forgotten_before_key(partition)):
+            try:
+                with answering_redis():
+                    answer: Any = await self._redis.hmget(key, field, KNOWN_FROM_FIELD)
+            except ResponseError as error:
+                if not str(error).startswith("WRONGTYPE"):
+                    raise
+                _log.error("forgotten_rooms_unreadable", key=key)
+                return head.floor
+            last, since = answer
+            lasts += [] if last is None else [int(last.partition(b" ")[0])]
+            known_from = known_from if since is None else int(since)
+        return max(lasts, default=known_from)
 
     async def forward(self, room: str, after: int, through: int, count: int) -> LogPage:
         """The first notes of the stretch (after, through], at most `count`."""

@@ -108,3 +108,35 @@ async def test_a_break_of_the_epoch_resumes_at_the_first_note_that_retention_has
     assert told.reason == Discontinuity.REASON_EPOCH
     assert told.after == forgotten
     assert shown(events) == list(range(FIRST_LEFT, HEAD + 1))
+
+
+async def test_whoever_missed_nothing_of_a_room_that_was_forgotten_is_told_nothing() -> None:
+    """With and without a note that the room has got since."""
+    for young in ([], [HEAD, HEAD + 1]):
+        for place, expected in ((50, []), (49, [(49, young[0] if young else HEAD)])):
+            history = ScriptedHistory()
+            history.write(EPOCH, young)
+            history.head = young[-1] if young else HEAD - 1
+            history.gone_through = 50
+            room, window = open_room(Head(EPOCH, history.head), history, limits=LIMITS), Window()
+            subscribed(window, room, start=Start(place + 1, resumes=True))
+            events = await events_until_caught_up(window)
+            assert breaks(events) == expected
+            assert shown(events) == young
+            assert events[-1].caught_up.cursor.sequence == history.head
+            assert len(history.asked) == (2 if young else 1)
+
+
+async def test_a_stalled_stream_at_the_floor_is_told_nothing_however_far_that_rises() -> None:
+    """By more than the ring holds: nobody remembers there that nothing was missed."""
+    history = ScriptedHistory()
+    history.gone_through = 7
+    room, window = open_room(Head(EPOCH, 7, is_floor=True), history, limits=LIMITS), Window()
+    window.close()
+    subscribed(window, room, start=Start(8, resumes=True))
+    history.head = HEAD
+    room.hear_head(Head(EPOCH, HEAD, is_floor=True))
+    window.open()
+    events = await events_until_caught_up(window)
+    assert breaks(events) == []
+    assert events[-1].caught_up.cursor.sequence == HEAD

@@ -29,22 +29,28 @@ class LoggedNote(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """As in notecast.v1.Cursor. At least 1."""
     sequence: _builtins.int
     """As in notecast.v1.Cursor. At least 1."""
     note: _builtins.bytes
     """A serialised notecast.v1.Note without `epoch` and `sequence`."""
+    floor: _builtins.int
+    """Set in the first note of a room that Redis had nothing of: the sequence
+    before its own. Nothing was left of notes up to there when it was accepted.
+    """
     def __init__(
         self,
         *,
         epoch: _builtins.int = ...,
         sequence: _builtins.int = ...,
         note: _builtins.bytes = ...,
+        floor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "note", b"note", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "floor", b"floor", "note", b"note", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -88,10 +94,16 @@ class ReplayResponse(_message.Message):
 
     NOTES_FIELD_NUMBER: _builtins.int
     FIRST_REMAINING_FIELD_NUMBER: _builtins.int
+    NOTHING_MISSED_FIELD_NUMBER: _builtins.int
     first_remaining: _builtins.int
     """Set in the first response: the first sequence that remains of those behind
     `after`. Greater than after + 1 where retention has removed some; where
     nothing remains, the sequence that the next stored note will have.
+    """
+    nothing_missed: _builtins.bool
+    """Set in the first response where the room is known to have had no note
+    between `after` and `first_remaining`, however far these are apart: who
+    stands at `after` has missed nothing.
     """
     @_builtins.property
     def notes(self) -> _containers.RepeatedCompositeFieldContainer[Global___LoggedNote]:
@@ -104,10 +116,11 @@ class ReplayResponse(_message.Message):
         *,
         notes: _abc.Iterable[Global___LoggedNote] | None = ...,
         first_remaining: _builtins.int = ...,
+        nothing_missed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_remaining", b"first_remaining", "notes", b"notes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_remaining", b"first_remaining", "notes", b"notes", "nothing_missed", b"nothing_missed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
