@@ -46,10 +46,11 @@ class RoomProgress:
     def stands_at(self, place: Place) -> None:
         """The server says how far it has delivered, as far as it was asked for.
 
-        From before the first note there is nothing to resume for who reads from the start: to ask
-        so again is the same, and leaves nothing to be told of what retention has removed.
+        Whoever reads from the start and was shown nothing yet, whatever the place, asks for the
+        same again: that shows nothing twice, and leaves nothing to be told of what retention has
+        removed or of where a room was forgotten.
         """
-        if place.sequence or not self._start.from_start:
+        if self._reached is not None or not self._start.from_start:
             self.caught_up(place)
 
     def forget(self) -> event_pb2.Discontinuity | None:

@@ -212,11 +212,32 @@ def test_being_sent_away_never_moves_a_room_backwards() -> None:
     assert after(progress) == Place(7, 5)
 
 
-def test_who_reads_from_the_start_and_is_sent_away_before_the_first_note_asks_for_the_same() -> (
+def from_start() -> Progress:
+    return Progress([chat_pb2.RoomSubscription(room="r", from_start=True)])
+
+
+def test_whoever_reads_from_the_start_and_is_sent_away_before_anything_came_asks_for_the_same() -> (
     None
 ):
-    progress = Progress([chat_pb2.RoomSubscription(room="r", from_start=True)])
-    progress.admit(sent_away(("r", 7, 0)))
+    """Also where the server had passed what retention removed, or stood at a room's floor."""
+    progress = from_start()
+    for sequence in (0, 2, 100):
+        progress.admit(sent_away(("r", 7, sequence)))
+        assert progress.request().subscriptions[0].from_start
+    assert progress.admit(note(7, 1)), "nothing was passed over"
+
+
+def test_whoever_reads_from_the_start_and_was_shown_anything_resumes_after_the_place() -> None:
+    for shown in (note(7, 101), caught_up(7, 101)):
+        progress = from_start()
+        progress.admit(shown)
+        progress.admit(sent_away(("r", 7, 140)))
+        assert after(progress) == Place(7, 140)
+
+
+def test_a_room_that_begins_again_and_is_sent_away_before_anything_came_begins_once_more() -> None:
+    progress = live("r")
+    progress.admit(note(7, 3))
+    progress.forget(["subscriptions[0].after"])
+    progress.admit(sent_away(("r", 8, 5)))
     assert progress.request().subscriptions[0].from_start
-    progress.admit(sent_away(("r", 7, 2)))
-    assert after(progress) == Place(7, 2)
