@@ -1,8 +1,9 @@
-"""Budgets of the clients behind trusted proxies, for what their own requests do wrong.
+"""Budgets of clients over all of their connections, for what their requests do wrong or cost.
 
 A proxy's connection carries many clients, so what one of them does wrong may not end it. It is
 charged to that client instead, over all connections of all proxies, and a client whose budget is
-empty has its further requests refused until time has filled it again.
+empty has its further requests refused until time has filled it again. A client without a proxy is
+charged here for what takes much of our time, whatever connection it comes on.
 """
 
 from collections.abc import Callable, Hashable
@@ -147,6 +148,6 @@ class ClientBudgets:
 
 def _words(whose: str, accounts: _Accounts[ClientId] | _Accounts[str]) -> str:
     return (
-        f"too many resets and faulty requests from this {whose}: at most {accounts.burst:g} at once"
-        f" and {accounts.per_second:g} a second"
+        f"too many resets, faulty requests and large header blocks from this {whose}: at most"
+        f" {accounts.burst:g} at once and {accounts.per_second:g} a second"
     )

@@ -18,6 +18,9 @@ _END_STREAM: Final = Flag.END_STREAM
 _END_HEADERS: Final = Flag.END_HEADERS
 _UNUSUAL: Final = Flag.PADDED | Flag.PRIORITY
 _PRIORITY_BYTES: Final = 5
+_LARGE_BLOCK_OCTETS: Final = 1_024
+"""Honest blocks are smaller, or come seldom. To decode one that is not costs as much as a call or
+several, so each such part of it costs as much as a call that is given up."""
 _OCTETS_PER_RESET: Final = 256
 """So much of a block that is decoded in vain, for the table's sake, costs as much as a reset call:
 each of its octets may be a field."""
@@ -122,6 +125,9 @@ class HeaderFrames(Requests):
             closed = self._closed.client_of(stream_id)
             client = stream.client if stream is not None else closed or self._oversized_client()
             self._charge(client, self._floods.resets, len(block) // _OCTETS_PER_RESET)
+        elif len(block) > _LARGE_BLOCK_OCTETS:
+            client = self.peer.client_of(headers) if stream is None else stream.client
+            self._charge_work(client, len(block) / _LARGE_BLOCK_OCTETS)
         if stream is not None:
             self._on_trailers(stream, headers, events, ended=ended)
         elif self._is_new(stream_id):

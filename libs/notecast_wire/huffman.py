@@ -2,8 +2,7 @@
 
 The `hpack` library walks its tables half an octet at a time. Here two such steps are put together
 the first time that they are needed, and a string is walked in one comprehension: a fresh deadline
-on each call is cheap to read, and a header block of the largest size costs little more than a
-millisecond.
+on each call is cheap to read, and 16 KiB of codes take about half a millisecond.
 """
 
 from typing import Any, Final

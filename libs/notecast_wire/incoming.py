@@ -225,6 +225,17 @@ class Incoming(Outgoing):
         else:
             self._spend(budget, cost)
 
+    def _charge_work(self, client: ClientId, cost: float) -> None:
+        """Charges what takes much of our time: to its client, whatever connection it comes on.
+
+        Raises:
+            ConnectionFault: ENHANCE_YOUR_CALM; the client has nothing left, and the connection is
+                its own. Behind a proxy its requests are refused.
+        """
+        self._budgets.charge(client, cost)
+        if not self.peer.proxied and (reason := self._budgets.refusal(client)):
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, reason)
+
     def _charge_chatter(self, stream: Stream) -> None:
         """Charges a frame of a request that moves nothing.
 

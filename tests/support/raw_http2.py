@@ -89,6 +89,12 @@ def literal(name: bytes, value: bytes) -> bytes:
     return b"\0" + _string(name) + _string(value)
 
 
+def compressed_literal(name: bytes, value: bytes) -> bytes:
+    """As `literal`, of a value that is a Huffman string already (RFC 7541, 5.2)."""
+    size = _integer(len(value), 7)
+    return b"\0" + _string(name) + bytes((0x80 | size[0],)) + size[1:] + value
+
+
 def indexed_literal(name: bytes, value: bytes) -> bytes:
     """A header field that goes into the dynamic table (RFC 7541, 6.2.1)."""
     return b"\x40" + _string(name) + _string(value)

@@ -96,8 +96,8 @@ async def test_a_client_behind_a_proxy_that_has_done_too_much_wrong_is_told_so()
         refused = await answer(client, client.call("Echo", b"", *hostile))
         assert refused.headers["grpc-status"] == RESOURCE_EXHAUSTED
         assert unquote(refused.headers["grpc-message"]) == (
-            "too many resets and faulty requests from this connection: at most 10 at once and 0.01"
-            " a second"
+            "too many resets, faulty requests and large header blocks from this connection: at most"
+            " 10 at once and 0.01 a second"
         )
         served = client.responses[client.call("Echo", b"served", *other)]
         await client.until(lambda: served.ended, "the other client's answer")

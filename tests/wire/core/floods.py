@@ -26,7 +26,6 @@ from tests.wire.core.raw_client import (
 STATUS = encode_headers([(b":status", b"200")])
 TRAILERS = encode_headers([(b"grpc-status", b"0")])
 BLOCK = encode_headers(REQUEST)
-LARGE_BLOCK = encode_headers([*REQUEST, (b"x-token", bytes(b"t" * 16_000))])
 WHOLE = END_HEADERS | END_STREAM
 ODD = range(1, 2**31, 2)
 
@@ -74,10 +73,6 @@ def malformed_requests() -> Iterator[list[Frame]]:
 
 def requests_over_the_streams_allowed() -> Iterator[list[Frame]]:
     return ([head(i)] for i in ODD)
-
-
-def headers_over_the_bound() -> Iterator[list[Frame]]:
-    return ([head(i, WHOLE, LARGE_BLOCK)] for i in ODD)
 
 
 def pings() -> Iterator[list[Frame]]:
@@ -159,7 +154,6 @@ FLOODS = [
     resets_of_both_kinds,
     malformed_requests,
     requests_over_the_streams_allowed,
-    headers_over_the_bound,
     pings,
     settings,
     empty_settings,

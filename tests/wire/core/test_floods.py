@@ -8,10 +8,13 @@ from itertools import islice
 
 import pytest
 
+from notecast_wire.client_budgets import ClientBudgets
+from notecast_wire.clients import ClientId, Peer
 from notecast_wire.codes import ErrorCode
 from notecast_wire.connection import ConnectionLimits
-from notecast_wire.events import ConnectionEnded, Event
+from notecast_wire.events import ConnectionEnded, Event, RequestBegun
 from notecast_wire.header_encoder import encode_headers
+from notecast_wire.shares import ShareRatios
 from tests.wire.core.floods import BLOCK, FLOODS, ODD, WHOLE, head, pings, rapid_resets
 from tests.wire.core.raw_client import (
     CONTINUATION,
@@ -19,7 +22,9 @@ from tests.wire.core.raw_client import (
     HEADERS,
     INITIAL_WINDOW_SIZE,
     PING,
+    REQUEST,
     SETTINGS,
+    Clock,
     Frame,
     RawClient,
     rst_stream,
@@ -217,6 +222,56 @@ def test_waking_many_owners_in_vain_is_paid_for_by_the_peer() -> None:
             break
     assert ended(events)
     assert woken < 1_000 * 10
+
+
+HEAVY = encode_headers([*REQUEST, (b"x-token", b"t" * 10_000)])
+"""Within the bounds, and as much work as ten calls that are given up."""
+
+OVER_THE_BOUND = encode_headers([*REQUEST, (b"x-token", b"t" * 16_200)])
+
+
+def heavy_client(budgets: ClientBudgets, address: str, connection: str) -> RawClient:
+    peer = Peer(ClientId(address, connection))
+    return RawClient(ConnectionLimits(reset_burst=1_000), peer=peer, budgets=budgets)
+
+
+def heavy_requests() -> Iterator[list[Frame]]:
+    return ([head(number, WHOLE, HEAVY), rst_stream(number)] for number in ODD)
+
+
+def test_large_header_blocks_are_paid_for_by_their_client_on_whatever_connection() -> None:
+    clock = Clock()
+    budgets = ClientBudgets(ConnectionLimits(reset_burst=1_000), ShareRatios(0.5, 0.25), clock)
+    taken = [
+        sent_until_ended(heavy_client(budgets, "192.0.2.66", str(number)), heavy_requests(), 300)
+        for number in range(4)
+    ]
+    # Two connections' worth is what the address has.
+    assert taken[:2] == [pytest.approx(100, abs=5)] * 2
+    assert taken[2:] == [0, 0]
+    other = heavy_client(budgets, "192.0.2.7", "5")
+    assert sent_until_ended(other, heavy_requests(), 90) == 90
+    clock.now += 10
+    assert sent_until_ended(heavy_client(budgets, "192.0.2.66", "6"), heavy_requests(), 300) > 90
+
+
+@pytest.mark.parametrize("block", [HEAVY, OVER_THE_BOUND], ids=["within the bound", "over it"])
+def test_large_header_blocks_that_come_slowly_are_no_flood(block: bytes) -> None:
+    client = RawClient(ConnectionLimits(reset_burst=100))
+    for number in islice(ODD, 300):
+        assert not ended(client.send(head(number, WHOLE, block), rst_stream(number)))
+        client.connection.output.clear()
+        client.clock.now += 1.0
+
+
+def test_small_header_blocks_are_not_paid_for() -> None:
+    block = encode_headers([*REQUEST, (b"x-token", b"t" * 800)])
+    client = RawClient(ConnectionLimits(reset_burst=10))
+    for number in islice(ODD, 1_000):
+        (begun,) = client.send(head(number, WHOLE, block))
+        assert isinstance(begun, RequestBegun)
+        client.connection.respond(begun.stream, STATUS, b"", TRAILERS)
+        client.connection.output.clear()
 
 
 def test_header_lists_over_the_bound_are_paid_for_by_the_octet() -> None:

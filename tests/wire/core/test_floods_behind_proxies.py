@@ -146,6 +146,14 @@ def trailers_over_the_bound(proxy: Proxy) -> None:
     proxy.survives(request, Frame(HEADERS, WHOLE, request.stream_id, large))
 
 
+def large_headers(proxy: Proxy) -> None:
+    for event in proxy.send(
+        proxy.request(HOSTILE, more=[(b"x-token", LARGE[:3_000])], flags=WHOLE)
+    ):
+        assert isinstance(event, RequestBegun)
+        proxy.connection.reset(event.stream, ErrorCode.CANCEL)
+
+
 def empty_data(proxy: Proxy) -> None:
     request = proxy.request(HOSTILE)
     empty = [Frame(DATA, 0, request.stream_id, b"") for _ in range(10)]
@@ -163,6 +171,7 @@ STEPS: list[Step] = [
     malformed_trailers,
     trailers_over_the_bound,
     empty_data,
+    large_headers,
 ]
 
 
@@ -372,8 +381,8 @@ def test_a_refusal_says_which_budget_is_empty() -> None:
     budgets = ClientBudgets(LIMITS, ShareRatios(), Clock())
     budgets.charge(ClientId("A", "1"), 1_000)
     assert budgets.refusal(ClientId("A", "1")) == (
-        "too many resets and faulty requests from this connection: at most 100 at once and 50 a"
-        " second"
+        "too many resets, faulty requests and large header blocks from this connection: at most"
+        " 100 at once and 50 a second"
     )
     assert "from this address: at most 200" in budgets.refusal(ClientId("A", "2"))
 

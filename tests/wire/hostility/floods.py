@@ -74,6 +74,21 @@ def _ask_and_reset(stream_id: int) -> bytes:
     return raw.headers(stream_id, _ECHO) + ask + raw.rst_stream(stream_id)
 
 
+def _long_codes(count: int) -> bytes:
+    """A value of so many octets, each of a code of 26 bits (RFC 7541, appendix B)."""
+    bits = "11111111111111111111100010" * count
+    bits += "1" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8)
+
+
+# A frame of it is a list of 5,000 octets, which anybody may send.
+_LARGE: Final = _ECHO + raw.compressed_literal(b"x-long", _long_codes(4_900))
+
+
+def _large_request(stream_id: int) -> bytes:
+    return raw.headers(stream_id, _LARGE) + raw.data(stream_id, _NOTHING, end=True)
+
+
 _unfinished = raw.frame(raw.HEADERS, 0, 1, HANG)
 _more = raw.frame(raw.CONTINUATION, 0, 1, raw.literal(b"more", b"x" * 1_000))
 _many_calls = b"".join([raw.headers(number, HANG) for number in stream_ids(OPEN_STREAMS)])
@@ -110,6 +125,8 @@ FLOODS: Final[Mapping[str, Attack]] = MappingProxyType(
                 raw.headers(1, COUNT), lambda _: raw.frame(raw.DATA, raw.PADDED, 1, b"\x03\0\0\0")
             )
         ),
+        # Requests as they may be, of codes that take long to read.
+        "large_header_blocks": Attack(flood(_large_request, 6_400)),
         # 5 octets that become an object each, for a call that reads none of them.
         "empty_messages_flood": Attack(
             _behind(raw.headers(1, IGNORE), lambda _: raw.data(1, _NOTHING * 20))
