@@ -47,6 +47,18 @@ def _headers_that_envoy_takes(door: Door) -> Steps:
         yield 0.03
 
 
+def _large_headers(door: Door) -> Steps:
+    """Calls with as much metadata as a gateway takes, all of which it has to decode."""
+    client = None
+    values = [_random(15_000) for _ in range(50)]
+    while True:
+        if client := door.again(client):
+            for value in values[:5]:
+                client.call("SendNote", SendNoteRequest(room="r", author="a"), (b"x", value))
+            values = [*values[5:], *values[:5]]
+        yield 0.01
+
+
 def _rapid_resets(door: Door) -> Steps:
     """CVE-2023-44487, as fast as a connection lives."""
     client = None
@@ -187,6 +199,7 @@ def _faults_of_http2(door: Door) -> Steps:
 ATTACKS: Final[Mapping[str, Callable[[Door], Steps]]] = MappingProxyType(
     {
         "headers_that_envoy_takes": _headers_that_envoy_takes,
+        "large_headers": _large_headers,
         "rapid_resets": _rapid_resets,
         "half_messages": _half_messages,
         "half_open_calls": _half_open_calls,
