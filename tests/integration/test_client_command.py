@@ -54,7 +54,7 @@ async def test_a_send_that_loses_its_answer_says_that_the_note_may_be_stored(
     server: ScriptedChatServer,
 ) -> None:
     server.send_fault = RedisUnavailableError("Redis is away")
-    outcome = await notecast("send", "lobby", "hello", server=server.address)
+    outcome = await notecast("--timeout", "3", "send", "lobby", "hello", server=server.address)
     assert outcome.code == 69
     assert outcome.err == (
         "notecast: Redis is away; try again in 1 s; "
@@ -66,7 +66,7 @@ async def test_a_send_that_was_refused_for_sure_raises_no_doubt(
     server: ScriptedChatServer,
 ) -> None:
     server.send_fault = WritesRefusedError("redis_full", "Redis is full")
-    outcome = await notecast("send", "lobby", "hello", server=server.address)
+    outcome = await notecast("--timeout", "3", "send", "lobby", "hello", server=server.address)
     assert outcome.code == 69
     assert outcome.err == "notecast: Redis is full; nothing was stored; try again in 1 s\n"
 
