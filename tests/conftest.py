@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import structlog
 from xdist.scheduler.loadfile import LoadFileScheduling
 
 from notecast_runtime.server import TransportName
@@ -51,6 +52,10 @@ def pytest_collection_finish() -> None:
 
 # What the tests speak to runs here; a proxy for the way out, which pip may need, is not for it.
 os.environ["no_grpc_proxy"] = "127.0.0.1,localhost,::1"  # noqa: SIM112 - so gRPC calls it
+
+# As our programs have it: a stack with source and variables, as structlog draws it where rich is
+# installed, keeps services in this process for a second.
+structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
 
 # The tests start our programs some hundred times, and each start without what Python compiled
 # before takes a third longer.
