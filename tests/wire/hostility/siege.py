@@ -29,6 +29,8 @@ _MAX_CPU_SECONDS = 2.5
 _MAX_GROWTH_BYTES = 20 * 1024 * 1024
 _MAX_P99_SECONDS = 0.25
 _MAX_P99_FACTOR = 5
+_TRIES = 3
+"""Whatever else the machine does makes a delay now and then, and an attack each time."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,24 @@ class Damage:
 
 
 async def siege(victim: Victim, attack: str) -> Damage:
-    """Makes one attack by a process of its own. Every call of the other client is answered.
+    """Makes an attack by a process of its own. Every call of the other client is answered.
+
+    Where that client's calls take too long, the attack is made again, `_TRIES` times at most.
 
     Raises:
-        AssertionError: memory, processor time or the other client's delay is out of bounds, or
-            the server keeps something of the attacker's.
+        AssertionError: memory or processor time is out of bounds, or the other client's delay is
+            each time, or the server keeps something of the attacker's.
     """
+    for _ in range(_TRIES):
+        damage = await _besiege(victim, attack)
+        assert damage.growth_bytes < _MAX_GROWTH_BYTES, damage
+        assert damage.cpu_seconds < _MAX_CPU_SECONDS, damage
+        if damage.p99_during < _MAX_P99_SECONDS + _MAX_P99_FACTOR * damage.p99_before:
+            return damage
+    raise AssertionError(f"others wait for long: {damage}")
+
+
+async def _besiege(victim: Victim, attack: str) -> Damage:
     async with aio.insecure_channel(victim.target) as channel:
         before = [await _call(channel) for _ in range(_CALLS_BEFORE)]
         victim.forget_peak()
@@ -66,7 +80,7 @@ async def siege(victim: Victim, attack: str) -> Damage:
         async with _calling(channel) as during:
             reception = await _attack(victim, attack)
         await _is_forgotten(victim, channel)
-        damage = Damage(
+        return Damage(
             reception,
             victim.peak_bytes - memory,
             victim.cpu_seconds - cpu,
@@ -74,10 +88,6 @@ async def siege(victim: Victim, attack: str) -> Damage:
             _p99(before),
             _p99(during),
         )
-    assert damage.growth_bytes < _MAX_GROWTH_BYTES, damage
-    assert damage.cpu_seconds < _MAX_CPU_SECONDS, damage
-    assert damage.p99_during < _MAX_P99_SECONDS + _MAX_P99_FACTOR * damage.p99_before, damage
-    return damage
 
 
 @asynccontextmanager
