@@ -119,8 +119,11 @@ local function tells_all_after(entry)
 end
 
 -- These data may hold notes after where they parted from what the caller has seen, which has
--- other notes under their sequences. There a room's common past ends.
+-- other notes under their sequences. There a room's common past ends. And rooms may have been
+-- forgotten after that: how high the floor was then is not known, so nothing of a room that stands
+-- at it, or came from there, counts as common.
 local function end_at_the_fork(ended, fork)
+  redis.call('HDEL', ended, '')
   if not tells_all_after(fork) then
     redis.call('UNLINK', ended) -- nothing of the epoch counts as common
     return
@@ -137,7 +140,7 @@ local function end_at_the_fork(ended, fork)
       local sequence = tonumber(fields.s)
       if fields.r and sequence and sequence < (lowest[fields.r] or math.huge) then
         lowest[fields.r] = sequence
-        redis.call('HSET', ended, fields.r, string.format('%d', sequence - 1))
+        redis.call('HSET', ended, fields.r, fields.f and '0' or string.format('%d', sequence - 1))
       end
       place = entry[1]
     end

@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.keyspace import (
+    FLOOR_FIELD,
     PARTITIONS,
     epoch_end_prefix,
     epoch_key,
@@ -291,6 +292,27 @@ async def test_an_outbox_without_an_entry_that_was_seen_is_of_older_data_unless_
         assert redis.get(epoch_key(LAST)) > epoch
         ended = redis.hgetall(epoch_end_prefix(LAST) + epoch.decode())
         assert ended == {b"lobby": b"7", b"den": b"2"}
+
+
+async def test_of_rooms_that_older_data_may_have_forgotten_nothing_counts_as_common(
+    valkey: ValkeyProcess, ping: Ping
+) -> None:
+    """The floor may have risen since the data parted, over sequences that a client has seen."""
+    guard = EpochGuard()
+    begin(valkey)
+    await ping(valkey, guard)
+    outbox = outbox_key(LAST)
+    with valkey.client() as redis:
+        epoch = redis.get(epoch_key(LAST))
+        place = {"e": epoch, "n": ""}
+        redis.xadd(outbox, {"r": "den", "s": 2, **place}, id="10-0")
+        guard.fence.see(LAST, int(epoch), OutboxId(20, 0))
+        redis.hset(heads_key(LAST), mapping={"lobby": 31, "den": 2, FLOOR_FIELD: 30})
+        redis.xadd(outbox, {"r": "lobby", "s": 31, "f": 30, **place}, id="40-0")
+        await ping(valkey, guard)
+        assert redis.get(epoch_key(LAST)) > epoch
+        ended = redis.hgetall(epoch_end_prefix(LAST) + epoch.decode())
+        assert ended == {b"lobby": b"0", b"den": b"2"}
 
 
 async def test_an_epoch_that_another_connection_saw_begin_is_not_asked_for_what_it_began_without(

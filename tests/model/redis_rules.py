@@ -167,19 +167,26 @@ def was_never_here(data: Data, outbox_id: OutboxId) -> bool:
 
 
 def end_at_the_fork(data: Data, fork: OutboxId) -> Data:
-    """Where notes came after the fork, the last epoch's common past ends before them."""
+    """Where notes came after the fork, the last epoch's common past ends before them.
+
+    And at nothing where the room stood at the floor, which may have risen since.
+    """
     if not data.ends or not data.added:
         return data
-    *before, last = data.ends
+    after = [entry.note for entry in data.outbox if entry.outbox_id > fork]
     if not tells_all_after(data, fork):
-        floors, was_there = (*data.end_floors[:-1], 0), (*data.was_there[:-1], False)
-        ends = (*before, last._replace(end=0))
-        return data._replace(ends=ends, end_floors=floors, was_there=was_there)
-    after = [entry.note.sequence for entry in data.outbox if entry.outbox_id > fork]
-    if not after:
-        return data
-    was_there = (*data.was_there[:-1], True)
-    return data._replace(ends=(*before, last._replace(end=min(after) - 1)), was_there=was_there)
+        end, is_there = 0, False
+    elif after:
+        first = min(after, key=lambda note: note.sequence)
+        end, is_there = 0 if first.floor else first.sequence - 1, True
+    else:
+        is_there = data.was_there[-1]
+        end = data.ends[-1].end if is_there else 0
+    return data._replace(
+        ends=(*data.ends[:-1], data.ends[-1]._replace(end=end)),
+        end_floors=(*data.end_floors[:-1], 0),
+        was_there=(*data.was_there[:-1], is_there),
+    )
 
 
 def tells_all_after(data: Data, entry: OutboxId) -> bool:
