@@ -239,6 +239,20 @@ async def test_no_more_than_about_a_response_is_read_ahead_of_who_may_give_up(
     await responses.aclose()
 
 
+async def test_nothing_is_read_after_the_response_that_brings_enough(
+    client: Redis, writer: OutboxWriter
+) -> None:
+    accepted = writer.accept_all(ROOM, ["x" * 16_000 + str(i) for i in range(100)])
+    await persist_all(client, PARTITION)
+    for enough_bytes, responses in ((100_000, 1), (300_000, 2), (10_000_000, 7)):
+        log = WatchedLog(client)
+        replay = Replayer(log, OutboxTail(client)).replay(ROOM, 0, 0, enough_bytes)
+        answered = [response async for response in replay]
+        assert len(answered) == len(log.read) == responses
+        notes = [note for response in answered for note in response.notes]
+        assert notes == as_replayed(accepted)[: 16 * responses]
+
+
 async def test_small_notes_take_few_reads_wherever_large_ones_are(
     client: Redis, writer: OutboxWriter
 ) -> None:

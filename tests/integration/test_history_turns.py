@@ -32,6 +32,7 @@ class HeldReads:
 
     def __init__(self) -> None:
         self.begun: list[str] = []
+        self.enough_bytes = 0
         self._over = asyncio.Event()
 
     async def page(self, room: str, before: int, page_size: int) -> NotesPage:  # noqa: ARG002
@@ -39,8 +40,11 @@ class HeldReads:
         await self._over.wait()
         return NotesPage([], has_older=False)
 
-    async def replay(self, room: str, after: int, through: int) -> AsyncGenerator[ReplayResponse]:
+    async def replay(
+        self, room: str, after: int, through: int, enough_bytes: int
+    ) -> AsyncGenerator[ReplayResponse]:
         self.begun.append(room)
+        self.enough_bytes = enough_bytes
         await self._over.wait()
         yield ReplayResponse(first_remaining=through or after + 1)
 
@@ -154,6 +158,7 @@ async def test_a_client_that_reads_much_at_a_gateway_keeps_no_other_from_history
         bobs = asyncio.ensure_future(ask(bob, method, "bobs", 1))
         await eventually(lambda: "bobs" in held.begun, "he waits behind none of her reads")
         assert held.begun.count("anns") == A_CONNECTIONS_SHARE
+        assert held.enough_bytes == (0 if method == "ListNotes" else 131_072)
         for asked in (*anns, bobs):
             asked.cancel()
         await asyncio.gather(*anns, bobs, return_exceptions=True)

@@ -46,6 +46,7 @@ class ScriptedHistory(History):
         self.head = 0
         self.notes: list[LoggedNote] = []
         self.asked: list[Stretch] = []
+        self.enough_bytes: list[int] = []
         self.gone_through: int | None = None
         """The last sequence that the room had when it was forgotten; None: nobody knows."""
 
@@ -59,9 +60,11 @@ class ScriptedHistory(History):
         room: str,  # noqa: ARG002
         stretch: Stretch,
         client: ClientId | None,  # noqa: ARG002
+        enough_bytes: int = 0,
     ) -> AsyncGenerator[ReplayPart]:
         """As History.replay."""
         self.asked.append(stretch)
+        self.enough_bytes.append(enough_bytes)
         left = [n for n in self.notes if stretch.after < n.sequence]
         found = [n for n in left if n.sequence <= stretch.through]
         missed_nothing = self.gone_through is not None and stretch.after >= self.gone_through

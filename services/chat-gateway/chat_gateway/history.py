@@ -32,7 +32,7 @@ class History(Protocol):
     """The logs of rooms, as persisted and about to be."""
 
     def replay(
-        self, room: str, stretch: Stretch, client: ClientId | None
+        self, room: str, stretch: Stretch, client: ClientId | None, enough_bytes: int = 0
     ) -> AsyncGenerator[ReplayPart]:
         """Reads a stretch of a room in order.
 
@@ -40,6 +40,8 @@ class History(Protocol):
             room: the room.
             stretch: of its sequences.
             client: for whom; None for all who read the room.
+            enough_bytes: of notes: what comes after the part that brings more may be left out;
+                0: nothing may.
 
         Raises:
             HistoryUnavailableError: no replica answered, or not in time; what came

@@ -70,10 +70,12 @@ class GrpcHistory:
         self._ending: set[asyncio.Future[Any]] = set()
 
     async def replay(
-        self, room: str, stretch: Stretch, client: ClientId | None
+        self, room: str, stretch: Stretch, client: ClientId | None, enough_bytes: int = 0
     ) -> AsyncGenerator[ReplayPart]:
         """As History.replay."""
-        request = ReplayRequest(room=room, after=stretch.after, through=stretch.through)
+        request = ReplayRequest(
+            room=room, after=stretch.after, through=stretch.through, enough_bytes=enough_bytes
+        )
         try:
             whose = () if client is None else client_metadata(client)
             call = self._stub.Replay(request, timeout=_REPLAY_SECONDS, metadata=whose)

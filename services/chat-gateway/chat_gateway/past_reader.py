@@ -60,6 +60,8 @@ class _Read(NamedTuple):
 
     after: int
     notes: int
+    size: int
+    """In bytes."""
 
 
 class PastReader:
@@ -93,7 +95,13 @@ class PastReader:
         self._turns = turns
         self._reads: dict[_Read, SharedRead[PastPage]] = {}
 
-    async def read(self, after: int, client: ClientId, most_notes: int | None = None) -> PastPage:
+    async def read(
+        self,
+        after: int,
+        client: ClientId,
+        most_notes: int | None = None,
+        most_bytes: int | None = None,
+    ) -> PastPage:
         """Reads behind a sequence that the ring no longer holds the successor of.
 
         A read that nobody waits for any more ends, and with it history's part of it.
@@ -102,6 +110,7 @@ class PastReader:
             after: that sequence.
             client: who asks. Of those who share a read, whoever has a turn first reads for all.
             most_notes: no more are wanted; None: as many as a page may have.
+            most_bytes: as of PageLimits.page_bytes; None: as much as a page may have.
 
         Raises:
             HistoryUnavailableError: no replica answered, or with notes of a later epoch.
@@ -111,7 +120,8 @@ class PastReader:
         stretch = Stretch(after, min(self._log.oldest - 1, after + notes))
         if stretch.through <= after:  # the ring has been extended to there in the meantime
             return PastPage((), 0, after + 1, 1)
-        wanted = _Read(after, notes)
+        size = min(most_bytes or self._limits.page_bytes, self._limits.page_bytes)
+        wanted = _Read(after, notes, size)
         read = self._reads.get(wanted)
         if read is None or read.result.done():
             read = SharedRead(self._turns, partial(self._read, wanted, stretch))
@@ -133,14 +143,15 @@ class PastReader:
     async def _read(self, wanted: _Read, stretch: Stretch, client: ClientId) -> PastPage:
         frames: list[tuple[int, bytes]] = []
         remains, size = _Remains(0), 0
-        async with aclosing(self._history.replay(self._room, stretch, client)) as parts:
+        reading = self._history.replay(self._room, stretch, client, wanted.size)
+        async with aclosing(reading) as parts:
             async for part in parts:
                 self._check_epoch(max((note.epoch for note in part.notes), default=0))
                 if not remains.first:
                     remains = _Remains(part.first_remaining, part.nothing_missed)
                 frames += frames_of(part.notes)
                 size += sum(len(note.note) for note in part.notes)
-                if size > self._limits.page_bytes and frames[-1][0] < stretch.through:
+                if size > wanted.size and frames[-1][0] < stretch.through:
                     return self._page(wanted, frames, remains, frames[-1][0] + 1)
         if not frames:
             # What the ring holds can be read, whatever retention has removed meanwhile.

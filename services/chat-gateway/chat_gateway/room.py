@@ -275,7 +275,11 @@ class Room:
             raise HistoryUnavailableError("another epoch has begun")
 
     async def read_past(
-        self, after: int, client: ClientId, most_notes: int | None = None
+        self,
+        after: int,
+        client: ClientId,
+        most_notes: int | None = None,
+        most_bytes: int | None = None,
     ) -> PastPage:
         """As PastReader.read."""
         if self._past is None:
@@ -284,7 +288,7 @@ class Room:
             self._past = PastReader(
                 self.name, self.log, history, page, self.refuse_later_epoch, self._shared.reads
             )
-        return await self._past.read(after, client, most_notes)
+        return await self._past.read(after, client, most_notes, most_bytes)
 
     def end(self, error: NotecastError) -> None:
         """Ends every stream that reads here."""

@@ -35,6 +35,9 @@ _MANY_NOTES: Final = 1 << 20
 _FEW_NOTES: Final = 16
 """So many are read at least by a cursor whose pages were dropped."""
 
+_FIRST_BYTES: Final = 131_072
+"""Of the first page, of which the last response comes on top: many a stream takes no more."""
+
 _MOST_SHARERS: Final = 8
 
 
@@ -348,7 +351,10 @@ class RoomCursor:
         while True:
             try:
                 return await self.room.read_past(
-                    self._next_sequence - 1, self._stream.client, self._most_notes
+                    self._next_sequence - 1,
+                    self._stream.client,
+                    self._most_notes,
+                    None if self._page_begin else _FIRST_BYTES,
                 )
             except UnavailableError as error:
                 _log.warning("replay_waits", error=str(error))

@@ -32,10 +32,18 @@ class Replayer:
         self._tail = tail
         self._page_notes = page_notes
 
-    async def replay(self, room: str, after: int, through: int) -> AsyncGenerator[ReplayResponse]:
+    async def replay(
+        self, room: str, after: int, through: int, enough_bytes: int = 0
+    ) -> AsyncGenerator[ReplayResponse]:
         """The stretch (after, through] as responses, of which there is at least one.
 
-        What is acknowledged when the replay begins is in it; `through` = 0 means up to there.
+        What is acknowledged when the replay begins is in it.
+
+        Args:
+            room: the room.
+            after: the sequence behind which to begin.
+            through: the last one wanted; 0: up to where the log goes now.
+            enough_bytes: it ends, too, once the notes have more bytes than this; 0: no bound.
 
         Raises:
             RedisUnavailableError: Redis does not answer; what came before is right.
@@ -45,6 +53,7 @@ class Replayer:
         head = await self._log.head(room)
         limit = min(through or head.sequence, head.sequence)
         first: LoggedNote | None = None
+        size = 0
         async with aclosing(self._pages(room, after, limit)) as pages:
             async for page in pages:
                 for chunk in chunks(page):
@@ -53,6 +62,9 @@ class Replayer:
                         yield await self._first_response(room, after, head, first, chunk)
                     else:
                         yield ReplayResponse(notes=chunk)
+                    size += sum(len(note.note) for note in chunk)
+                    if size > enough_bytes > 0:
+                        return
         if first is None:
             first = await self._first_behind(room, after, head.sequence)
             yield await self._first_response(room, after, head, first, ())

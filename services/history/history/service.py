@@ -51,7 +51,9 @@ class HistoryServicer(history_pb2_grpc.HistoryServiceServicer):
         """Streams a stretch of a room's log in order."""
         check_replay(request)
         client = self._client_of(context)
-        responses = self._replayer.replay(request.room, request.after, request.through)
+        responses = self._replayer.replay(
+            request.room, request.after, request.through, request.enough_bytes
+        )
         step = partial(_next, responses)
         try:
             while True:

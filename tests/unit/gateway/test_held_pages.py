@@ -131,3 +131,14 @@ async def test_a_stream_that_ends_holds_nothing(room: Room) -> None:
     window.leave()
     await settled()
     assert held(window) == 0
+
+
+async def test_the_first_page_is_small_for_many_a_stream_takes_no_more() -> None:
+    history = ScriptedHistory()
+    history.write(EPOCH, range(1, NOTES + 1))
+    room = open_room(Head(EPOCH, NOTES), history, limits=LIMITS._replace(ring_bytes=1_000_000))
+    window = Window()
+    subscribed(window, room, start=FROM_START)
+    await eventually(lambda: len(room.readers.tail) == 1, "it has read all")
+    assert sequences(window) == list(range(1, NOTES + 1))
+    assert history.enough_bytes == [131_072, 1_000_000]

@@ -65,22 +65,28 @@ class ReplayRequest(_message.Message):
     ROOM_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     THROUGH_FIELD_NUMBER: _builtins.int
+    ENOUGH_BYTES_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     """As in Note."""
     after: _builtins.int
     """The sequence behind which to begin; 0: with the oldest that remains."""
     through: _builtins.int
     """The last sequence wanted, not less than `after`; 0: as far as the log goes."""
+    enough_bytes: _builtins.int
+    """No further response is read once those before it have more bytes of notes
+    than this, also where the stretch goes on; 0: to the end of the stretch.
+    """
     def __init__(
         self,
         *,
         room: _builtins.str = ...,
         after: _builtins.int = ...,
         through: _builtins.int = ...,
+        enough_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "room", b"room", "through", b"through"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "enough_bytes", b"enough_bytes", "room", b"room", "through", b"through"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
