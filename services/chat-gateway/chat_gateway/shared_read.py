@@ -82,6 +82,11 @@ class SharedRead(Generic[Result]):
         else:
             if not self.result.done():
                 self.result.set_result(outcome)
+        finally:
+            # A task that is cancelled leads to what it had in hand, and by `self` to itself: all of
+            # that would stay until the collector of garbage runs.
+            if self._tries.get(client) is asyncio.current_task():
+                del self._tries[client]
 
     def _begin(self, client: ClientId) -> None:
         self._begun = True

@@ -1,6 +1,8 @@
 """Work that several wait for begins in the first turn of any, and ends with the last who waits."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -203,3 +205,27 @@ async def test_an_error_is_told_to_who_waits_and_to_nobody_else(turns: FairTurns
     (task,) = await waiting(unheard, ANN)
     await eventually(unheard.result.done, "it has failed, and the loop does not complain")
     task.cancel()
+
+
+async def test_what_it_had_read_as_all_left_is_gone_without_the_collector(turns: FairTurns) -> None:
+    class Page:
+        """What has been read so far."""
+
+    pages: list[weakref.ref[Page]] = []
+
+    async def work(_: ClientId) -> str:
+        page = Page()
+        pages.append(weakref.ref(page))
+        await asyncio.Event().wait()
+        return repr(page)
+
+    gc.disable()
+    try:
+        (ann,) = await waiting(SharedRead(turns, work), ANN)
+        await eventually(lambda: pages, "the work has begun")
+        ann.cancel()
+        await asyncio.wait({ann})
+        del ann
+        await eventually(lambda: not pages[0](), "its page is gone", 2)
+    finally:
+        gc.enable()
