@@ -6,7 +6,6 @@ once in hours.
 """
 
 import asyncio
-import ctypes
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
@@ -31,6 +30,7 @@ from notecast.v1.history_pb2_grpc import (
 )
 from notecast_runtime.errors import HistoryUnavailableError
 from notecast_wire import server as wire_server
+from tests.support.census import allocated_bytes
 from tests.support.room_parts import CLIENT
 from tests.support.waiting import eventually
 
@@ -139,22 +139,6 @@ async def _cancelled_after(read: Awaitable[object], turns: int) -> None:
     await asyncio.wait({task})
 
 
-class Allocated(ctypes.Structure):
-    """What glibc has allocated (mallinfo(3))."""
-
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks")
-    ] + [(name, ctypes.c_size_t) for name in ("uordblks", "fordblks", "keepcost")]
-
-
-def allocated_bytes() -> int:
-    gc.collect()
-    glibc = ctypes.CDLL(None)
-    glibc.mallinfo2.restype = Allocated
-    return int(glibc.mallinfo2().uordblks)
-
-
 def calls() -> list[object]:
     return [found for found in gc.get_objects() if isinstance(found, aio.Call)]
 
@@ -177,16 +161,17 @@ async def test_nothing_is_left_of_a_read_that_ends_early(
         await history.close()
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="asks glibc")
 @pytest.mark.parametrize("read", [left_at_once, page_left_at_once])
 async def test_memory_does_not_grow_with_the_reads_that_are_given_up(
     scripted: ScriptedHistory, read: Callable[[GrpcHistory, int], Awaitable[None]]
 ) -> None:
     async def growth() -> int:
+        gc.collect()
         before = allocated_bytes()
         for number in range(GIVEN_UP):
             await read(history, number % MOST_TURNS)
         await replayed(history, "whole")  # what has been given up before is over by then
+        gc.collect()
         return allocated_bytes() - before
 
     history = GrpcHistory(scripted.target)

@@ -1,6 +1,8 @@
-"""Which objects of the services in this process are alive: what a leak shows up in."""
+"""What a process has and takes: objects that are alive, memory, time of the processor."""
 
+import ctypes
 import gc
+import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,3 +27,31 @@ def resident_bytes(pid: int | str = "self") -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     raise AssertionError(f"the process {pid} has no memory")
+
+
+def processor_seconds(pid: int | str = "self") -> float:
+    """How much of the processor's time a process has used (Linux: proc(5), utime and stime)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class _Mallinfo(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def allocated_bytes() -> int:
+    """What this process has had from glibc and not given back (mallinfo(3)).
+
+    Unlike `resident_bytes` it leaves out what glibc keeps for the next time. Objects of Python of
+    up to 512 bytes are not in it.
+    """
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = _Mallinfo
+    told = mallinfo()
+    return int(told.uordblks + told.hblkhd)

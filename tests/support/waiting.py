@@ -8,12 +8,15 @@ _INTERVAL_SECONDS = 0.02
 
 
 async def eventually(
-    condition: Callable[[], Awaitable[object] | object], what: str, seconds: float = 10.0
+    condition: Callable[[], Awaitable[object] | object],
+    what: str | Callable[[], str],
+    seconds: float = 10.0,
 ) -> None:
     """Returns once the condition (a plain or async function) gives something true.
 
     Raises:
-        AssertionError: it did not within the time; names `what`.
+        AssertionError: it did not within the time; names `what`, which may be a function that
+            says it then.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -23,5 +26,6 @@ async def eventually(
         if outcome:
             return
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:g} s: {what}")
+            words = what if isinstance(what, str) else what()
+            raise AssertionError(f"not within {seconds:g} s: {words}")
         await asyncio.sleep(_INTERVAL_SECONDS)

@@ -33,7 +33,8 @@ def main(name: str, port: str, source: str, connections: str, seconds: str) -> N
         seen += client.seen
     door.close()
     said = {"steps": count, "cut_off": door.cut_off, "refused": door.refused, "frames": seen}
-    print(json.dumps({**said, "left": len(door.clients)}))
+    used = round(time.process_time(), 2)
+    print(json.dumps({**said, "left": len(door.clients), "processor_seconds": used}))
 
 
 if __name__ == "__main__":

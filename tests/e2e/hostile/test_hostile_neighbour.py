@@ -8,28 +8,21 @@ address of its own.
 import asyncio
 import json
 import sys
+import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from grpc import aio
 
-from notecast.v1.chat_pb2 import SendNoteRequest
-from notecast.v1.chat_pb2_grpc import ChatServiceStub
-from notecast_local.ports import StackPorts, choose_ports
-from notecast_local.settings import LocalSettings
-from tests.e2e.hostile.attacks import ATTACKS, BIG_NOTES, BIG_ROOM
+from tests.e2e.hostile.attacks import ATTACKS
+from tests.e2e.hostile.harmless import harmless_load
 from tests.e2e.hostile.neighbours import Delays, Neighbours
-from tests.support.census import resident_bytes
-from tests.support.local_programs import LocalPrograms
-from tests.support.ports import free_port
-from tests.support.shipped_envoy import ask
+from tests.e2e.hostile.system import System, system
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 OWN_ADDRESS = "127.0.0.66"
 SOURCES = {"127.0.0.1": 1, OWN_ADDRESS: 200}
@@ -37,56 +30,25 @@ SOURCES = {"127.0.0.1": 1, OWN_ADDRESS: 200}
 ATTACK_SECONDS = 5.0
 """From each source."""
 CALM_SECONDS = 3.0
-LEAST_P99_SECONDS = 0.3
-"""Below this a delay says nothing: two cores run two gateways, Envoy, history, Valkey, 40 clients
-and their attacker, and to wait for the processor behind each of them once takes so long."""
+LEAST_P99_SECONDS = 0.1
+"""Below this a delay says nothing: forty clients measure themselves, beside the attacker, on the
+two cores that also run two gateways, Envoy, history and Valkey. Where nothing else runs, 6 ms are
+usual, and 20 under an attack. Beside ten other busy processes, most attacks came to 20 to 90 ms in
+the better of two tries, and to 500 now and then."""
+KNOWN_P99_SECONDS = {"large_headers": 0.3}
+"""What is felt, and known: a gateway decodes each octet of such metadata, for some milliseconds a
+call, and the calls of others come after them on Envoy's connection. 100 to 480 ms were seen."""
 P99_FACTOR = 2.0
+"""Of what they wait before, or where that is passed, beside a harmless load that takes as much of
+the processor: what an attack takes of it is shared, whatever is done about the attack."""
 TRIES = 3
 """Whatever else the machine does makes a delay now and then, and an attack each time."""
 
 MAX_PEAK_BYTES = {"gateway": 150 * 2**20, "envoy": 400 * 2**20}
-"""While it lasts. Envoy refuses everybody at 730 MiB."""
-MAX_LEFT_BYTES = {"gateway": 72 * 2**20, "envoy": 48 * 2**20}
-"""Afterwards: what allocators and tables keep for the next time."""
+"""More than at first, while it lasts. Envoy refuses everybody at 730 MiB."""
+MAX_LEFT_BYTES = {"gateway": 4 * 2**20, "envoy": 8 * 2**20}
+"""More in use than at first, after each attack: tables, and what is remembered of clients."""
 RETURN_SECONDS = 20.0
-
-
-class System:
-    """What runs, and how much memory each part holds."""
-
-    def __init__(self, programs: LocalPrograms, ports: StackPorts) -> None:
-        self.target = f"127.0.0.1:{ports.clients}"
-        self.port = ports.clients
-        self._programs = programs
-        self._ports = ports
-
-    async def memory(self) -> dict[str, int]:
-        """By part, in bytes: the larger gateway's, and what Envoy has allocated."""
-        pids = [self._programs.children[name].pid for name in self._programs.gateways]
-        answer = await ask(self._ports.envoy_admin, "GET", "/memory")
-        return {
-            "gateway": max(resident_bytes(pid) for pid in pids),
-            "envoy": int(json.loads(answer.body)["allocated"]),
-        }
-
-    async def fill(self) -> None:
-        """Writes the room with large notes."""
-        async with aio.insecure_channel(self.target) as channel:
-            stub = ChatServiceStub(channel)
-            labels = {f"k{number}": "v" * 250 for number in range(16)}
-            note = SendNoteRequest(room=BIG_ROOM, author="a", text="x" * 16_000, labels=labels)
-            for _ in range(BIG_NOTES // 20):
-                await asyncio.gather(*(stub.SendNote(note, timeout=10) for _ in range(20)))
-
-
-@asynccontextmanager
-async def system(folder: Path) -> AsyncIterator[System]:
-    """Valkey, history, two gateways and Envoy."""
-    ports = choose_ports(LocalSettings(port=free_port(), tutorial_port=free_port()))
-    async with LocalPrograms.running(folder / "run", ports, NOTECAST_LOG_LEVEL="warning") as it:
-        running = System(it, ports)
-        await running.fill()
-        yield running
 
 
 async def attacked(name: str, running: System, source: str) -> Mapping[str, Any]:
@@ -111,22 +73,19 @@ async def attacked(name: str, running: System, source: str) -> Mapping[str, Any]
 async def test_others_notice_nothing(name: str, tmp_path: Path) -> None:
     async with system(tmp_path) as running, Neighbours.gathered(running.target) as others:
         await others.delays_for(1.0)
-        before = await running.memory()
+        taken, held = await running.taken(), await running.held()
         for source in SOURCES:
             for attempt in range(TRIES):
-                peak, told, slower = await _besieged(name, running, others, source)
+                found = await _besieged(name, running, others, source)
+                peak = _grown(found.peak, taken)
+                told = f"{found.told}, memory at its peak {_told_bytes(peak)}"
                 assert not others.faults, told
-                assert all(peak[part] - before[part] < MAX_PEAK_BYTES[part] for part in peak), told
-                if not slower:
+                assert all(peak[part] < MAX_PEAK_BYTES[part] for part in peak), told
+                await _is_given_back(running, held, told)
+                if not found.slower:
                     break
                 assert attempt + 1 < TRIES, told
         await others.all_delivered()
-
-        async def is_given_back() -> bool:
-            now = await running.memory()
-            return all(now[part] - before[part] < MAX_LEFT_BYTES[part] for part in now)
-
-        await eventually(is_given_back, f"memory returns after {told}", RETURN_SECONDS)
         assert not others.faults
 
 
@@ -135,7 +94,7 @@ class Found(NamedTuple):
 
     Attributes:
         peak: of memory, by part.
-        told: all of it, in words.
+        told: how it went, in words.
         slower: whether the others felt it.
     """
 
@@ -145,22 +104,75 @@ class Found(NamedTuple):
 
 
 async def _besieged(name: str, running: System, others: Neighbours, source: str) -> Found:
-    before = peak = await running.memory()
+    peak = await running.taken()
     others.take_delays()
+    clock = _Clock(running)
     calm = await others.delays_for(CALM_SECONDS)
+    usual = clock.share()
     attack = asyncio.create_task(attacked(name, running, source))
     while not attack.done():
         await asyncio.wait({attack}, timeout=0.25)
-        peak = _larger(peak, await running.memory())
+        peak = _larger(peak, await running.taken())
     during = others.take_delays()
-    said = f"{name} from {source}: {attack.result()}, {_told(calm, during)}, {_grown(peak, before)}"
-    return Found(peak, said, _slower(during, calm))
+    own = attack.result()["processor_seconds"] / ATTACK_SECONDS
+    taken = max(clock.share() - usual, 0.0) + own
+    told = (
+        f"{name} from {source}: {attack.result()}, {taken:.2f} of a processor taken,"
+        f" p99 of sends and deliveries {_told(calm)} before, {_told(during)} during"
+    )
+    least = KNOWN_P99_SECONDS.get(name, LEAST_P99_SECONDS)
+    if not _slower(during, calm, least):
+        return Found(peak, told, slower=False)
+    async with harmless_load(taken, 2 * ATTACK_SECONDS):
+        others.take_delays()
+        alike = await others.delays_for(ATTACK_SECONDS)
+    told += f", {_told(alike)} beside a harmless load that takes as much"
+    return Found(peak, told, _slower(during, alike, least))
 
 
-def _slower(now: Delays, then: Delays) -> bool:
+class _Clock:
+    """Says what share of a processor the programs have taken since it was last asked."""
+
+    def __init__(self, running: System) -> None:
+        self._running = running
+        self._used = running.processor_seconds()
+        self._at = time.monotonic()
+
+    def share(self) -> float:
+        used, at = self._running.processor_seconds(), time.monotonic()
+        share = (used - self._used) / (at - self._at)
+        self._used, self._at = used, at
+        return share
+
+
+async def _is_given_back(running: System, before: Mapping[str, int], told: str) -> None:
+    """Waits until each part holds about as much as before.
+
+    Raises:
+        AssertionError: one holds more; names how much, and what Envoy has open.
+    """
+    left: Mapping[str, int] = {}
+    still_open: Mapping[str, int] = {}
+
+    async def is_given_back() -> bool:
+        nonlocal left, still_open
+        left = _grown(await running.held(), before)
+        still_open = await running.open_in_envoy()
+        return all(left[part] < MAX_LEFT_BYTES[part] for part in left)
+
+    def words() -> str:
+        return (
+            f"memory returns after {told}; still held {_told_bytes(left)}, where"
+            f" {_told_bytes(MAX_LEFT_BYTES)} may be; open in Envoy: {dict(still_open)}"
+        )
+
+    await eventually(is_given_back, words, RETURN_SECONDS)
+
+
+def _slower(now: Delays, then: Delays, least: float) -> bool:
     """Whether the others felt it."""
     return any(
-        during > max(LEAST_P99_SECONDS, P99_FACTOR * before)
+        during > max(least, P99_FACTOR * before)
         for during, before in zip(now.p99, then.p99, strict=True)
     )
 
@@ -169,13 +181,14 @@ def _larger(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     return {part: max(one[part], other[part]) for part in one}
 
 
-def _told(calm: Delays, under_attack: Delays) -> str:
-    def words(delays: Delays) -> str:
-        sends, deliveries = delays.p99
-        return f"{sends * 1000:.0f} and {deliveries * 1000:.0f} ms"
-
-    return f"p99 of sends and deliveries {words(calm)} before, {words(under_attack)} during"
+def _grown(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    return {part: now[part] - before[part] for part in now}
 
 
-def _grown(peak: Mapping[str, int], before: Mapping[str, int]) -> str:
-    return ", ".join(f"{part} +{(peak[part] - before[part]) >> 20} MiB" for part in peak)
+def _told(delays: Delays) -> str:
+    sends, deliveries = delays.p99
+    return f"{sends * 1000:.0f} and {deliveries * 1000:.0f} ms"
+
+
+def _told_bytes(grown: Mapping[str, int]) -> str:
+    return ", ".join(f"{part} {size / 2**20:+.1f} MiB" for part, size in grown.items())
