@@ -7,7 +7,7 @@ import pytest
 from tests.wire.hostility.victim import Victim, victim
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server() -> Iterator[Victim]:
     with victim() as running:
         yield running
