@@ -12,6 +12,8 @@ from notecast.v1.chat_pb2 import ListNotesRequest, RoomSubscription, SendNoteReq
 from notecast.v1.chat_pb2_grpc import ChatServiceStub
 from notecast_client.client import Client
 from tests.support.gateway_process import started_gateway
+from tests.support.health import wait_until_serving
+from tests.support.history_replicas import HistoryReplica
 from tests.support.ports import free_port
 from tests.support.services import running_history
 from tests.support.shipped_envoy import shipped_envoy
@@ -21,7 +23,7 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.usefixtures("transport"), pytest.mark.timeout(120)]
 
 READERS = 40
-SENDERS = 8
+SENDERS = 4
 
 
 class Users:
@@ -59,10 +61,14 @@ async def test_gateways_that_are_restarted_in_turn_fail_no_call_and_lose_no_stre
     valkey: ValkeyProcess, tmp_path: Path
 ) -> None:
     """Pitfalls 13 and 25: streams that are cut, and calls that fail, in a rolling restart."""
+    times: dict[str, Any] = {"drain_spread_seconds": 1}
     async with AsyncExitStack() as stack:
-        history = await stack.enter_async_context(running_history(valkey.url))
+        # In a process of its own: the users keep this one busy, and gateways wait for history.
+        history = stack.enter_context(HistoryReplica(valkey)).target
+        await wait_until_serving(history, seconds=20)
         gateways = [
-            await stack.enter_async_context(started_gateway(valkey.url, history)) for _ in range(2)
+            await stack.enter_async_context(started_gateway(valkey.url, history, **times))
+            for _ in range(2)
         ]
         targets = [gateway.target for _, gateway in gateways]
         envoy = await stack.enter_async_context(shipped_envoy(targets, tmp_path))
@@ -81,7 +87,9 @@ async def test_gateways_that_are_restarted_in_turn_fail_no_call_and_lose_no_stre
             async with asyncio.timeout(20):
                 assert await process.wait() == 0
             port = int(gateway.target.rpartition(":")[2])
-            await stack.enter_async_context(started_gateway(valkey.url, history, port=port))
+            await stack.enter_async_context(
+                started_gateway(valkey.url, history, port=port, **times)
+            )
         await eventually(both_are_used, "Envoy deals out to both", 20)
         users.going_on = False
         await asyncio.gather(*sending)  # raises what failed
