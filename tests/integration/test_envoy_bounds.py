@@ -4,7 +4,8 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from hpack import Decoder
 
-from notecast.v1.chat_pb2 import RoomSubscription, SubscribeRequest
+from notecast.v1.chat_pb2 import RoomSubscription, SendNoteRequest, SubscribeRequest
 from tests.support import raw_http2 as raw
 from tests.support.gateway_process import started_gateway
 from tests.support.raw_http2 import RawConnection
@@ -414,6 +415,54 @@ async def test_headers_that_are_too_large_for_envoy_are_said_to_be_over_http_1(
         assert answer.body == (
             b"the request has more than 200 header fields, or more than 24,576 octets of them"
         )
+
+
+LARGE_AT_ONCE, LARGE_A_SECOND = 20, 50
+OTHER_ADDRESS = "127.0.0.66"
+
+
+async def test_one_address_is_refused_much_metadata_beyond_a_rate_and_little_never(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    async with envoy(valkey, tmp_path) as running, client_of(running) as client:
+        began = time.monotonic()
+        others = asyncio.create_task(asyncio.to_thread(_statuses_from, OTHER_ADDRESS, running.port))
+        outcomes = await asyncio.gather(*(_send_with(client, 8_000) for _ in range(300)))
+        seconds = time.monotonic() - began
+        taken = outcomes.count("OK")
+        assert LARGE_AT_ONCE <= taken <= LARGE_AT_ONCE + LARGE_A_SECOND * (seconds + 1)
+        refused = (
+            "RESOURCE_EXHAUSTED: your address makes more than 50 requests a second "
+            "with over 4,096 octets of metadata"
+        )
+        assert set(outcomes) == {"OK", refused}
+        assert await others == {200}
+        counted = await running.stat("large_metadata.http_local_rate_limit.rate_limited")
+        assert counted == len(outcomes) - taken
+        outcomes = await asyncio.gather(*(_send_with(client, 2_000) for _ in range(300)))
+        assert set(outcomes) == {"OK"}
+
+
+async def _send_with(client: Gateway, octets: int) -> str:
+    """Sends a note with so much metadata; gives the status."""
+    request = SendNoteRequest(room="room", author="ada", text="hello")
+    try:
+        await client.stub.SendNote(request, metadata=[("x-large", "v" * octets)], timeout=10)
+    except aio.AioRpcError as error:
+        return f"{error.code().name}: {error.details()}"
+    return "OK"
+
+
+def _statuses_from(address: str, port: int) -> set[int]:
+    """Makes some requests with much metadata from an address; gives their HTTP statuses."""
+    headers = {"content-type": "application/grpc-web+proto", "x-large": "v" * 8_000}
+    statuses = set()
+    for _ in range(LARGE_AT_ONCE):
+        connection = HTTPConnection("127.0.0.1", port, timeout=10, source_address=(address, 0))
+        with closing(connection):
+            connection.request("POST", "/notecast.v1.ChatService/SendNote", bytes(5), headers)
+            statuses.add(connection.getresponse().status)
+    return statuses
 
 
 def manager_of(configuration: Configuration) -> Configuration:

@@ -35,9 +35,6 @@ LEAST_P99_SECONDS = 0.1
 two cores that also run two gateways, Envoy, history and Valkey. Where nothing else runs, 6 ms are
 usual, and 20 under an attack. Beside ten other busy processes, most attacks came to 20 to 90 ms in
 the better of two tries, and to 500 now and then."""
-KNOWN_P99_SECONDS = {"large_headers": 0.3}
-"""What is felt, and known: a gateway decodes each octet of such metadata, for some milliseconds a
-call, and the calls of others come after them on Envoy's connection. 100 to 480 ms were seen."""
 P99_FACTOR = 2.0
 """Of what they wait before, or where that is passed, beside a harmless load that takes as much of
 the processor: what an attack takes of it is shared, whatever is done about the attack."""
@@ -120,14 +117,13 @@ async def _besieged(name: str, running: System, others: Neighbours, source: str)
         f"{name} from {source}: {attack.result()}, {taken:.2f} of a processor taken,"
         f" p99 of sends and deliveries {_told(calm)} before, {_told(during)} during"
     )
-    least = KNOWN_P99_SECONDS.get(name, LEAST_P99_SECONDS)
-    if not _slower(during, calm, least):
+    if not _slower(during, calm):
         return Found(peak, told, slower=False)
     async with harmless_load(taken, 2 * ATTACK_SECONDS):
         others.take_delays()
         alike = await others.delays_for(ATTACK_SECONDS)
     told += f", {_told(alike)} beside a harmless load that takes as much"
-    return Found(peak, told, _slower(during, alike, least))
+    return Found(peak, told, _slower(during, alike))
 
 
 class _Clock:
@@ -169,10 +165,10 @@ async def _is_given_back(running: System, before: Mapping[str, int], told: str) 
     await eventually(is_given_back, words, RETURN_SECONDS)
 
 
-def _slower(now: Delays, then: Delays, least: float) -> bool:
+def _slower(now: Delays, then: Delays) -> bool:
     """Whether the others felt it."""
     return any(
-        during > max(least, P99_FACTOR * before)
+        during > max(LEAST_P99_SECONDS, P99_FACTOR * before)
         for during, before in zip(now.p99, then.p99, strict=True)
     )
 
