@@ -21,7 +21,7 @@ from tests.support.containers import Containers
 from tests.support.reading_client import ReadingClient
 from tests.support.sending import send_all
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.containers, pytest.mark.timeout(900)]
 
 _PLAN = Plan(seconds=5, kinds=(), busy_rooms=4, quiet_rooms=4, readers=60, busy_notes=60)
 _SILENCE_SECONDS = 15.0
