@@ -115,7 +115,7 @@ class Call:
         """
         if self.task is None and not self.over:
             self.limit_request()
-            if self.account is None:
+            if self.account is None and not (self.method is not None and self.method.asks_health):
                 account = self.link.serving.call_shares.account_of(self.stream.client)
                 if refusal := account.take():
                     self.throw(over_share(refusal))

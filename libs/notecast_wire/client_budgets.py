@@ -74,6 +74,11 @@ class _Accounts(Generic[_Key]):
         self.over.discard(key)
         return False
 
+    def spent(self, key: _Key, now: float) -> float:
+        """How much of an account is gone."""
+        account = self._accounts.get(key)
+        return self.burst - self._left(account, now) if account is not None else 0.0
+
     def _left(self, account: _Account, now: float) -> float:
         earned = (now - account.since) * self.per_second
         account.left = min(self.burst, account.left + earned)
@@ -139,6 +144,10 @@ class ClientBudgets:
         if self._addresses.is_over(client.address, now):
             return _words("address", self._addresses)
         return ""
+
+    def spent(self, client: ClientId) -> float:
+        """How much of its own budget a client's connection has spent, and time not filled again."""
+        return self._connections.spent(client, self._clock())
 
     @property
     def accounts(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from notecast_wire.client_budgets import ClientBudgets
+from notecast_wire.clients import ClientId
 from notecast_wire.codes import MAX_STREAM_ID, ErrorCode, Flag, FrameType
 from notecast_wire.errors import ConnectionFault, StreamFault
 from notecast_wire.events import Event, RequestEnded
@@ -121,21 +122,40 @@ class HeaderFrames(Requests):
         """
         headers = self._decoder.decode(block)
         stream = self.streams.get(stream_id)
+        refusal = ""
         if headers is None:
-            closed = self._closed.client_of(stream_id)
-            client = stream.client if stream is not None else closed or self._oversized_client()
+            client = self._sender(stream_id, stream, headers)
             self._charge(client, self._floods.resets, len(block) // _OCTETS_PER_RESET)
         elif len(block) > _LARGE_BLOCK_OCTETS:
-            client = self.peer.client_of(headers) if stream is None else stream.client
-            self._charge_work(client, len(block) / _LARGE_BLOCK_OCTETS)
+            # Clients of gRPC send no trailers at all.
+            per_reset = _LARGE_BLOCK_OCTETS if stream is None else _OCTETS_PER_RESET
+            client = self._sender(stream_id, stream, headers)
+            refusal = self._charge_work(client, len(block) / per_reset)
         if stream is not None:
             self._on_trailers(stream, headers, events, ended=ended)
         elif self._is_new(stream_id):
             if fault:
                 raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
-            self._on_request(stream_id, headers, events, ended=ended)
+            if refusal and headers is not None:
+                self._refuse(stream_id, self.peer.own, headers, refusal, ended=ended)
+            else:
+                self._on_request(stream_id, headers, events, ended=ended)
         elif ended:
             self._closed.peer_knows(stream_id)
+
+    def _sender(
+        self, stream_id: int, stream: Stream | None, headers: list[tuple[bytes, bytes]] | None
+    ) -> ClientId | None:
+        """Who has sent a block; None where nobody knows any more.
+
+        A new request is of whom its headers name. Trailers name nobody: a proxy passes them on as
+        its client has written them.
+        """
+        if stream is not None:
+            return stream.client
+        if stream_id <= self._closed.newest:
+            return self._closed.client_of(stream_id)
+        return self._oversized_client() if headers is None else self.peer.client_of(headers)
 
     def _on_trailers(
         self,

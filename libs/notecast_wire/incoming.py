@@ -22,6 +22,8 @@ _PADDED: Final = Flag.PADDED
 _SOMEBODY: Final = Peer(ClientId("", ""))
 _AWAITING_PER_CHATTER: Final = 8
 """Waking this many owners costs as much as a frame of no use."""
+_MOST_OF_A_NEIGHBOUR: Final = 64
+"""A connection that has spent so little is none of those that emptied its address's budget."""
 
 
 class Incoming(Outgoing):
@@ -225,16 +227,31 @@ class Incoming(Outgoing):
         else:
             self._spend(budget, cost)
 
-    def _charge_work(self, client: ClientId, cost: float) -> None:
+    def _charge_work(self, client: ClientId | None, cost: float) -> str:
         """Charges what takes much of our time: to its client, whatever connection it comes on.
 
+        Args:
+            client: whose it is; None: it is charged to the connection.
+            cost: in calls that are given up.
+
+        Returns:
+            Why a request of a direct client is to be refused, if it is: others at its address
+            have spent what the address had. Empty behind a proxy, where each request is judged.
+
         Raises:
-            ConnectionFault: ENHANCE_YOUR_CALM; the client has nothing left, and the connection is
-                its own. Behind a proxy its requests are refused.
+            ConnectionFault: ENHANCE_YOUR_CALM; a direct client's connection has spent what it had,
+                or some of it and its address all.
         """
+        if client is None:
+            self._spend(self._floods.resets, int(cost))
+            return ""
         self._budgets.charge(client, cost)
-        if not self.peer.proxied and (reason := self._budgets.refusal(client)):
+        if self.peer.proxied:
+            return ""
+        reason = self._budgets.refusal(client)
+        if reason and self._budgets.spent(client) > _MOST_OF_A_NEIGHBOUR:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, reason)
+        return reason
 
     def _charge_chatter(self, stream: Stream) -> None:
         """Charges a frame of a request that moves nothing.

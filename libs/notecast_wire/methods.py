@@ -45,12 +45,14 @@ class Method:
         reads_many: the request is a stream.
         writes_many: the response is a stream.
         counted: its calls have a place among those under way from their beginning on. Streams are
-            for handlers to count; and questions of health wait for nothing, while refusing one
-            would take a server that is only busy out of service.
+            for handlers to count.
+        asks_health: its calls never have such a place, whole or not: they wait for nothing, and to
+            refuse one would take a server that is only busy out of service.
         generates: the function is an async generator: it yields its responses.
     """
 
     __slots__ = (
+        "asks_health",
         "behaviour",
         "counted",
         "deserialize",
@@ -65,7 +67,8 @@ class Method:
         self.name = name
         self.reads_many: bool = handler.request_streaming
         self.writes_many: bool = handler.response_streaming
-        self.counted = not (self.writes_many or name.startswith(_HEALTH))
+        self.asks_health = name.startswith(_HEALTH)
+        self.counted = not (self.writes_many or self.asks_health)
         self.behaviour: Callable[..., Any] = _behaviour(handler)
         self.deserialize: Callable[[bytes], Any] = handler.request_deserializer or _same
         self.serialize: Callable[[Any], bytes] = handler.response_serializer or _same

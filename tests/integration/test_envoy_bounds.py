@@ -465,6 +465,38 @@ def _statuses_from(address: str, port: int) -> set[int]:
     return statuses
 
 
+async def test_trailers_of_requests_go_no_further_and_their_calls_are_answered(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    """A gateway would have to decode them: after some sixty it would refuse their client."""
+    async with envoy(valkey, tmp_path) as running:
+        statuses = await asyncio.to_thread(_statuses_with_trailers, running.port, 200)
+        assert statuses == [b"0"] * 200
+
+
+def _statuses_with_trailers(port: int, times: int) -> list[bytes]:
+    """Sends notes one by one, each with trailers of 8,000 octets; gives the calls' statuses."""
+    send = raw.request("/notecast.v1.ChatService/SendNote")
+    note = raw.message(SendNoteRequest(room="room", author="a", text="t").SerializeToString())
+    trailers = raw.block([(b"x-large", b"v" * 8_000)])
+    decoder, statuses = Decoder(), list[bytes]()
+    with RawConnection(port) as connection:
+        connection.open()
+        while len(statuses) < times and not connection.closed:
+            stream = 2 * len(statuses) + 1
+            request = raw.headers(stream, send) + raw.data(stream, note)
+            connection.send(request + raw.headers(stream, trailers, end=True))
+            status, until = b"", time.monotonic() + 10
+            while not status and not connection.closed:
+                assert time.monotonic() < until
+                for frame in connection.frames(1):
+                    if frame.kind == raw.HEADERS:
+                        fields = dict(decoder.decode(frame.payload, raw=True))
+                        status = fields.get(b"grpc-status", status)
+            statuses.append(status)
+    return statuses
+
+
 def manager_of(configuration: Configuration) -> Configuration:
     """The part that is about HTTP."""
     (listener,) = configuration["static_resources"]["listeners"]

@@ -132,17 +132,20 @@ async def test_a_call_gives_its_place_back_however_it_ends() -> None:
         await eventually(lambda: under_way(running) == 0, "it goes with its connection")
 
 
-async def test_requests_that_do_not_become_whole_count_whatever_they_are_of() -> None:
+async def test_requests_that_do_not_become_whole_count_unless_they_ask_for_health() -> None:
     async with served() as (running, hanging), raw_client(running.port) as client:
         me = whose("192.0.2.1", 1)
         streams = [client.begin(grpc_headers("Stream", *me), None, end=False) for _ in range(10)]
         await client.settled()
+        question = client.begin(question_of_health(*me), None, end=False)
         over = [
-            client.begin(question_of_health(*me), None, end=False),
             client.begin(grpc_headers("Stream", *me), None, end=False),
             client.call("Echo", b"", *me),
         ]
-        assert await refusals(client, over) == [FOR_CONNECTION] * 3
+        assert await refusals(client, over) == [FOR_CONNECTION] * 2
+        client.h2.send_data(question, message(b"fine?"), end_stream=True)
+        client.flush()
+        assert (await client.ended(question)).messages == [b"fine?"]
         # Once it is whole, a stream is for its handler to count.
         for stream in streams:
             client.h2.send_data(stream, message(b"now"), end_stream=True)

@@ -248,11 +248,27 @@ def test_large_header_blocks_are_paid_for_by_their_client_on_whatever_connection
     ]
     # Two connections' worth is what the address has.
     assert taken[:2] == [pytest.approx(100, abs=5)] * 2
-    assert taken[2:] == [0, 0]
+    # Who comes later has the first ones refused, and goes if it sends more of them.
+    assert taken[2:] == [pytest.approx(6, abs=1)] * 2
     other = heavy_client(budgets, "192.0.2.7", "5")
     assert sent_until_ended(other, heavy_requests(), 90) == 90
     clock.now += 10
     assert sent_until_ended(heavy_client(budgets, "192.0.2.66", "6"), heavy_requests(), 300) > 90
+
+
+def test_a_neighbour_of_one_who_floods_has_its_large_requests_refused_and_nothing_else() -> None:
+    budgets = ClientBudgets(ConnectionLimits(reset_burst=1_000), ShareRatios(0.5, 0.25), Clock())
+    for number in range(2):
+        sent_until_ended(heavy_client(budgets, "192.0.2.66", str(number)), heavy_requests(), 300)
+    neighbour = heavy_client(budgets, "192.0.2.66", "7")
+    (begun,) = neighbour.send(head(1, END_HEADERS, encode_headers(REQUEST)))
+    assert isinstance(begun, RequestBegun)
+    neighbour.sent()
+    assert neighbour.send(head(3, WHOLE, HEAVY)) == []
+    (answer,) = neighbour.sent()
+    assert dict(neighbour.fields(answer))[b":status"] == b"429"
+    (again,) = neighbour.send(head(5, WHOLE, encode_headers(REQUEST)))
+    assert isinstance(again, RequestBegun)
 
 
 @pytest.mark.parametrize("block", [HEAVY, OVER_THE_BOUND], ids=["within the bound", "over it"])

@@ -367,6 +367,19 @@ def test_a_request_of_a_client_that_says_who_it_is_itself_is_charged_to_the_one_
     assert not proxy.refused(OTHER)
 
 
+@pytest.mark.parametrize("octets", [3_000, 4_000], ids=["within the bound", "over it"])
+def test_trailers_are_charged_to_whom_the_request_is_of_whoever_they_name(octets: int) -> None:
+    proxy = Proxy()
+    while not proxy.refused(HOSTILE, "66"):
+        proxy.survives(proxy.request(HOSTILE, "66", [(b"x-token", LARGE[:3_000])], WHOLE))
+    named = ((FORWARDED_FOR, OTHER.encode()), (CONNECTION, b"1"), (b"x-token", LARGE[:octets]))
+    for _ in range(500):
+        request = proxy.request(HOSTILE, "66")  # is refused by its headers alone
+        proxy.survives(request, Frame(HEADERS, WHOLE, request.stream_id, _encoded(named)))
+        proxy.connection.output.clear()
+    assert not proxy.refused(OTHER, "1")
+
+
 def test_what_is_remembered_of_clients_is_bounded() -> None:
     budgets = ClientBudgets(LIMITS, ShareRatios(), Clock())
     for number in range(20_000):
