@@ -4,7 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from hpack import Decoder
 
 from notecast.v1.chat_pb2 import RoomSubscription, SendNoteRequest, SubscribeRequest
+from notecast_client.client import Client
+from notecast_client.errors import ClientError, ServerUnavailableError
+from notecast_wire.status import LATER
 from tests.support import raw_http2 as raw
 from tests.support.gateway_process import started_gateway
 from tests.support.raw_http2 import RawConnection
@@ -265,6 +268,8 @@ async def test_a_stream_that_loses_its_gateway_is_logged_and_one_that_its_client
         (line,) = running.logged_calls
         assert line["method"] == "/notecast.v1.ChatService/Subscribe"
         assert line["gateway"] == gateway.target
+        # What is left to an operator where refused requests take all the lines.
+        assert await running.stat("cluster.chat-gateway.upstream_cx_destroy_with_active_rq") == 1
 
 
 async def _open(running: ShippedEnvoy, count: int) -> bool:
@@ -419,6 +424,8 @@ async def test_headers_that_are_too_large_for_envoy_are_said_to_be_over_http_1(
 
 LARGE_AT_ONCE, LARGE_A_SECOND = 20, 50
 OTHER_ADDRESS = "127.0.0.66"
+INVALID_ARGUMENT, UNAVAILABLE = "3", "14"
+SUBSCRIBE = "/notecast.v1.ChatService/Subscribe"
 
 
 async def test_one_address_is_refused_much_metadata_beyond_a_rate_and_little_never(
@@ -426,17 +433,17 @@ async def test_one_address_is_refused_much_metadata_beyond_a_rate_and_little_nev
 ) -> None:
     async with envoy(valkey, tmp_path) as running, client_of(running) as client:
         began = time.monotonic()
-        others = asyncio.create_task(asyncio.to_thread(_statuses_from, OTHER_ADDRESS, running.port))
+        others = asyncio.create_task(asyncio.to_thread(_statuses_of, OTHER_ADDRESS, running.port))
         outcomes = await asyncio.gather(*(_send_with(client, 8_000) for _ in range(300)))
         seconds = time.monotonic() - began
         taken = outcomes.count("OK")
         assert LARGE_AT_ONCE <= taken <= LARGE_AT_ONCE + LARGE_A_SECOND * (seconds + 1)
         refused = (
-            "RESOURCE_EXHAUSTED: your address makes more than 50 requests a second "
-            "with over 4,096 octets of metadata"
+            "RESOURCE_EXHAUSTED: too many requests with over 4,096 octets of metadata from this "
+            "address: at most 20 at once and 50 a second; again after 1000 ms"
         )
         assert set(outcomes) == {"OK", refused}
-        assert await others == {200}
+        assert await others == {INVALID_ARGUMENT}
         counted = await running.stat("large_metadata.http_local_rate_limit.rate_limited")
         assert counted == len(outcomes) - taken
         outcomes = await asyncio.gather(*(_send_with(client, 2_000) for _ in range(300)))
@@ -444,25 +451,79 @@ async def test_one_address_is_refused_much_metadata_beyond_a_rate_and_little_nev
 
 
 async def _send_with(client: Gateway, octets: int) -> str:
-    """Sends a note with so much metadata; gives the status."""
+    """Sends a note with so much metadata; gives the status, and when to come again."""
     request = SendNoteRequest(room="room", author="ada", text="hello")
     try:
         await client.stub.SendNote(request, metadata=[("x-large", "v" * octets)], timeout=10)
     except aio.AioRpcError as error:
-        return f"{error.code().name}: {error.details()}"
+        said = f"{error.code().name}: {error.details()}"
+        advice = dict(error.trailing_metadata() or ()).get("grpc-retry-pushback-ms")
+        return said if advice is None else f"{said}; again after {advice!s} ms"
     return "OK"
 
 
-def _statuses_from(address: str, port: int) -> set[int]:
-    """Makes some requests with much metadata from an address; gives their HTTP statuses."""
+def _statuses_of(address: str, port: int) -> set[str | None]:
+    """Makes some calls with much metadata from an address; gives their statuses."""
     headers = {"content-type": "application/grpc-web+proto", "x-large": "v" * 8_000}
-    statuses = set()
+    statuses = set[str | None]()
     for _ in range(LARGE_AT_ONCE):
         connection = HTTPConnection("127.0.0.1", port, timeout=10, source_address=(address, 0))
         with closing(connection):
             connection.request("POST", "/notecast.v1.ChatService/SendNote", bytes(5), headers)
-            statuses.add(connection.getresponse().status)
+            statuses.add(connection.getresponse().getheader("grpc-status"))
     return statuses
+
+
+def _one_stream_in(interval: str) -> Change:
+    """Takes streams for the requests with much metadata, and one of them in so much time."""
+
+    def change(configuration: Configuration) -> None:
+        (limit,) = (
+            found["typed_config"]
+            for found in manager_of(configuration)["http_filters"]
+            if found["name"] == "envoy.filters.http.local_ratelimit"
+        )
+        (actions,) = limit["rate_limits"]
+        size = actions["actions"][0]["extension"]["typed_config"]
+        size["text"] = f"request.path == '{SUBSCRIBE}' ? 'large' : 'usual'"
+        (bucket,) = limit["descriptors"]
+        bucket["token_bucket"] = {"max_tokens": 1, "tokens_per_fill": 1, "fill_interval": interval}
+
+    return change
+
+
+async def test_a_page_that_is_refused_much_metadata_is_told_when_to_come_again(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    page = {"origin": "http://localhost:5173", "content-type": "application/grpc-web+proto"}
+    async with envoy(valkey, tmp_path, _one_stream_in("60s")) as running:
+        taken = await ask(running.port, "POST", SUBSCRIBE, page, bytes(5))
+        refused = await ask(running.port, "POST", SUBSCRIBE, page, bytes(5))
+    told = "grpc-retry-pushback-ms"
+    assert (taken.headers["grpc-status"], told in taken.headers) == (INVALID_ARGUMENT, False)
+    # Envoy turns a refusal of its own into gRPC-Web by its HTTP status alone.
+    assert (refused.status, refused.headers["grpc-status"]) == (429, UNAVAILABLE)
+    assert refused.headers["grpc-message"].startswith("too many requests with over 4,096 octets")
+    assert [(told.encode(), refused.headers[told].encode())] == LATER
+    assert told in refused.headers["access-control-expose-headers"].split(", ")
+
+
+async def test_the_client_library_comes_again_where_it_is_refused_much_metadata(
+    valkey: ValkeyProcess, tmp_path: Path
+) -> None:
+    losses: list[tuple[ClientError | None, float]] = []
+    async with (
+        envoy(valkey, tmp_path, _one_stream_in("0.5s")) as running,
+        Client(running.target) as client,
+        client_of(running) as other,
+        other.read("room"),
+    ):
+        events = client.subscribe("room", on_lost=lambda *loss: losses.append(loss))
+        async with aclosing(events), asyncio.timeout(10):
+            assert (await anext(events)).HasField("caught_up")
+    ((error, delay),) = losses
+    assert isinstance(error, ServerUnavailableError)
+    assert delay >= 1
 
 
 async def test_trailers_of_requests_go_no_further_and_their_calls_are_answered(

@@ -94,14 +94,16 @@ class GatewaySettings(ServiceSettings):
         ge=1,
         le=1_000_000,
         description="bound on the calls under way here that are no streams;"
-        " NOTECAST_CLIENT_SHARE and NOTECAST_CONNECTION_SHARE say how many of them are for one",
+        " NOTECAST_CLIENT_SHARE and NOTECAST_CONNECTION_SHARE say how many of them are for one."
+        " Without effect where NOTECAST_TRANSPORT is grpcio",
     )
     held_output_bytes: int = Field(
         default=HELD_OUTPUT_BYTES,
         ge=1_048_576,
         le=68_719_476_736,
         description="bound on what is held of answers and messages that clients do not read, in"
-        " bytes; NOTECAST_CLIENT_SHARE and NOTECAST_CONNECTION_SHARE say how much of it is for one",
+        " bytes; NOTECAST_CLIENT_SHARE and NOTECAST_CONNECTION_SHARE say how much of it is for one."
+        " Without effect where NOTECAST_TRANSPORT is grpcio",
     )
     slow_reader_seconds: float = Field(
         default=60,
