@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from notecast_runtime.epoch_guard import EpochGuard
+from notecast_runtime.name_lookup import NameLookup, Resolve, resolve
 from notecast_runtime.redis_connection import OnProgress, OnPush, RedisConnection
 from notecast_runtime.redis_refusals import without_arguments
 
@@ -28,16 +29,25 @@ class RedisConnector:
             credentials, database, client name, TLS and its files, sockets and keepalive.
         guard: asked on every new connection, before anything else.
         timeout_seconds: bound on opening one, all that belongs to it included.
+        resolve: finds the host's addresses.
 
     Raises:
         ValueError: the URL is none.
     """
 
-    def __init__(self, url: str, guard: EpochGuard, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        guard: EpochGuard,
+        timeout_seconds: float,
+        resolve: Resolve = resolve,
+    ) -> None:
         pool = BlockingConnectionPool.from_url(url, socket_connect_timeout=timeout_seconds)
         make_connection: Callable[[], Any] = pool.make_connection
         # redis-py's own reading of the URL; this connection is never opened.
         self._address = make_connection()
+        if not isinstance(self._address, UnixDomainSocketConnection):
+            self._name = NameLookup(self._address.host, resolve)
         self._guard = guard
         self.primary = guard.primary
         self.timeout_seconds: float = self._address.socket_connect_timeout
@@ -88,9 +98,10 @@ class RedisConnector:
         return connection
 
     async def leads_elsewhere(self) -> bool:
-        """Whether the address leads to another run of Redis than the last that the guard passed.
+        """Whether the address leads to another run of Redis than the guard met last.
 
-        That is asked on a connection of its own, which costs Redis little. Errors as for `open`.
+        That is asked on a connection of its own, which costs Redis little: `EpochGuard` says what
+        it has met. Errors as for `open`.
         """
         async with self._greeted() as (connection, _):
             return await self._guard.leads_elsewhere(connection.ask)
@@ -117,16 +128,29 @@ class RedisConnector:
         if isinstance(address, UnixDomainSocketConnection):
             _, connection = await loop.create_unix_connection(make, address.path)
             return connection
-        tls = address.ssl_context.get() if isinstance(address, SSLConnection) else None
-        transport, connection = await loop.create_connection(
-            make, address.host, address.port, ssl=tls
-        )
+        transport, connection = await self._connect_to_any(make, await self._name.addresses())
         try:
             self._keep_alive(transport.get_extra_info("socket"))
         except OSError:
             await connection.aclose()
             raise
         return connection
+
+    async def _connect_to_any(
+        self, make: Callable[[], RedisConnection], addresses: Sequence[str]
+    ) -> tuple[asyncio.Transport, RedisConnection]:
+        """Goes from one address of the host to the next, until one takes the connection."""
+        loop, named = asyncio.get_running_loop(), self._address
+        tls = named.ssl_context.get() if isinstance(named, SSLConnection) else None
+        failure = OSError(f"{named.host} has no address")
+        for address in addresses:
+            try:
+                return await loop.create_connection(
+                    make, address, named.port, ssl=tls, server_hostname=named.host if tls else None
+                )
+            except OSError as error:
+                failure = error
+        raise failure
 
     def _keep_alive(self, link: socket.socket) -> None:
         if self._address.socket_keepalive:
