@@ -132,7 +132,11 @@ class EpochGuard:
             _log.info("redis_run_seen", run_id=run_id, partitions=len(other_run))
 
     async def leads_elsewhere(self, ask: Ask) -> bool:
-        """Whether a connection leads to another run than the newest of those that were checked.
+        """Whether a connection leads to another run than the last one that `check` has met.
+
+        Met is a primary whose data have our layout, whatever came of the rest of the check: from
+        then on all connections of before are to end, and each new one is checked by itself. A
+        replica, or a server that loads its data, has not been met.
 
         A cheap question, and nothing is done about it: where it does, or can't be told, `check`
         says what to do. Nothing else may be asked on this connection.

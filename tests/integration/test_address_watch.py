@@ -1,17 +1,25 @@
 """Redis's address is looked after, though no connection ends."""
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from redis.exceptions import AuthenticationError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from structlog.testing import capture_logs
 
 from notecast_runtime import address_watch
 from notecast_runtime.address_watch import AddressWatch
 from notecast_runtime.epoch_guard import EpochGuard
+from notecast_runtime.layout import Ask
+from notecast_runtime.redis_connection import RedisConnection
 from notecast_runtime.redis_connector import RedisConnector
+from notecast_runtime.redis_refusals import RefusedError
 from tests.chaos.proxy import Proxy
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
@@ -26,6 +34,8 @@ class Watched(NamedTuple):
     guard: EpochGuard
     connector: RedisConnector
     watch: AddressWatch
+    connection: RedisConnection
+    """Made before anything else."""
 
 
 @pytest.fixture
@@ -34,8 +44,9 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
         proxy, guard = Proxy(one.port), EpochGuard()
         await proxy.start()
         connector = RedisConnector(f"redis://127.0.0.1:{proxy.port}/0", guard, 5)
-        async with connector.connected():
-            yield Watched(proxy, one, other, guard, connector, AddressWatch(connector))
+        async with connector.connected() as connection:
+            watch = AddressWatch(connector)
+            yield Watched(proxy, one, other, guard, connector, watch, connection)
         proxy.stop()
 
 
@@ -91,11 +102,111 @@ async def test_it_looks_on_after_no_connection_could_be_made(
     watched.proxy.lead_to(watched.other.port)
     watched.proxy.refuse(on=False)
     watched.proxy.resume()
-    # Now it may take its time: another epoch has to begin in every partition.
-    monkeypatch.setattr(address_watch, "_DEADLINE_SECONDS", 5)
     await eventually(lambda: watched.guard.primary.generation == 1, "it has noticed")
     looking.cancel()
     await asyncio.wait([looking])
+
+
+async def test_an_address_that_leads_to_a_replica_is_told_once_and_nobody_follows_it(
+    watched: Watched,
+) -> None:
+    with watched.one.client() as one, watched.other.client() as other:
+        other.replicaof("127.0.0.1", watched.one.port)
+        watched.proxy.lead_to(watched.other.port)
+        with capture_logs() as logs:
+            for _ in range(3):
+                with pytest.raises(RefusedError):
+                    await watched.watch.look()
+        [told] = [line for line in logs if line["log_level"] == "warning"]
+        assert told["event"] == "redis_address_refuses"
+        assert told["reason"] == "redis_read_only"
+        assert told["words"] == "Redis is a replica that takes no writes"
+        assert watched.guard.primary.generation == 0, "connections of before stay"
+        assert await watched.connection.ask([("GET", "here"), ("ROLE",)])
+
+        watched.proxy.lead_to(watched.one.port)
+        await watched.watch.look()
+        watched.proxy.lead_to(watched.other.port)
+        with capture_logs() as logs, pytest.raises(RefusedError):
+            await watched.watch.look()
+        assert [line["event"] for line in logs] == ["redis_address_refuses"], "it has changed"
+
+        other.replicaof("NO", "ONE")
+        with capture_logs() as logs:
+            await watched.watch.look()
+        assert "redis_address_refuses" not in {line["event"] for line in logs}
+        assert watched.guard.primary.generation == 1
+        assert one.ping()
+
+
+async def test_credentials_that_new_connections_lack_are_told_once(watched: Watched) -> None:
+    with watched.other.client() as redis:
+        redis.config_set("requirepass", "other")
+        watched.proxy.lead_to(watched.other.port)
+        with capture_logs() as logs:
+            for _ in range(2):
+                with pytest.raises(AuthenticationError):
+                    await watched.watch.look()
+    assert [line["reason"] for line in logs] == ["redis_credentials"]
+
+
+async def test_an_address_that_leads_to_nobody_is_told_of_by_others(watched: Watched) -> None:
+    watched.proxy.refuse(on=True)
+    with capture_logs() as logs, pytest.raises(RedisConnectionError):
+        await watched.watch.look()
+    assert logs == []
+
+
+async def test_a_server_that_is_slow_to_be_checked_has_the_time_of_any_connection(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = watched.guard.check
+
+    async def slow(ask: Ask) -> None:
+        await asyncio.sleep(0.5)  # longer than a look may take
+        await check(ask)
+
+    monkeypatch.setattr(address_watch, "_DEADLINE_SECONDS", 0.4)
+    monkeypatch.setattr(address_watch, "_SHORTEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(address_watch, "_LONGEST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(watched.guard, "check", slow)
+    watched.proxy.lead_to(watched.other.port)
+    looking = asyncio.create_task(watched.watch.run())
+    await eventually(lambda: watched.guard.primary.generation == 1, "it is checked")
+    looking.cancel()
+    await asyncio.wait([looking])
+
+
+async def test_one_question_at_a_time_is_asked_of_a_resolver_that_hangs(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(address_watch, "_DEADLINE_SECONDS", 0.05)
+    questions, answers = 0, threading.Event()
+
+    def resolve(_host: str) -> list[str]:
+        nonlocal questions
+        questions += 1
+        assert answers.wait(10)
+        return ["127.0.0.1"]
+
+    url = f"redis://redis.example:{watched.proxy.port}/0"
+    connector = RedisConnector(url, watched.guard, 0.05, resolve)
+    watch = AddressWatch(connector)
+    for _ in range(3):
+        with pytest.raises((RedisTimeoutError, TimeoutError)):
+            await watch.look()
+        with pytest.raises(RedisTimeoutError):
+            await connector.open()
+    assert questions == 1, "reconnects wait for no other one either"
+    answers.set()
+
+    async def found() -> bool:
+        with contextlib.suppress(RedisTimeoutError, TimeoutError):
+            await watch.look()
+            return True
+        return False
+
+    await eventually(found, "it looks again")
 
 
 async def test_it_looks_on_after_a_fault_of_ours(
