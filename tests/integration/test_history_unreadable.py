@@ -51,11 +51,12 @@ async def test_a_replay_leads_past_more_than_a_page_that_can_not_be_read(
     assert found == readable
 
 
-async def test_a_replay_of_nothing_readable_says_what_comes_next(
+async def test_a_replay_of_nothing_readable_says_that_nothing_was_removed(
     client: Redis, store: redis.Redis
 ) -> None:
     write(store, 30, range(1, 31))
     replayer = Replayer(RoomLog(client), OutboxTail(client), page_notes=10)
     (response,) = [response async for response in replayer.replay(ROOM, 0, 0)]
     assert not response.notes
-    assert response.first_remaining == 31
+    assert response.first_remaining == 1
+    assert response.head_sequence == 30

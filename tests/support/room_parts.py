@@ -49,6 +49,10 @@ class ScriptedHistory(History):
         self.enough_bytes: list[int] = []
         self.gone_through: int | None = None
         """The last sequence that the room had when it was forgotten; None: nobody knows."""
+        self.part_notes = 1_000_000
+        self.between_parts: Callable[[], None] = lambda: None
+        self.epoch = 0
+        """Of its data, which it says with the head; 0: it says neither."""
 
     def write(self, epoch: int, sequences: Sequence[int]) -> None:
         """Adds notes without a text."""
@@ -68,7 +72,13 @@ class ScriptedHistory(History):
         left = [n for n in self.notes if stretch.after < n.sequence]
         found = [n for n in left if n.sequence <= stretch.through]
         missed_nothing = self.gone_through is not None and stretch.after >= self.gone_through
-        yield ReplayPart(found, left[0].sequence if left else self.head + 1, missed_nothing)
+        remaining = left[0].sequence if left else self.head + 1
+        head = (self.epoch, self.head) if self.epoch else None
+        yield ReplayPart(found[: self.part_notes], remaining, missed_nothing, head)
+        for begin in range(self.part_notes, len(found), self.part_notes):
+            self.between_parts()
+            part = [n for n in found[begin : begin + self.part_notes] if n in self.notes]
+            yield ReplayPart(part, 0)
 
     def remove_before(self, sequence: int) -> None:
         """Retention removes the notes before a sequence."""

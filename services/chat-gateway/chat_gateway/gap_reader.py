@@ -1,6 +1,7 @@
 """Where a gateway finds the notes that it has not heard: the outbox, or else history."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from typing import NamedTuple
 
 from chat_gateway.frames import note_frame
@@ -16,6 +17,9 @@ Frames = Sequence[tuple[int, bytes]]
 
 class GapPart(NamedTuple):
     """A part of a gap that was read whole."""
+
+    after: int
+    """Behind which it begins. What comes before, and is in no part, may have been removed."""
 
     through: int
     frames: Frames
@@ -37,30 +41,39 @@ class GapReader:
         self._outbox = outbox
         self._history = history
 
-    async def read(self, room: str, gap: Stretch, behind: OutboxId) -> AsyncIterator[GapPart]:
-        """The gap, part by part; a sequence that is in no part is gone from the log.
+    async def read(
+        self, room: str, gap: Stretch, behind: OutboxId, epoch: int
+    ) -> AsyncGenerator[GapPart]:
+        """The gap, part by part.
 
         Args:
             room: where something is missing.
             gap: what is missing.
             behind: an outbox id before all of it.
+            epoch: the room's.
 
         Raises:
             RedisUnavailableError, HistoryUnavailableError: try again with what remains.
         """
         found = await self._outbox.read(room, gap, behind)
         if found is not None:
-            yield GapPart(gap.through, frames_of(found.entries), found.epoch, found.floor)
+            frames = frames_of(found.entries)
+            yield GapPart(gap.after, gap.through, frames, found.epoch, found.floor)
             return
         through = gap.after
-        async for part in self._history.replay(room, gap, None):
-            if part.notes:
-                through = part.notes[-1].sequence
-                yield GapPart(
-                    through, frames_of(part.notes), max(note.epoch for note in part.notes)
-                )
+        async with aclosing(self._history.replay(room, gap, None)) as parts:
+            async for part in parts:
+                part.check_reach(epoch, gap.through)
+                if part.notes:
+                    first = part.notes[0].sequence
+                    # What is there and can't be read is passed over.
+                    whole = part.nothing_missed or through + 1 in (part.first_remaining, first)
+                    after = through if whole else first - 1
+                    through = part.notes[-1].sequence
+                    newest = max(note.epoch for note in part.notes)
+                    yield GapPart(after, through, frames_of(part.notes), newest)
         if through < gap.through:
-            yield GapPart(gap.through, (), 0)
+            yield GapPart(gap.through, gap.through, (), 0)
 
 
 def frames_of(notes: Iterable[LoggedNote | OutboxEntry]) -> list[tuple[int, bytes]]:

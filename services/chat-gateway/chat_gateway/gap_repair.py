@@ -1,6 +1,7 @@
 """Fetches what a room has not heard of its log."""
 
 import asyncio
+from contextlib import aclosing
 from typing import Protocol
 
 import structlog
@@ -77,10 +78,10 @@ class GapRepair:
 
     async def _fill(self, gap: Stretch) -> None:
         room = self._room
-        after = gap.after
-        async for part in self._gaps.read(room.name, gap, room.outbox_id):
-            room.refuse_later_epoch(part.epoch)
-            room.pass_over(part.floor)
-            room.log.fill(Stretch(after, part.through), part.frames)
-            after = part.through
-            room.deliver_soon()
+        reading = self._gaps.read(room.name, gap, room.outbox_id, room.log.epoch)
+        async with aclosing(reading) as parts:
+            async for part in parts:
+                room.refuse_later_epoch(part.epoch)
+                room.pass_over(part.floor)
+                room.log.fill(Stretch(part.after, part.through), part.frames)
+                room.deliver_soon()

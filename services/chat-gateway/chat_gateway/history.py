@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from chat_gateway.room_log import Stretch
 from notecast.v1.history_pb2 import LoggedNote
+from notecast_runtime.errors import HistoryUnavailableError
 from notecast_wire.clients import ClientId
 
 
@@ -19,6 +20,23 @@ class ReplayPart(NamedTuple):
 
     nothing_missed: bool = False
     """Whether the room is known to have had no note before that in the stretch."""
+
+    head: tuple[int, int] | None = None
+    """The epoch and the newest sequence of the room where this comes from; None: said before."""
+
+    def check_reach(self, epoch: int, through: int) -> None:
+        """Sees that it comes from data that go as far as is known.
+
+        Args:
+            epoch: the room's, as is known.
+            through: a sequence that it has.
+
+        Raises:
+            HistoryUnavailableError: it does not: the replica has yet to notice that its Redis
+                was left.
+        """
+        if self.head is not None and (self.head[0] < epoch or self.head[1] < through):
+            raise HistoryUnavailableError("the history service has older data than are known")
 
 
 class NotesPage(NamedTuple):
@@ -45,7 +63,8 @@ class History(Protocol):
 
         Raises:
             HistoryUnavailableError: no replica answered, or not in time; what came
-                before is right.
+                before is right. Where a part does not go on where the one before it ended,
+                something may have been removed in between: to read from there tells.
         """
 
     async def list_notes(

@@ -83,7 +83,7 @@ class GrpcHistory:
                 # Not `async for`: its iterator and the call refer to each other, and what the call
                 # has received and nobody read would wait for the collector of garbage.
                 while isinstance(part := await self._outcome(call, call.read()), ReplayResponse):
-                    yield ReplayPart(part.notes, part.first_remaining, part.nothing_missed)
+                    yield _part_of(part)
             finally:
                 call.cancel()  # for who has had enough before the end
         except aio.AioRpcError as error:
@@ -128,6 +128,11 @@ class GrpcHistory:
             raise
         finally:
             del task  # its error leads here, and would keep all of it for the collector
+
+
+def _part_of(response: ReplayResponse) -> ReplayPart:
+    head = (response.head_epoch, response.head_sequence) if response.head_epoch else None
+    return ReplayPart(response.notes, response.first_remaining, response.nothing_missed, head)
 
 
 _AWAY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}

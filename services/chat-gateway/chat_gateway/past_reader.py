@@ -11,6 +11,7 @@ from chat_gateway.history import History
 from chat_gateway.ring import Run
 from chat_gateway.room_log import RoomLog, Stretch
 from chat_gateway.shared_read import SharedRead
+from notecast_runtime.errors import HistoryUnavailableError
 from notecast_runtime.fair_turns import FairTurns
 from notecast_wire.clients import ClientId
 
@@ -146,13 +147,21 @@ class PastReader:
         reading = self._history.replay(self._room, stretch, client, wanted.size)
         async with aclosing(reading) as parts:
             async for part in parts:
+                part.check_reach(self._log.epoch, stretch.through)
                 self._check_epoch(max((note.epoch for note in part.notes), default=0))
                 if not remains.first:
                     remains = _Remains(part.first_remaining, part.nothing_missed)
+                if frames and part.notes and part.notes[0].sequence != frames[-1][0] + 1:
+                    break
                 frames += frames_of(part.notes)
                 size += sum(len(note.note) for note in part.notes)
                 if size > wanted.size and frames[-1][0] < stretch.through:
                     return self._page(wanted, frames, remains, frames[-1][0] + 1)
+        if frames and frames[-1][0] < stretch.through:
+            # What is missing may have been removed meanwhile. The next read is told of that.
+            return self._page(wanted, frames, remains, frames[-1][0] + 1)
+        if not remains.first:
+            raise HistoryUnavailableError("the history service says nothing of what remains")
         if not frames:
             # What the ring holds can be read, whatever retention has removed meanwhile.
             remains = remains._replace(first=min(remains.first, self._log.oldest))

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import Final, NamedTuple
 
 from history.logged_notes import RESPONSE_NOTES, chunks, fitting, merge
 from history.outbox_tail import OutboxTail
@@ -13,6 +13,16 @@ _FIRST_NOTES: Final = 16
 """Of a page, while nothing is known of their size: Redis bounds an answer by number alone."""
 _GROWTH: Final = 4
 """At most, from a page to the next one: large notes may follow small ones."""
+
+
+class _Run(NamedTuple):
+    """A part of a room's log, as it was found."""
+
+    first: int
+    """The sequence of its first entry, which can be read or not."""
+
+    notes: list[LoggedNote]
+    """What can be read."""
 
 
 class Replayer:
@@ -52,27 +62,29 @@ class Replayer:
         # came too late to be read as if retention had removed it.
         head = await self._log.head(room)
         limit = min(through or head.sequence, head.sequence)
-        first: LoggedNote | None = None
+        first: _Run | None = None
+        begun = False
         size = 0
-        async with aclosing(self._pages(room, after, limit)) as pages:
-            async for page in pages:
-                for chunk in chunks(page):
-                    if first is None:
-                        first = chunk[0]
-                        yield await self._first_response(room, after, head, first, chunk)
-                    else:
+        async with aclosing(self._runs(room, after, limit)) as runs:
+            async for run in runs:
+                first = first or run
+                for chunk in chunks(run.notes):
+                    if begun:
                         yield ReplayResponse(notes=chunk)
+                    else:
+                        begun = True
+                        yield await self._first_response(room, after, head, first, chunk)
                     size += sum(len(note.note) for note in chunk)
                     if size > enough_bytes > 0:
                         return
-        if first is None:
-            first = await self._first_behind(room, after, head.sequence)
+        if not begun:
+            first = first or await self._first_behind(room, after, head.sequence)
             yield await self._first_response(room, after, head, first, ())
 
-    async def _first_behind(self, room: str, after: int, head: int) -> LoggedNote | None:
-        async with aclosing(self._pages(room, after, head)) as pages:
-            async for page in pages:
-                return page[0]
+    async def _first_behind(self, room: str, after: int, head: int) -> _Run | None:
+        async with aclosing(self._runs(room, after, head)) as runs:
+            async for run in runs:
+                return run
         return None
 
     async def _first_response(
@@ -80,31 +92,33 @@ class Replayer:
         room: str,
         after: int,
         head: RoomHead,
-        first: LoggedNote | None,
+        first: _Run | None,
         notes: Sequence[LoggedNote],
     ) -> ReplayResponse:
         """Says what remains after `after`; `first` is the first of it, None where nothing does."""
-        remaining = head.sequence + 1 if first is None else first.sequence
+        remaining = head.sequence + 1 if first is None else first.first
         return ReplayResponse(
             notes=notes,
             first_remaining=remaining,
             nothing_missed=remaining > after + 1
             and await self._has_missed_nothing(room, after, head, first),
+            head_epoch=head.epoch,
+            head_sequence=head.sequence,
         )
 
     async def _has_missed_nothing(
-        self, room: str, after: int, head: RoomHead, first: LoggedNote | None
+        self, room: str, after: int, head: RoomHead, first: _Run | None
     ) -> bool:
         """Whether the room never had a note between a place and what remains after it.
 
         That can be told where all that is gone went when the room was forgotten. Else its first
         notes, or all of them, have been removed since it was there again.
         """
-        at_floor = head.is_floor if first is None else 0 < first.floor == first.sequence - 1
+        at_floor = head.is_floor if first is None else _begins_at_floor(first)
         return at_floor and after >= await self._log.gone_through(room, head)
 
-    async def _pages(self, room: str, after: int, limit: int) -> AsyncGenerator[list[LoggedNote]]:
-        """Runs of the stretch (after, limit], none of them empty.
+    async def _runs(self, room: str, after: int, limit: int) -> AsyncGenerator[_Run]:
+        """Runs of the stretch (after, limit], each with an entry at least.
 
         Where the stream ends before the limit, the tail is read, and then the stream
         again from the same place. A note that is persisted, and trimmed from the outbox,
@@ -129,7 +143,13 @@ class Replayer:
             count = fitting(page.notes, min(count * _GROWTH, self._page_notes))
             if notes:
                 after = max(after, notes[-1].sequence)
-                yield notes
+            if found := [*filter(None, [page.first]), *(note.sequence for note in notes[:1])]:
+                yield _Run(min(found), notes)
+
+
+def _begins_at_floor(run: _Run) -> bool:
+    """Whether its first entry is the first note of a room that Redis had nothing of."""
+    return bool(run.notes) and 0 < run.notes[0].floor == run.first - 1
 
 
 def _is_end(page: LogPage, limit: int) -> bool:

@@ -12,6 +12,7 @@ from notecast.v1.history_pb2 import LoggedNote
 from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     KNOWN_FROM_FIELD,
+    epoch_key,
     forgotten_before_key,
     forgotten_field,
     forgotten_key,
@@ -26,6 +27,9 @@ _log = structlog.get_logger(__name__)
 
 class RoomHead(NamedTuple):
     """Where a room stands."""
+
+    epoch: int
+    """Of its partition; 0 where there is none yet."""
 
     sequence: int
     """Of its newest note, persisted or not; where Redis has nothing of the room, the floor."""
@@ -68,10 +72,15 @@ class RoomLog:
 
     async def head(self, room: str) -> RoomHead:
         """Where the room stands."""
+        partition = partition_of(room)
         with answering_redis():
-            answer: Any = await self._redis.hmget(heads_key(partition_of(room)), room, FLOOR_FIELD)
-        head, floor = answer
-        return RoomHead(int(head or floor or 0), int(floor or 0), is_floor=head is None)
+            async with self._redis.pipeline(transaction=False) as questions:
+                questions.get(epoch_key(partition))
+                questions.hmget(heads_key(partition), room, FLOOR_FIELD)
+                answers: Any = await questions.execute()
+        raw_epoch, (head, floor) = answers
+        epoch = int(raw_epoch) if raw_epoch is not None and raw_epoch.isdigit() else 0
+        return RoomHead(epoch, int(head or floor or 0), int(floor or 0), is_floor=head is None)
 
     async def gone_through(self, room: str, head: RoomHead) -> int:
         """A sequence after which the room had no note that went when the room was forgotten.

@@ -85,6 +85,61 @@ async def test_what_retention_removes_during_a_replay_is_told_once() -> None:
     assert shown(events) == [*range(FIRST_LEFT, told[0] + 1), *range(180, HEAD + 1)]
 
 
+async def test_what_retention_removes_in_the_middle_of_a_read_is_told_to_all_who_miss_it() -> None:
+    history = ScriptedHistory()
+    history.write(EPOCH, range(1, 101))
+    history.part_notes = 20
+    history.between_parts = lambda: history.remove_before(60)
+    limits = RoomLimits(ring_notes=100, ring_bytes=10_000, run_bytes=10_000)
+    room, window, later = open_room(Head(EPOCH, 100), history, limits=limits), Window(), Window()
+    subscribed(window, room, start=Start(4, resumes=True))
+    events = await events_until_caught_up(window)
+    assert breaks(events) == [(23, 60)]
+    assert shown(events) == [*range(4, 24), *range(60, 101)]
+    subscribed(later, room, start=Start(31, resumes=True))
+    events = await events_until_caught_up(later)
+    assert breaks(events) == [(30, 60)]
+    assert shown(events) == list(range(60, 101))
+
+
+async def test_an_open_stream_is_told_what_retention_removed_before_it_could_be_repaired() -> None:
+    history = ScriptedHistory()
+    history.write(EPOCH, range(1, 51))
+    history.remove_before(41)
+    limits = RoomLimits(ring_notes=100, ring_bytes=10_000, run_bytes=10_000)
+    room, window, later = open_room(Head(EPOCH, 10), history, limits=limits), Window(), Window()
+    subscribed(window, room, start=Start(11, resumes=True))
+    await events_until_caught_up(window)
+    room.hear_head(Head(EPOCH, 50))
+    events: list[Event] = []
+
+    def all_shown() -> bool:
+        room.deliver()
+        events.extend(window.events())
+        return 50 in shown(events)
+
+    await eventually(all_shown, "what remains is shown")
+    assert breaks(events) == [(10, 41)]
+    assert shown(events) == list(range(41, 51))
+    subscribed(later, room, start=Start(21, resumes=True))
+    assert breaks(await events_until_caught_up(later)) == [(20, 41)]
+
+
+async def test_whoever_resumes_below_the_floor_is_told_also_where_the_room_was_open() -> None:
+    """Notes may have come, and grown too old, while the gateway could not hear of them."""
+    history = ScriptedHistory()
+    history.write(EPOCH, range(1, 11))
+    room, window, later = open_room(Head(EPOCH, 10), history), Window(), Window()
+    subscribed(window, room, start=Start(11, resumes=True))
+    await events_until_caught_up(window)
+    history.remove_before(11)
+    history.head = 50
+    room.hear_head(Head(EPOCH, 50, is_floor=True))
+    assert breaks(list(window.events())) == []
+    subscribed(later, room, start=Start(13, resumes=True))
+    assert breaks(await events_until_caught_up(later)) == [(12, 51)]
+
+
 async def test_what_the_ring_still_holds_is_shown_though_retention_has_removed_it() -> None:
     (room, history), window = trimmed_room(), Window()
     for sequence in range(HEAD + 1, HEAD + 6):

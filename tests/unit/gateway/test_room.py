@@ -132,6 +132,19 @@ async def test_who_has_seen_more_elsewhere_is_told_of_what_is_gone_and_not_of_wh
     room.close()
 
 
+@pytest.mark.parametrize("behind", [(EPOCH - 1, 10), (EPOCH, 9)], ids=["its epoch", "its head"])
+async def test_a_history_whose_data_are_behind_has_not_answered(
+    room: Room, history: ScriptedHistory, behind: tuple[int, int]
+) -> None:
+    history.epoch, history.head = behind
+    with pytest.raises(HistoryUnavailableError):
+        await room.read_past(3, CLIENT)
+    history.epoch = EPOCH
+    history.write(EPOCH, range(1, 11))
+    page = await room.read_past(3, CLIENT)
+    assert page.next_sequence == 11
+
+
 async def test_what_the_outbox_held_in_one_epoch_is_not_looked_for_in_the_next(
     room: Room, heads: ScriptedHeads
 ) -> None:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19notecast/v1/history.proto\x12\x0bnotecast.v1\"J\n\nLoggedNote\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0c\n\x04note\x18\x03 \x01(\x0c\x12\r\n\x05\x66loor\x18\x04 \x01(\x04\"S\n\rReplayRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x04\x12\x0f\n\x07through\x18\x03 \x01(\x04\x12\x14\n\x0c\x65nough_bytes\x18\x04 \x01(\x04\"i\n\x0eReplayResponse\x12&\n\x05notes\x18\x01 \x03(\x0b\x32\x17.notecast.v1.LoggedNote\x12\x17\n\x0f\x66irst_remaining\x18\x02 \x01(\x04\x12\x16\n\x0enothing_missed\x18\x03 \x01(\x08\"Q\n\x1eHistoryServiceListNotesRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x04\x12\x11\n\tpage_size\x18\x03 \x01(\r\"\\\n\x1fHistoryServiceListNotesResponse\x12&\n\x05notes\x18\x01 \x03(\x0b\x32\x17.notecast.v1.LoggedNote\x12\x11\n\thas_older\x18\x02 \x01(\x08\x32\xbd\x01\n\x0eHistoryService\x12\x43\n\x06Replay\x12\x1a.notecast.v1.ReplayRequest\x1a\x1b.notecast.v1.ReplayResponse0\x01\x12\x66\n\tListNotes\x12+.notecast.v1.HistoryServiceListNotesRequest\x1a,.notecast.v1.HistoryServiceListNotesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19notecast/v1/history.proto\x12\x0bnotecast.v1\"J\n\nLoggedNote\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0c\n\x04note\x18\x03 \x01(\x0c\x12\r\n\x05\x66loor\x18\x04 \x01(\x04\"S\n\rReplayRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x04\x12\x0f\n\x07through\x18\x03 \x01(\x04\x12\x14\n\x0c\x65nough_bytes\x18\x04 \x01(\x04\"\x94\x01\n\x0eReplayResponse\x12&\n\x05notes\x18\x01 \x03(\x0b\x32\x17.notecast.v1.LoggedNote\x12\x17\n\x0f\x66irst_remaining\x18\x02 \x01(\x04\x12\x16\n\x0enothing_missed\x18\x03 \x01(\x08\x12\x12\n\nhead_epoch\x18\x04 \x01(\x04\x12\x15\n\rhead_sequence\x18\x05 \x01(\x04\"Q\n\x1eHistoryServiceListNotesRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x04\x12\x11\n\tpage_size\x18\x03 \x01(\r\"\\\n\x1fHistoryServiceListNotesResponse\x12&\n\x05notes\x18\x01 \x03(\x0b\x32\x17.notecast.v1.LoggedNote\x12\x11\n\thas_older\x18\x02 \x01(\x08\x32\xbd\x01\n\x0eHistoryService\x12\x43\n\x06Replay\x12\x1a.notecast.v1.ReplayRequest\x1a\x1b.notecast.v1.ReplayResponse0\x01\x12\x66\n\tListNotes\x12+.notecast.v1.HistoryServiceListNotesRequest\x1a,.notecast.v1.HistoryServiceListNotesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,12 +35,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGGEDNOTE']._serialized_end=116
   _globals['_REPLAYREQUEST']._serialized_start=118
   _globals['_REPLAYREQUEST']._serialized_end=201
-  _globals['_REPLAYRESPONSE']._serialized_start=203
-  _globals['_REPLAYRESPONSE']._serialized_end=308
-  _globals['_HISTORYSERVICELISTNOTESREQUEST']._serialized_start=310
-  _globals['_HISTORYSERVICELISTNOTESREQUEST']._serialized_end=391
-  _globals['_HISTORYSERVICELISTNOTESRESPONSE']._serialized_start=393
-  _globals['_HISTORYSERVICELISTNOTESRESPONSE']._serialized_end=485
-  _globals['_HISTORYSERVICE']._serialized_start=488
-  _globals['_HISTORYSERVICE']._serialized_end=677
+  _globals['_REPLAYRESPONSE']._serialized_start=204
+  _globals['_REPLAYRESPONSE']._serialized_end=352
+  _globals['_HISTORYSERVICELISTNOTESREQUEST']._serialized_start=354
+  _globals['_HISTORYSERVICELISTNOTESREQUEST']._serialized_end=435
+  _globals['_HISTORYSERVICELISTNOTESRESPONSE']._serialized_start=437
+  _globals['_HISTORYSERVICELISTNOTESRESPONSE']._serialized_end=529
+  _globals['_HISTORYSERVICE']._serialized_start=532
+  _globals['_HISTORYSERVICE']._serialized_end=721
 # @@protoc_insertion_point(module_scope)

@@ -101,15 +101,31 @@ class ReplayResponse(_message.Message):
     NOTES_FIELD_NUMBER: _builtins.int
     FIRST_REMAINING_FIELD_NUMBER: _builtins.int
     NOTHING_MISSED_FIELD_NUMBER: _builtins.int
+    HEAD_EPOCH_FIELD_NUMBER: _builtins.int
+    HEAD_SEQUENCE_FIELD_NUMBER: _builtins.int
     first_remaining: _builtins.int
     """Set in the first response: the first sequence that remains of those behind
-    `after`. Greater than after + 1 where retention has removed some; where
-    nothing remains, the sequence that the next stored note will have.
+    `after`, of a note that can be read or not. Greater than after + 1 where
+    retention has removed some; where nothing remains, the sequence that the
+    next stored note will have.
+
+    Said once, before the first note is sent. Where a later response does not go
+    on where the one before it ended, retention may have removed what is between
+    them meanwhile: to ask again from there tells.
     """
     nothing_missed: _builtins.bool
     """Set in the first response where the room is known to have had no note
     between `after` and `first_remaining`, however far these are apart: who
     stands at `after` has missed nothing.
+    """
+    head_epoch: _builtins.int
+    """Set in the first response: the epoch of the data that this comes from. A
+    caller that knows of a later one has been answered from data that are
+    behind: those of a server that was left, for instance.
+    """
+    head_sequence: _builtins.int
+    """Set in the first response: the newest sequence of the room in these data.
+    Likewise.
     """
     @_builtins.property
     def notes(self) -> _containers.RepeatedCompositeFieldContainer[Global___LoggedNote]:
@@ -123,10 +139,12 @@ class ReplayResponse(_message.Message):
         notes: _abc.Iterable[Global___LoggedNote] | None = ...,
         first_remaining: _builtins.int = ...,
         nothing_missed: _builtins.bool = ...,
+        head_epoch: _builtins.int = ...,
+        head_sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_remaining", b"first_remaining", "notes", b"notes", "nothing_missed", b"nothing_missed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_remaining", b"first_remaining", "head_epoch", b"head_epoch", "head_sequence", b"head_sequence", "notes", b"notes", "nothing_missed", b"nothing_missed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
