@@ -10,6 +10,8 @@ from notecast_wire.clients import ClientId
 from notecast_wire.shares import ShareRatios, ShareRefusal
 
 _NAME: Final = "calls under way"
+_FEW_SHARE: Final = 100
+"""A connection with less than such a part of its share is none that takes its address's."""
 _MAX_IDLE: Final = 4_096
 """So many accounts may be there without a call before those are looked for and forgotten."""
 
@@ -47,7 +49,9 @@ class CallAccount:
         shares, of_address = self._shares, self._of_address
         if self.held >= self._limit:
             return ShareRefusal(_NAME, "connection", self._limit)
-        if of_address.held >= shares.client_limit:
+        if of_address.held >= shares.client_limit and (
+            self.held >= shares.few or of_address.held >= shares.few_limit
+        ):
             return ShareRefusal(_NAME, "client", shares.client_limit)
         if shares.held >= shares.total:
             return ShareRefusal(_NAME, "total", shares.total)
@@ -73,6 +77,9 @@ class CallShares:
 
     Attributes:
         client_limit: the share of a client.
+        few: so many calls of a connection are not few.
+        few_limit: what a client may have in all where connections of it that have few calls come
+            last: half of the rest as well. One that takes the share keeps no neighbour out at once.
         held: how many are under way.
         total: as given.
     """
@@ -83,6 +90,8 @@ class CallShares:
         "_connection_limit",
         "_sweep_at",
         "client_limit",
+        "few",
+        "few_limit",
         "held",
         "total",
     )
@@ -93,6 +102,8 @@ class CallShares:
         self.total = total
         # One that is as large as the total is never reached before it.
         self.client_limit = _own(limits["client"], total)
+        self.few = limits["connection"] // _FEW_SHARE
+        self.few_limit = (limits["client"] + total) // 2
         self._connection_limit = _own(limits["connection"], total)
         self._accounts: dict[ClientId, CallAccount] = {}
         self._addresses: dict[str, _Count] = {}

@@ -59,6 +59,20 @@ class CallsUnderWay(RuleBasedStateMachine):
 TestCallsUnderWay = CallsUnderWay.TestCase
 
 
+def test_neighbours_with_few_calls_go_beyond_the_share_that_one_of_them_took() -> None:
+    shares = CallShares(10_000, ShareRatios())
+    hostile = [shares.account_of(ClientId("192.0.2.66", str(number))) for number in range(24)]
+    taken = [sum(account.take() is None for _ in range(990)) for account in hostile]
+    assert taken[:5] == [990] * 5
+    assert sum(taken) < 6_000
+    neighbours = [shares.account_of(ClientId("192.0.2.66", f"n{number}")) for number in range(60)]
+    assert all(account.take() is None for account in neighbours)
+    while any(account.take() is None for account in neighbours):
+        pass
+    assert shares.held <= 7_500
+    assert shares.account_of(ClientId("192.0.2.7", "1")).take() is None
+
+
 def test_clients_without_a_call_are_forgotten_before_they_are_many() -> None:
     shares = CallShares(10_000, ShareRatios())
     lasting = shares.account_of(ClientId("192.0.2.1", "lasting"))
