@@ -7,12 +7,13 @@ answers and stand before the same data go on alike: only the first of them does.
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from notecast.v1.note_pb2 import Note
 from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     KNOWN_FROM_FIELD,
+    epoch_key,
     forgotten_before_key,
     forgotten_field,
     forgotten_key,
@@ -117,6 +118,11 @@ class ModelRedis:
         head, floor = self.world.data.head, self.world.data.floor
         self._answer_value(b"%d %d" % (head, floor))
         return [b"%d" % head if head else None, b"%d" % floor if floor else None]
+
+    def pipeline(self, *, transaction: bool) -> "_Together":
+        """As redis-py's."""
+        assert not transaction
+        return _Together(self)
 
     def _forgotten(self, *, is_first: bool) -> list[bytes | None]:
         """What is remembered, which is not so much that any of it would be moved."""
@@ -254,3 +260,26 @@ def _between(raw_id: bytes, first: str, last: str) -> bool:
     else:
         above = first == "-" or entry_id >= OutboxId.parse(first)
     return above and (last == "+" or entry_id <= OutboxId.parse(last))
+
+
+class _Together:
+    """Commands that are sent together: for a room's head, and the epoch, which decides nothing."""
+
+    def __init__(self, redis: ModelRedis) -> None:
+        self._redis = redis
+        self._question: tuple[str, ...] = ()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    def get(self, key: str) -> None:
+        assert key == epoch_key(partition_of(ROOM))
+
+    def hmget(self, key: str, *fields: str) -> None:
+        self._question = (key, *fields)
+
+    async def execute(self) -> list[object]:
+        return [b"1", await self._redis.hmget(*self._question)]
