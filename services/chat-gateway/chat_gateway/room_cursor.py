@@ -106,6 +106,7 @@ class RoomCursor:
         "_next_sequence",
         "_page",
         "_page_begin",
+        "_page_bytes",
         "_page_readers",
         "_resumes",
         "_stream",
@@ -123,6 +124,7 @@ class RoomCursor:
         self._caught_up_at = caught_up_at
         self._break: _Break | None = None
         self._page: deque[Run] = deque()
+        self._page_bytes = 0  # of all its runs, which a storm of joins would add up again and again
         self._messages: deque[Run] = deque()  # what was made of a run, and is not written yet
         self._page_begin = 0
         self._page_readers = 1
@@ -204,6 +206,7 @@ class RoomCursor:
     def _drop_page(self) -> None:
         self._messages.clear()
         self._page.clear()
+        self._page_bytes = 0
         self._give_permit_back()
         self._count_held()
 
@@ -213,8 +216,10 @@ class RoomCursor:
         What others have read together with this stream is there but once. It counts for as many of
         them as can't be far wrong when the others have gone on.
         """
-        held = sum(len(run.body) for run in self._page) + sum(len(m.body) for m in self._messages)
-        held = held // min(self._page_readers, _MOST_SHARERS) if self._page else 0
+        held = 0
+        if self._page:
+            held = self._page_bytes + sum(len(message.body) for message in self._messages)
+            held //= min(self._page_readers, _MOST_SHARERS)
         if held != self._held:
             self._held = held
             self._stream.hold(self, held)
@@ -262,7 +267,9 @@ class RoomCursor:
 
     def _write_page(self) -> bool:
         while self._page:
-            if not self._write(self._page.popleft()):
+            run = self._page.popleft()
+            self._page_bytes -= len(run.body)
+            if not self._write(run):
                 return False
         if self._holds_permit:
             self._most_notes = min(2 * self._most_notes, _MANY_NOTES)
@@ -328,6 +335,7 @@ class RoomCursor:
             return
         self._note_what_is_gone(page)
         self._page.extend(page.runs)
+        self._page_bytes += sum(len(run.body) for run in page.runs)
         self._page_begin = self._next_sequence
         self._page_readers = page.readers
         self._fetch = None
