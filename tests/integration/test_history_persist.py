@@ -52,6 +52,18 @@ async def trim(subject: Persister, client: Redis) -> None:
     assert not await subject.trim(await quick_reader(client).places([PARTITION]))
 
 
+async def with_three_persisted(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> Persister:
+    """What has persisted three notes just now, and keeps them in the outbox for 300 s."""
+    store.config_set("stream-node-max-entries", 1)
+    writer.accept_all(ROOM, ["one", "two", "three"])
+    subject = persister(client, trim_margin_seconds=300)
+    await subject.persist([await one_batch(client)])
+    await trim(subject, client)
+    return subject
+
+
 def outbox_times(store: redis.Redis) -> list[int]:
     """The milliseconds of the entries that the partition's outbox holds."""
     entries: Any = store.xrange(outbox_key(PARTITION))
@@ -263,11 +275,7 @@ async def test_the_outbox_is_trimmed_though_history_restarts_more_often_than_the
 async def test_a_partition_that_no_note_comes_to_has_its_outbox_trimmed_all_the_same(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
-    store.config_set("stream-node-max-entries", 1)
-    writer.accept_all(ROOM, ["one", "two", "three"])
-    subject = persister(client, trim_margin_seconds=300)
-    await subject.persist([await one_batch(client)])
-    await trim(subject, client)
+    subject = await with_three_persisted(client, store, writer)
     grow_old(store, PARTITION, 299, trims_key)
     await trim(subject, client)
     assert store.xlen(outbox_key(PARTITION)) == 3
@@ -279,11 +287,7 @@ async def test_a_partition_that_no_note_comes_to_has_its_outbox_trimmed_all_the_
 async def test_the_outbox_is_trimmed_by_its_margin_in_a_full_redis_too(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
-    store.config_set("stream-node-max-entries", 1)
-    writer.accept_all(ROOM, ["one", "two", "three"])
-    subject = persister(client, trim_margin_seconds=300)
-    await subject.persist([await one_batch(client)])
-    await trim(subject, client)
+    subject = await with_three_persisted(client, store, writer)
     grow_old(store, PARTITION, 301, trims_key)
     writer.accept(ROOM, "four")
     await subject.persist([await one_batch(client)])
