@@ -185,3 +185,15 @@ async def test_a_replay_is_read_to_its_end(scripted: ScriptedHistory) -> None:
     history = GrpcHistory(scripted.target)
     assert await replayed(history, "whole") == PARTS
     await history.close()
+
+
+@pytest.mark.parametrize("read", [replayed, listed])
+async def test_a_read_whose_channel_is_closed_fails_and_does_not_take_its_caller_for_cancelled(
+    scripted: ScriptedHistory, read: Callable[[GrpcHistory, str], Awaitable[object]]
+) -> None:
+    history = GrpcHistory(scripted.target)
+    reading = asyncio.ensure_future(read(history, "silent"))
+    await scripted.is_silent.wait()
+    await history.close()
+    with pytest.raises(HistoryUnavailableError):
+        await reading

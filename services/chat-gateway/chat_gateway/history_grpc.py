@@ -19,7 +19,7 @@ from notecast.v1.history_pb2 import (
 from notecast.v1.history_pb2_grpc import HistoryServiceStub
 from notecast_runtime.client_metadata import client_metadata
 from notecast_runtime.errors import HistoryUnavailableError
-from notecast_runtime.tasks import hear_out
+from notecast_runtime.tasks import going_on, hear_out
 from notecast_wire.clients import ClientId
 
 _Outcome = TypeVar("_Outcome")
@@ -114,6 +114,10 @@ class GrpcHistory:
         goes on all the same, and what it has received by then is never freed
         (https://github.com/grpc/grpc/issues/43360). So that task is not cancelled: where nobody
         waits any more, the core is told to end the call, and the task ends with it.
+
+        Raises:
+            HistoryUnavailableError: the call was cancelled on this side, and not by its caller: the
+                channel has been closed.
         """
         task = asyncio.ensure_future(work)
         try:
@@ -125,6 +129,10 @@ class GrpcHistory:
                 self._ending.add(task)
                 task.add_done_callback(self._ending.discard)
                 task.add_done_callback(hear_out)
+            elif going_on():  # else a caller would be told that it was cancelled itself
+                raise HistoryUnavailableError(
+                    "the channel to the history service is closed"
+                ) from None
             raise
         finally:
             del task  # its error leads here, and would keep all of it for the collector

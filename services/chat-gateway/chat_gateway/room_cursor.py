@@ -22,6 +22,7 @@ from notecast_runtime.errors import (
     Place,
     UnavailableError,
 )
+from notecast_runtime.tasks import going_on
 from notecast_wire.clients import ClientId
 from notecast_wire.held_bytes import Holder
 from notecast_wire.shares import ShareRefusal
@@ -333,6 +334,10 @@ class RoomCursor:
         except Exception:
             self._fail("replay_failed")
             return
+        except asyncio.CancelledError:
+            if going_on():  # the cursor was not closed: it would write nothing any more
+                self._fail("replay_failed")
+            raise
         self._note_what_is_gone(page)
         self._page.extend(page.runs)
         self._page_bytes += sum(len(run.body) for run in page.runs)

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
-from notecast_runtime.errors import OverloadedError
+from notecast_runtime.errors import InternalFaultError, OverloadedError
 from notecast_runtime.fair_turns import FairTurns
-from notecast_runtime.tasks import hear_out
+from notecast_runtime.tasks import going_on, hear_out
 from notecast_wire.clients import ClientId
 
 Result = TypeVar("Result")
@@ -51,6 +51,7 @@ class SharedRead(Generic[Result]):
 
         Raises:
             OverloadedError: no turn is to be had: too many reads of each who waits do so already.
+            InternalFaultError: the work was cancelled, though somebody waits for it.
         """
         self.asked += 1
         self._waiting[client] += 1
@@ -79,6 +80,12 @@ class SharedRead(Generic[Result]):
                 self._end_if_refused()
             elif not self.result.done():
                 self.result.set_exception(error)
+        except asyncio.CancelledError:
+            # Where nobody has cancelled this task, the cancellation comes from below. Those who
+            # wait would wait for ever.
+            if going_on() and not self.result.done():
+                self.result.set_exception(InternalFaultError("a read was cancelled"))
+            raise
         else:
             if not self.result.done():
                 self.result.set_result(outcome)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chat_gateway.shared_read import SharedRead
-from notecast_runtime.errors import HistoryUnavailableError, OverloadedError
+from notecast_runtime.errors import HistoryUnavailableError, InternalFaultError, OverloadedError
 from notecast_runtime.fair_turns import FairTurns
 from notecast_wire.clients import ClientId
 from notecast_wire.shares import UNDIVIDED
@@ -205,6 +205,22 @@ async def test_an_error_is_told_to_who_waits_and_to_nobody_else(turns: FairTurns
     (task,) = await waiting(unheard, ANN)
     await eventually(unheard.result.done, "it has failed, and the loop does not complain")
     task.cancel()
+
+
+async def test_whoever_waits_is_told_where_the_work_is_cancelled_from_below(
+    turns: FairTurns,
+) -> None:
+    async def cancelled_below(_: ClientId) -> str:
+        below: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        below.cancel()
+        return await below
+
+    read = SharedRead(turns, cancelled_below)
+    tasks = await waiting(read, ANN, BOB)
+    async with asyncio.timeout(5):
+        told = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(error) for error in told] == [InternalFaultError] * 2
+    assert not turns.under_way
 
 
 async def test_what_it_had_read_as_all_left_is_gone_without_the_collector(turns: FairTurns) -> None:

@@ -1,0 +1,65 @@
+"""A stream whose read of history breaks off part-way is ended; it never waits for ever."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+
+import grpc
+
+from chat_gateway.cursors import Start
+from chat_gateway.heads import Head
+from chat_gateway.history import ReplayPart
+from chat_gateway.room import Room, RoomLimits
+from chat_gateway.room_log import Stretch
+from notecast_wire.clients import ClientId
+from tests.support.room_parts import EPOCH, ScriptedHistory, Window, open_room, subscribed
+from tests.support.waiting import eventually
+
+HEAD = 90
+PART = 10
+LIMITS = RoomLimits(ring_notes=100, ring_bytes=10_000, run_bytes=10_000)
+
+
+class SilentHistory(ScriptedHistory):
+    """Is asked, and does not answer."""
+
+    async def replay(
+        self,
+        room: str,  # noqa: ARG002
+        stretch: Stretch,
+        client: ClientId | None,  # noqa: ARG002
+        enough_bytes: int = 0,  # noqa: ARG002
+    ) -> AsyncGenerator[ReplayPart]:
+        """As History.replay."""
+        self.asked.append(stretch)
+        await asyncio.Event().wait()
+        yield ReplayPart((), 0)
+
+
+def interrupted_room(interrupt: Callable[[], None]) -> tuple[Room, ScriptedHistory]:
+    """A room whose history gives one part of each read, and then does that."""
+    history = ScriptedHistory()
+    history.write(EPOCH, range(1, HEAD + 1))
+    history.part_notes = PART
+    history.between_parts = interrupt
+    return open_room(Head(EPOCH, HEAD), history, limits=LIMITS), history
+
+
+async def test_a_replay_that_history_cancels_ends_its_stream() -> None:
+    def cancel() -> None:
+        raise asyncio.CancelledError
+
+    (room, _), window = interrupted_room(cancel), Window()
+    subscribed(window, room, start=Start(1, resumes=True))
+    await eventually(lambda: window.ending, "the stream has ended")
+    assert window.status is grpc.StatusCode.INTERNAL
+
+
+async def test_a_replay_whose_shared_read_is_cancelled_ends_its_stream() -> None:
+    """As where a room's reads are given up while one of its cursors still waits."""
+    history, window = SilentHistory(), Window()
+    room = open_room(Head(EPOCH, HEAD), history, limits=LIMITS)
+    subscribed(window, room, start=Start(1, resumes=True))
+    await eventually(lambda: history.asked, "the stream waits for history")
+    room.close()
+    await eventually(lambda: window.ending, "the stream has ended")
+    assert window.status is grpc.StatusCode.INTERNAL
