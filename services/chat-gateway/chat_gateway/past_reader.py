@@ -1,13 +1,15 @@
 """Reads, for a room's readers, the notes that its ring no longer holds."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import NamedTuple
 
+import structlog
+
 from chat_gateway.gap_reader import frames_of
-from chat_gateway.history import History
+from chat_gateway.history import History, ReplayPart
 from chat_gateway.ring import Run
 from chat_gateway.room_log import RoomLog, Stretch
 from chat_gateway.shared_read import SharedRead
@@ -17,6 +19,8 @@ from notecast_wire.clients import ClientId
 
 CheckEpoch = Callable[[int], None]
 """Raises HistoryUnavailableError where notes of this epoch are none of the log's."""
+
+_log = structlog.get_logger(__name__)
 
 
 class PageLimits(NamedTuple):
@@ -145,7 +149,7 @@ class PastReader:
         frames: list[tuple[int, bytes]] = []
         remains, size = _Remains(0), 0
         reading = self._history.replay(self._room, stretch, client, wanted.size)
-        async with aclosing(reading) as parts:
+        async with aclosing(_until_it_fails(reading)) as parts:
             async for part in parts:
                 part.check_reach(self._log.epoch, stretch.through)
                 self._check_epoch(max((note.epoch for note in part.notes), default=0))
@@ -158,7 +162,8 @@ class PastReader:
                 if size > wanted.size and frames[-1][0] < stretch.through:
                     return self._page(wanted, frames, remains, frames[-1][0] + 1)
         if frames and frames[-1][0] < stretch.through:
-            # What is missing may have been removed meanwhile. The next read is told of that.
+            # What is missing may have been removed meanwhile, or history has failed. The next read
+            # is told.
             return self._page(wanted, frames, remains, frames[-1][0] + 1)
         if not remains.first:
             raise HistoryUnavailableError("the history service says nothing of what remains")
@@ -190,3 +195,24 @@ class PastReader:
         read = self._reads.get(wanted)
         readers = 1 if read is None else read.asked
         return PastPage(runs, remains.first, next_sequence, readers, remains.nothing_missed)
+
+
+async def _until_it_fails(reading: AsyncGenerator[ReplayPart]) -> AsyncGenerator[ReplayPart]:
+    """The parts of a replay; a failure after notes have come only ends it.
+
+    What came is right, and the next read goes on after it. One that began again from the start
+    would never end, where history takes longer for a page than a read may last.
+
+    Raises:
+        HistoryUnavailableError: as History.replay, before there was a note.
+    """
+    has_notes = False
+    async with aclosing(reading) as parts:
+        try:
+            async for part in parts:
+                has_notes = has_notes or bool(part.notes)
+                yield part
+        except HistoryUnavailableError as error:
+            if not has_notes:
+                raise
+            _log.warning("replay_broken_off", error=str(error))

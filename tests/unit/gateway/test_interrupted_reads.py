@@ -1,4 +1,4 @@
-"""A stream whose read of history breaks off part-way is ended; it never waits for ever."""
+"""A stream whose read of history breaks off part-way gets further, or is ended; it never waits."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -10,6 +10,7 @@ from chat_gateway.heads import Head
 from chat_gateway.history import ReplayPart
 from chat_gateway.room import Room, RoomLimits
 from chat_gateway.room_log import Stretch
+from notecast_runtime.errors import HistoryUnavailableError
 from notecast_wire.clients import ClientId
 from tests.support.room_parts import EPOCH, ScriptedHistory, Window, open_room, subscribed
 from tests.support.waiting import eventually
@@ -42,6 +43,24 @@ def interrupted_room(interrupt: Callable[[], None]) -> tuple[Room, ScriptedHisto
     history.part_notes = PART
     history.between_parts = interrupt
     return open_room(Head(EPOCH, HEAD), history, limits=LIMITS), history
+
+
+async def test_a_replay_goes_on_after_the_parts_that_came_before_history_failed() -> None:
+    def fail() -> None:
+        raise HistoryUnavailableError("not in time")
+
+    room, history = interrupted_room(fail)
+    window = Window()
+    subscribed(window, room, start=Start(1, resumes=True))
+    events = []
+
+    def caught_up() -> bool:
+        events.extend(window.events())
+        return bool(events) and events[-1].HasField("caught_up")
+
+    await eventually(caught_up, "the stream has caught up")
+    assert [event.note.sequence for event in events[:-1]] == list(range(1, HEAD + 1))
+    assert [stretch.after for stretch in history.asked] == list(range(0, HEAD, PART))
 
 
 async def test_a_replay_that_history_cancels_ends_its_stream() -> None:
