@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import pytest
 import redis
 
 from history.retention import RETENTION, AgeRetention
@@ -34,8 +35,20 @@ PARTITION = partition_of(ROOM)
 NEIGHBOUR = neighbour_of(ROOM)
 
 
-def retention(client: Redis) -> AgeRetention:
-    return AgeRetention(client, Health([], [RETENTION]), max_age_seconds=100, sweep_seconds=0.5)
+def retention(client: Redis, history_behind: float = 0) -> AgeRetention:
+    """Removes what is older than 100 s.
+
+    Args:
+        client: to Redis.
+        history_behind: how many seconds the clock of history is behind Redis's.
+    """
+    return AgeRetention(
+        client,
+        Health([], [RETENTION]),
+        max_age_seconds=100,
+        sweep_seconds=0.5,
+        clock=lambda: time.time() - history_behind,
+    )
 
 
 AN_HOUR = 3_600_000
@@ -90,6 +103,40 @@ async def test_a_time_that_was_noted_while_the_clock_was_ahead_counts_from_now(
     grow_old(store, PARTITION, seconds=200)
     await retention(client).sweep(PARTITION)
     assert logged(store, ROOM) == []
+
+
+@pytest.mark.parametrize("behind", [300, -300], ids=["Redis's clock", "history's clock"])
+async def test_a_clock_that_jumps_ahead_removes_no_note_before_its_time(
+    client: Redis, store: redis.Redis, writer: OutboxWriter, behind: float
+) -> None:
+    """Redis's may do so in a failover, to a server whose clock is wrong."""
+    young = [writer.accept(ROOM)]
+    await persist_all(client, PARTITION)
+    await retention(client).sweep(PARTITION)
+    grow_old(store, PARTITION, seconds=max(behind, 0))  # by the clock that has jumped
+    await retention(client, behind).sweep(PARTITION)
+    assert logged(store, ROOM) == as_logged(young)
+    grow_old(store, PARTITION, seconds=98)
+    await retention(client, behind).sweep(PARTITION)
+    assert logged(store, ROOM) == as_logged(young)
+    grow_old(store, PARTITION, seconds=3)
+    await retention(client, behind).sweep(PARTITION)
+    assert logged(store, ROOM) == []
+
+
+async def test_where_clocks_differ_notes_are_kept_for_longer_and_what_is_remembered_is_bounded(
+    client: Redis, store: redis.Redis, writer: OutboxWriter
+) -> None:
+    accepted = []
+    for _ in range(200):
+        accepted.append(writer.accept(ROOM))
+        await persist_all(client, PARTITION)
+        await retention(client, history_behind=AN_HOUR / 1000).sweep(PARTITION)
+        grow_old(store, PARTITION, seconds=2)
+    assert logged(store, ROOM) == as_logged(accepted)
+    assert store.llen(ages_key(PARTITION)) <= 130
+    await retention(client).sweep(PARTITION)  # the clocks are right again
+    assert len(logged(store, ROOM)) < len(accepted)
 
 
 async def test_what_is_remembered_of_the_past_is_bounded(

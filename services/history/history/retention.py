@@ -1,11 +1,13 @@
 """Retention by age: removes notes that have grown too old. By count, it is part of persisting."""
 
 import asyncio
+from collections.abc import Callable
 from itertools import cycle
 from typing import Any
 
 import structlog
 
+from history.history_clock import HistoryClock
 from history.position_marks import PositionMarks
 from history.scripts import LuaScript, ScriptCall
 from notecast_runtime.backoff import Backoff
@@ -32,6 +34,9 @@ _NOTES_PER_STEP = 128
 _MARKS_PER_AGE = 64
 """How finely the age is divided: a note is kept by so much longer at most, and by a sweep."""
 
+_MOST_APART_SECONDS = 60
+"""What is told in the log: by so much longer, and more, all notes are kept where clocks differ."""
+
 FORGOTTEN_REMEMBERED = 1_000
 """How many forgotten rooms of a partition are remembered at least, so that a client that has missed
 nothing of them is told nothing. Twice as many are at most, of 82 bytes each: 11 MB in all."""
@@ -50,6 +55,8 @@ class AgeRetention:
             time, a partition at a time.
         forgotten_remembered: how many forgotten rooms of a partition to remember at least. At
             least 1.
+        clock: seconds since 1970. A note has an age only where it has it by this clock and by
+            Redis's. None: the clock of this process.
     """
 
     def __init__(
@@ -60,24 +67,30 @@ class AgeRetention:
         max_age_seconds: float,
         sweep_seconds: float,
         forgotten_remembered: int = FORGOTTEN_REMEMBERED,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._redis = redis
         self._health = health
         self._script = LuaScript(redis, "age_retention.lua")
         self._marks = PositionMarks(
-            redis, ages_key, age_seconds=max_age_seconds, marks_per_age=_MARKS_PER_AGE
+            redis,
+            ages_key,
+            age_seconds=max_age_seconds,
+            marks_per_age=_MARKS_PER_AGE,
+            clock=clock or HistoryClock().now,
         )
         self._forgotten_remembered = forgotten_remembered
         self._pause_seconds = sweep_seconds / PARTITIONS
 
     async def run(self) -> None:
         """Sweeps until cancelled; what fails is tried again in the next walk."""
-        backoff, faults = Backoff(), News()
+        backoff, faults, clocks = Backoff(), News(), News()
         for partition in cycle(range(PARTITIONS)):
             if not going_on():
                 return
             try:
                 await self.sweep(partition)
+                self._tell_of_clocks(clocks)
                 self._health.report(RETENTION, holds=True)
                 backoff.reset()
                 faults.forget()
@@ -87,6 +100,13 @@ class AgeRetention:
                 self._health.report(RETENTION, holds=False)
                 await asyncio.sleep(backoff.next_delay())
             await asyncio.sleep(self._pause_seconds)
+
+    def _tell_of_clocks(self, told: News) -> None:
+        ahead = self._marks.ahead_seconds
+        if abs(ahead) < _MOST_APART_SECONDS:
+            told.forget()
+        elif told.is_new(ahead > 0):
+            _log.warning("clocks_differ", redis_is_ahead_seconds=round(ahead))
 
     async def sweep(self, partition: int) -> None:
         """Removes the old notes of a partition's rooms, in bounded steps.
