@@ -121,7 +121,9 @@ end
 -- These data may hold notes after where they parted from what the caller has seen, which has
 -- other notes under their sequences. There a room's common past ends. And rooms may have been
 -- forgotten after that: how high the floor was then is not known, so nothing of a room that stands
--- at it, or came from there, counts as common.
+-- at it, or came from there, counts as common. This holds also where the outbox has no entry after
+-- that place, and for another run: forgetting a room writes none, and what another run serves may
+-- be the data of a primary that was left, and that went on with it.
 local function end_at_the_fork(ended, fork)
   redis.call('HDEL', ended, '')
   if not tells_all_after(fork) then

@@ -13,43 +13,26 @@ from notecast_client.client import Client
 from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     PARTITIONS,
-    ages_key,
     heads_key,
     log_key,
     partition_of,
 )
-from tests.support.history_parts import grow_old, neighbour_of
+from tests.support.history_parts import (
+    AGE_SECONDS,
+    REMOVING,
+    grow_old,
+    is_forgotten,
+    neighbour_of,
+)
 from tests.support.services import Gateway, from_start, running_gateway, running_history, texts
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
-
-AGE_SECONDS = 1_000
-REMOVING = {
-    "retention_seconds": AGE_SECONDS,
-    "retention_sweep_seconds": 0.3,
-    "outbox_trim_margin_seconds": 0,
-}
 
 
 @contextmanager
 def looking_into(valkey: ValkeyProcess) -> Iterator[redis.Redis]:
     with valkey.client() as store:
         yield store
-
-
-async def is_forgotten(store: redis.Redis, room: str) -> None:
-    """Lets the room's notes grow too old, once they are persisted and a sweep has seen them."""
-    partition = partition_of(room)
-    await eventually(
-        lambda: store.exists(log_key(room)) and store.llen(ages_key(partition)), "a sweep was here"
-    )
-
-    def left() -> bool:
-        grow_old(store, partition, AGE_SECONDS)
-        return not store.hexists(heads_key(partition), room)
-
-    await eventually(left, f"{room} is forgotten")
-    assert not store.exists(log_key(room))
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from grpc import aio
 from notecast_runtime.keyspace import outbox_key, partition_of
 from tests.chaos.proxy import Proxy
 from tests.support.health import wait_until_serving
+from tests.support.history_parts import REMOVING, is_forgotten, neighbour_of
 from tests.support.services import Gateway, behind, running_gateway, running_history, texts
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
@@ -106,6 +107,36 @@ async def test_who_saw_what_a_failback_to_the_old_primary_has_lost_is_told(
         assert texts(await reader.notes(5)) == new
         async with gateway.read(behind(last)) as resumed:
             assert await resumed.kinds(7) == ["discontinuity", *new, "caught_up"]
+
+
+async def test_a_lost_note_of_an_empty_room_is_told_though_the_old_primary_has_taken_none_since(
+    valkey: ValkeyProcess, other_valkey: ValkeyProcess
+) -> None:
+    """Another room has left it meanwhile: the sequence of the lost note counts as passed there."""
+    neighbour = neighbour_of("lobby")
+    async with (
+        address_of(valkey) as proxy,
+        running_history(url(proxy)) as history,
+        running_gateway(url(proxy), history) as gateway,
+        gateway.read("lobby") as reader,
+    ):
+        async with running_history(valkey.url, **REMOVING):
+            await gateway.send(neighbour, "theirs")
+            await replicate(valkey, other_valkey)
+            await turn(proxy, other_valkey, gateway)
+            await gateway.send("lobby", "lost")
+            last = (await reader.notes(1))[-1]
+            with valkey.client() as left:
+                await is_forgotten(left, neighbour)
+        valkey.stop()
+        valkey.start()
+        await turn(proxy, valkey, gateway)
+        await gateway.send("lobby", "new")
+        told = (await reader.event()).discontinuity
+        assert (told.after.epoch, told.after.sequence) == (last.epoch, last.sequence)
+        assert texts(await reader.notes(1)) == ["new"]
+        async with gateway.read(behind(last)) as resumed:
+            assert await resumed.kinds(3) == ["discontinuity", "new", "caught_up"]
 
 
 async def test_a_log_that_began_in_an_empty_redis_has_nothing_in_common_with_the_old_one(

@@ -21,7 +21,7 @@ from notecast_runtime.outbox import OutboxId
 from tests.model import log_states, redis_rules
 from tests.model.explore import Kind, Step, Violation
 from tests.model.log_states import RING_NOTES, Frames, LogState
-from tests.model.redis_rules import BEGIN, NOTHING_SEEN, Data
+from tests.model.redis_rules import BEGIN, NOTHING_SEEN, Data, Fence
 from tests.model.relay_client import NOTHING, frame, resolved_start, shown, told
 from tests.model.relay_room import (
     enter,
@@ -67,13 +67,17 @@ class RelayModel:
 
     def first(self) -> State:
         """A Redis that has been met once, a gateway without the room, a client that wants it."""
-        return State(Data(run=0, epoch=FIRST_EPOCH))
+        data = Data(run=0, epoch=FIRST_EPOCH)
+        if self._bounds.rises:  # another room has had a note, which is persisted and trimmed
+            data = data._replace(last_id=OutboxId(0, 1), added=1)
+        return State(data)
 
     def steps(self, state: State) -> Iterator[Step[State]]:
         """Sends and faults, which may come; what gateway and client do, which is owed."""
         yield from self._accepts(state)
         yield from self._redis_faults(state)
         yield from self._returns(state)
+        yield from self._left_behind(state)
         yield from self._checks_data(state)
         yield from self._gateway_faults(state)
         yield from self._hears(state)
@@ -113,14 +117,23 @@ class RelayModel:
 
     def _guarded(self, state: State, seen: Seen) -> State:
         """After the guard was asked by somebody who has seen this."""
-        fork = seen.fork(state.data.epoch or 0) if Rule.FORK in self._rules else None
-        newest = seen.newest
-        fence = redis_rules.Fence(seen.epoch, newest, fork) if seen.epoch else NOTHING_SEEN
+        fence = self._fence(state, seen)
         number = state.clock + 1 if Rule.CLOCK in self._rules else FIRST_EPOCH
         data = redis_rules.guard(state.data, state.run, number, REMEMBERED_EPOCHS, fence)
         if Rule.FORK not in self._rules and data.ends:
             data = data._replace(ends=(*data.ends[:-1], data.ends[-1]._replace(end=data.head)))
         return state if data == state.data else _written(self._tick(state), data)
+
+    def _fence(self, state: State, seen: Seen) -> Fence:
+        """What was seen, as the guard is told of it."""
+        data = state.data
+        if not seen.epoch:
+            return NOTHING_SEEN
+        fork = seen.fork(data.epoch or 0)
+        common = seen.newest if seen.epoch == data.epoch else fork
+        if Rule.FLOOR not in self._rules and data.run != state.run and common >= data.last_id:
+            return Fence(seen.epoch)  # nothing was accepted after it: taken for a mere restart
+        return Fence(seen.epoch, seen.newest, fork if Rule.FORK in self._rules else None)
 
     def _reach(self, state: State) -> State:
         """The gateway's own connections, made anew where they have ended."""
@@ -179,7 +192,7 @@ class RelayModel:
             for data in dict.fromkeys((state.data, *state.older)):
                 label = "restart" if data == state.data else "restart without the newest writes"
                 after = state._replace(data=data, older=(), run=state.run + 1, gateway=gateway)
-                if self._bounds.returns:
+                if self._bounds.returns or self._bounds.failbacks:
                     after = after._replace(left=(state.data, state.run))
                 yield Step(label, after)
         happened = state.happened
@@ -199,6 +212,23 @@ class RelayModel:
             gateway = state.gateway._replace(subscribed=False, met=False)
             after = state._replace(data=data, older=(), run=run, left=None, happened=happened)
             yield Step("failback", after._replace(gateway=gateway))
+
+    def _left_behind(self, state: State) -> Iterator[Step[State]]:
+        """What becomes of the Redis that another one took over from."""
+        if state.left is None:
+            return
+        (data, run), happened = state.left, state.happened
+        if happened.rises < self._bounds.rises:
+            risen = (data._replace(floor=data.floor + 1), run)
+            happened = happened._replace(rises=happened.rises + 1)
+            yield Step("the floor rises there", state._replace(left=risen, happened=happened))
+        happened = state.happened
+        if happened.failbacks < self._bounds.failbacks:
+            happened = happened._replace(failbacks=happened.failbacks + 1)
+            gateway = state.gateway._replace(subscribed=False, met=False)
+            after = state._replace(data=data, older=(), run=state.run + 1, left=None)
+            after = after._replace(gateway=gateway, happened=happened)
+            yield Step("failback after a restart", after)
 
     def _checks_data(self, state: State) -> Iterator[Step[State]]:
         """The check of each second finds that something is missing."""
@@ -221,7 +251,7 @@ class RelayModel:
                 yield Step("subscription cut", after._replace(gateway=cut))
         if happened.deaths < self._bounds.deaths and gateway.reader is not None:
             after = state._replace(happened=happened._replace(deaths=happened.deaths + 1))
-            if not self._bounds.returns:
+            if not self._bounds.returns and not self._bounds.failbacks:
                 yield Step("gateway dies", after._replace(gateway=Gateway()))
             yield Step("stream cut", after._replace(gateway=gateway._replace(reader=None)))
 
@@ -387,7 +417,9 @@ def _read(data: Data, stretch: Stretch) -> Frames:
 
 
 def _head(data: Data) -> Head:
-    return Head(data.epoch or 0, data.head, data.last_id)
+    newest = data.outbox[-1].outbox_id if data.outbox else BEGIN
+    sequence = redis_rules.stands_at(data)
+    return Head(data.epoch or 0, sequence, newest, is_floor=not data.head)
 
 
 def _past(data: Data) -> Past:

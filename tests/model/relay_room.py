@@ -121,6 +121,18 @@ def hear_head(gateway: Gateway, head: Head) -> Gateway:
         return see(gateway._replace(enters=True), head.epoch)
     if head.epoch < log.epoch:
         return gateway
+    if head.is_floor:
+        gateway, log = _passed_over(gateway, log, head.sequence)
     if head.sequence == log.newest:
         gateway = see(gateway, head.epoch, head.outbox_id)  # as Room._agreed_id
     return gateway._replace(log=log_states.heard_head(log, head.sequence))
+
+
+def _passed_over(gateway: Gateway, log: LogState, floor: int) -> tuple[Gateway, LogState]:
+    """As Room.pass_over: who has been sent all stays so."""
+    if floor <= log.newest:
+        return gateway, log
+    reader = gateway.reader
+    if reader is not None and reader.to_tell is None and reader.next_sequence == log.newest + 1:
+        gateway = gateway._replace(reader=reader._replace(next_sequence=floor + 1))
+    return gateway, log_states.filled(log, Stretch(floor, floor), ())

@@ -36,6 +36,14 @@ class Bounds(NamedTuple):
     """Times that a run has older data: those that it kept while another one served, or, with no
     connection ended, of a backup. Then the gateway lives: nobody else knows what was there."""
 
+    failbacks: int = 0
+    """Times that the Redis that another one took over from is restarted and serves again. Then the
+    gateway lives."""
+
+    rises: int = 0
+    """Times that another room of the partition leaves the Redis that another one took over from:
+    history may still be there."""
+
 
 class Reads(StrEnum):
     """Two ways to read a stream."""
@@ -61,6 +69,7 @@ class Rule(StrEnum):
     FENCE = "data that lack what the gateway has seen begin a later epoch"
     SUSPECTS = "where a sequence comes twice, what was heard under it first is looked for"
     FORK = "an epoch's common past ends where others went on with older data"
+    FLOOR = "where data went back, a room at the floor has nothing in common, written to or not"
     SAME_EPOCH = "a reader begins in the epoch that its start was resolved in"
 
 
@@ -130,6 +139,8 @@ class Happened(NamedTuple):
     losses: int = 0
     deaths: int = 0
     returns: int = 0
+    failbacks: int = 0
+    rises: int = 0
 
 
 class State(NamedTuple):

@@ -158,6 +158,10 @@ def _relay() -> Iterator[Variant]:
     yield _relay_variant(Kind.UNTOLD, returned, plain, rule.FENCE)
     yield _relay_variant(Kind.UNTOLD, returned, plain, rule.SUSPECTS)
     yield _relay_variant(Kind.LOST, returned, plain, rule.FORK)
+    # The Redis that was left goes on forgetting rooms, and no entry of its outbox tells of that.
+    forgetful = bounds(notes=1, restarts=1, failbacks=1, rises=1)
+    yield _relay_variant(None, forgetful, plain)
+    yield _relay_variant(Kind.UNTOLD, forgetful, plain, rule.FLOOR)
     # Waiting for the confirmation spares a delay and saves no note: without it all holds as long
     # as the head check heals; with it the head check has nothing to heal where nothing fails.
     yield _relay_variant(None, calm, plain, rule.HEAD_CHECK)

@@ -15,11 +15,19 @@ from history.persist_worker import PERSISTING, REDIS, PersistWorker
 from notecast.v1.history_pb2 import LoggedNote
 from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.health import Health
-from notecast_runtime.keyspace import ages_key, log_key, partition_of
+from notecast_runtime.keyspace import ages_key, heads_key, log_key, partition_of
 from notecast_runtime.redis_client import Redis, connect
 from tests.support.outbox_writer import AcceptedNote
+from tests.support.waiting import eventually
 
 TIMEOUT_SECONDS = 1.0
+AGE_SECONDS = 1_000
+REMOVING = {
+    "retention_seconds": AGE_SECONDS,
+    "retention_sweep_seconds": 0.3,
+    "outbox_trim_margin_seconds": 0,
+}
+"""Settings of a service that removes what is so old, soon."""
 
 
 @asynccontextmanager
@@ -143,6 +151,21 @@ def grow_old(
     for index, mark in enumerate(marks):
         at, position = mark.decode().split()
         client.lset(key, index, f"{int(at) - round(seconds * 1000)} {position}")
+
+
+async def is_forgotten(store: redis.Redis, room: str) -> None:
+    """Lets the room's notes grow too old, once they are persisted and a sweep has seen them."""
+    partition = partition_of(room)
+    await eventually(
+        lambda: store.exists(log_key(room)) and store.llen(ages_key(partition)), "a sweep was here"
+    )
+
+    def left() -> bool:
+        grow_old(store, partition, AGE_SECONDS)
+        return not store.hexists(heads_key(partition), room)
+
+    await eventually(left, f"{room} is forgotten")
+    assert not store.exists(log_key(room))
 
 
 def logged(client: redis.Redis, room: str) -> list[tuple[int, bytes]]:
