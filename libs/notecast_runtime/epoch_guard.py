@@ -124,7 +124,9 @@ class EpochGuard:
             elif self.fence.still_expects(each):
                 missing.setdefault(each.partition, []).append(each.entry)
         earlier = {p for p, each in enumerate(stored) if each.epoch < self.fence.seen(p).epoch}
-        asked = other_run | missing.keys() | earlier - _absent(stored)
+        # It may have begun without the one that was seen, by a process that had not seen that.
+        later = {p for p, each in enumerate(stored) if 0 < self.fence.seen(p).epoch < each.epoch}
+        asked = other_run | missing.keys() | earlier - _absent(stored) | later
         await self._begin(
             ask, run_id, stored, {p: sorted(missing.get(p, ())) for p in sorted(asked)}
         )
@@ -256,6 +258,7 @@ def _call(
         seen.epoch,
         " ".join(map(str, missing or [NOTHING])),
         str(seen.fork(stored.epoch)),
+        " ".join(f"{each.previous} {each.entry}" for each in seen.begins),
     )
     return ("EVAL", _SCRIPT, len(keys), *keys, *arguments)
 

@@ -1,6 +1,7 @@
 -- Begins a new epoch where the newest writes may be lost: another run of Redis than the
 -- remembered one answers, or its data are older than what the caller has seen of them. Any
--- number of callers may ask; the first of them does it.
+-- number of callers may ask; the first of them does it. And where a later epoch has begun without
+-- the one that the caller has seen, has the common past end where that one parted from these data.
 --
 -- KEYS: epoch, run, heads, epochs, outbox, began (of one partition)
 -- ARGV: 1 the run id
@@ -11,6 +12,8 @@
 --         blanks between them; 0-0: none
 --       6 where data of an earlier epoch and what the caller has seen parted: the last entry of
 --         the outbox that they have in common; 0-0: none, or it is not known
+--       7 how epochs began that the caller has seen: of each, oldest first, the epoch before it and
+--         the last entry of the outbox then, with blanks between all
 -- Returns the epoch, or '' where the partition has none yet, and how it began, or '' where that is
 -- not known; an error that begins with CORRUPT where a key is of another type than it should be,
 -- or the epoch no number.
@@ -87,7 +90,85 @@ local function is_older()
   end
 end
 
+-- Whether the outbox still has all that was written to it after an entry.
+local function tells_all_after(entry)
+  local first = redis.call('XRANGE', KEYS[5], '-', '+', 'COUNT', 1)[1]
+  return not is_before(entry, last_id())
+    or first and not is_before(entry, first[1])
+    or outbox_fact('entries-added') == redis.call('XLEN', KEYS[5])
+end
+
+-- These data may hold notes after where they parted from what the caller has seen, which has
+-- other notes under their sequences. There a room's common past ends. And rooms may have been
+-- forgotten after that: how high the floor was then is not known, so nothing of a room that stands
+-- at it, or came from there, counts as common. This holds also where the outbox has no entry after
+-- that place, and for another run: forgetting a room writes none, and what another run serves may
+-- be the data of a primary that was left, and that went on with it.
+local function end_at_the_fork(ended, fork)
+  if not holds(ended, 'hash') then
+    redis.call('UNLINK', ended)
+  end
+  local knew_the_floor = redis.call('HDEL', ended, '') == 1
+  if not tells_all_after(fork) then
+    redis.call('UNLINK', ended) -- nothing of the epoch counts as common
+    return
+  end
+  local place = fork
+  for _ = 1, MOST_READS do
+    local entries = redis.call('XRANGE', KEYS[5], '(' .. place, '+', 'COUNT', ENTRIES_PER_READ)
+    for _, entry in ipairs(entries) do
+      local fields = {}
+      for i = 1, #entry[2], 2 do
+        fields[entry[2][i]] = entry[2][i + 1]
+      end
+      local sequence = tonumber(fields.s)
+      if fields.r and sequence then
+        -- Where it ended at another fork, or stood at nothing, it stays at that.
+        local stood = redis.call('HGET', ended, fields.r) or (knew_the_floor and sequence or 0)
+        local common = math.min(fields.f and 0 or sequence - 1, tonumber(stood) or 0)
+        redis.call('HSET', ended, fields.r, string.format('%d', common))
+      end
+      place = entry[1]
+    end
+    if #entries < ENTRIES_PER_READ then
+      return
+    end
+  end
+  redis.call('UNLINK', ended) -- too many to tell
+end
+
+-- The last epoch of these data before the one that the caller has seen, where they never had that
+-- one: it began in data that parted from these, by another Redis that took over for a while.
+local function epoch_before_the_unknown()
+  if not epoch or seen_epoch >= tonumber(epoch) or not holds(KEYS[4], 'list') then
+    return
+  end
+  local before
+  for _, past in ipairs(redis.call('LRANGE', KEYS[4], 0, -1)) do
+    local number = tonumber(past) or math.huge
+    if number == seen_epoch then
+      return
+    elseif number < seen_epoch then
+      before = past
+    end
+  end
+  return before
+end
+
+local function fork_after(previous)
+  for its_previous, entry in string.gmatch(ARGV[7], '(%d+) (%S+)') do
+    if its_previous == previous then
+      return entry
+    end
+  end
+  return '0-0'
+end
+
 local older = is_older()
+local before = not older and epoch_before_the_unknown()
+if before and has_outbox then
+  end_at_the_fork(ARGV[2] .. before, fork_after(before))
+end
 local same_run = holds(KEYS[2], 'string') and redis.call('GET', KEYS[2]) == ARGV[1]
 if same_run and not older then
   return { epoch or '', holds(KEYS[6], 'string') and redis.call('GET', KEYS[6]) or '' }
@@ -108,49 +189,6 @@ redis.call('SET', KEYS[6], began)
 -- who come with its cursors are told of a break.
 if not holds(KEYS[4], 'list') then
   return redis.error_reply('CORRUPT ' .. KEYS[4] .. ' is no list: no past epoch is known')
-end
-
--- Whether the outbox still has all that was written to it after an entry.
-local function tells_all_after(entry)
-  local first = redis.call('XRANGE', KEYS[5], '-', '+', 'COUNT', 1)[1]
-  return not is_before(entry, last_id())
-    or first and not is_before(entry, first[1])
-    or outbox_fact('entries-added') == redis.call('XLEN', KEYS[5])
-end
-
--- These data may hold notes after where they parted from what the caller has seen, which has
--- other notes under their sequences. There a room's common past ends. And rooms may have been
--- forgotten after that: how high the floor was then is not known, so nothing of a room that stands
--- at it, or came from there, counts as common. This holds also where the outbox has no entry after
--- that place, and for another run: forgetting a room writes none, and what another run serves may
--- be the data of a primary that was left, and that went on with it.
-local function end_at_the_fork(ended, fork)
-  redis.call('HDEL', ended, '')
-  if not tells_all_after(fork) then
-    redis.call('UNLINK', ended) -- nothing of the epoch counts as common
-    return
-  end
-  local lowest = {}
-  local place = fork
-  for _ = 1, MOST_READS do
-    local entries = redis.call('XRANGE', KEYS[5], '(' .. place, '+', 'COUNT', ENTRIES_PER_READ)
-    for _, entry in ipairs(entries) do
-      local fields = {}
-      for i = 1, #entry[2], 2 do
-        fields[entry[2][i]] = entry[2][i + 1]
-      end
-      local sequence = tonumber(fields.s)
-      if fields.r and sequence and sequence < (lowest[fields.r] or math.huge) then
-        lowest[fields.r] = sequence
-        redis.call('HSET', ended, fields.r, fields.f and '0' or string.format('%d', sequence - 1))
-      end
-      place = entry[1]
-    end
-    if #entries < ENTRIES_PER_READ then
-      return
-    end
-  end
-  redis.call('UNLINK', ended) -- too many to tell
 end
 
 local ended = ARGV[2] .. epoch

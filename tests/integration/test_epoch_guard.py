@@ -10,6 +10,7 @@ from grpc import aio
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from notecast_runtime.epoch_guard import EpochGuard
+from notecast_runtime.fencing import Begin
 from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     PARTITIONS,
@@ -313,6 +314,35 @@ async def test_of_rooms_that_older_data_may_have_forgotten_nothing_counts_as_com
         assert redis.get(epoch_key(LAST)) > epoch
         ended = redis.hgetall(epoch_end_prefix(LAST) + epoch.decode())
         assert ended == {b"lobby": b"0", b"den": b"2"}
+
+
+async def test_whoever_has_seen_another_later_epoch_has_the_common_past_end_where_that_one_began(
+    valkey: ValkeyProcess, ping: Ping
+) -> None:
+    """A process that has not seen it was first: it took the data for those of before a restart."""
+    begin(valkey)
+    await ping(valkey, EpochGuard())
+    outbox, ended = outbox_key(LAST), epoch_end_prefix(LAST)
+    with valkey.client() as redis:
+        epoch = int(redis.get(epoch_key(LAST)))
+        place = {"e": epoch, "n": ""}
+        redis.xadd(outbox, {"r": "lobby", "s": 6, **place}, id="10-0")
+        redis.xadd(outbox, {"r": "lobby", "s": 7, **place}, id="20-0")
+        redis.xadd(outbox, {"r": "hall", "s": 31, "f": 30, **place}, id="30-0")
+        redis.hset(heads_key(LAST), mapping={"hall": 31, FLOOR_FIELD: 30})
+        redis.set(run_key(LAST), "another")
+        await ping(valkey, EpochGuard())
+        later = redis.get(epoch_key(LAST))
+        stood = {b"lobby": b"7", b"den": b"2", b"hall": b"31", b"": b"30"}
+        assert redis.hgetall(f"{ended}{epoch}") == stood
+        for entry in ((10, 0), (5, 0), (20, 0)):  # the earliest place counts, in whatever order
+            guard = EpochGuard()
+            guard.fence.see_begin(LAST, Begin(epoch + 1, epoch, OutboxId(*entry)))
+            await ping(valkey, guard)
+            common = b"6" if entry == (10, 0) else b"5"
+            expected = {b"lobby": common, b"den": b"2", b"hall": b"0"}
+            assert redis.hgetall(f"{ended}{epoch}") == expected
+        assert redis.get(epoch_key(LAST)) == later
 
 
 async def test_an_epoch_that_another_connection_saw_begin_is_not_asked_for_what_it_began_without(

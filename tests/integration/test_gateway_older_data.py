@@ -246,3 +246,40 @@ async def test_a_split_brain_ends_where_the_two_logs_parted(
             async with gateway.read(behind(last)) as resumed:
                 assert (await resumed.event()).discontinuity.resumes_at.sequence == 4
                 assert texts(await resumed.notes(6)) == new
+
+
+async def test_it_ends_there_also_where_the_old_primary_restarted_before_the_others_came_back(
+    valkey: ValkeyProcess, other_valkey: ValkeyProcess
+) -> None:
+    """A later epoch has begun then, by a gateway that has seen nothing of what is lost."""
+    async with (
+        address_of(valkey) as proxy,
+        running_gateway(valkey.url) as staying,
+        running_gateway(url(proxy)) as moving,
+        moving.read("lobby") as moved,
+        staying.read("lobby") as stayed,
+    ):
+        for number in range(1, 4):
+            await staying.send("lobby", f"kept{number}")
+        await replicate(valkey, other_valkey)
+        await turn(proxy, other_valkey, moving)
+        for number in range(4, 7):
+            await moving.send("lobby", f"lost{number}")
+        last = (await moved.notes(6))[-1]
+        for number in range(4, 8):
+            await staying.send("lobby", f"new{number}")
+        await stayed.notes(7)
+        valkey.stop()
+        valkey.start()
+        await sent_when_back(staying, "lobby", "new8")
+        await turn(proxy, valkey, moving)
+        await wait_until_serving(moving.target)
+        await staying.send("lobby", "new9")
+        new = [f"new{number}" for number in range(4, 10)]
+        assert (await moved.event()).discontinuity.resumes_at.sequence == 4
+        assert texts(await moved.notes(6)) == new
+        assert texts(await stayed.notes(2)) == new[-2:]
+        for gateway in (staying, moving):
+            async with gateway.read(behind(last)) as resumed:
+                assert (await resumed.event()).discontinuity.resumes_at.sequence == 4
+                assert texts(await resumed.notes(6)) == new

@@ -5,13 +5,15 @@ and these functions side by side, so that neither can change alone. Redis's cloc
 it gives out are arguments here.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from chat_gateway.epochs import EpochEnd
 from notecast_runtime.fencing import Begin
 from notecast_runtime.outbox import OutboxId
 
 BEGIN = OutboxId(0, 0)
+
+Item = TypeVar("Item")
 
 
 class Note(NamedTuple):
@@ -131,6 +133,9 @@ class Fence(NamedTuple):
     fork: OutboxId | None = None
     """What data of an earlier epoch have in common with what was seen; None: the rule is off."""
 
+    begins: tuple[Begin, ...] | None = ()
+    """How epochs began that were seen; None: the rule is off."""
+
 
 NOTHING_SEEN = Fence()
 
@@ -141,13 +146,27 @@ def guard(data: Data, run: int, clock: int, remembered: int, fence: Fence = NOTH
     Another run begins a new epoch, and so do data that are older than what was seen of them.
     """
     older = data.epoch is not None and is_older(data, fence)
+    if not older:
+        data = part_ways(data, fence)
     if data.run == run and not older:
         return data
     begun = begin_epoch(data, max(clock, fence.epoch + 1), remembered)._replace(run=run)
     if not older:
         return begun
     fork = fence.newest if fence.epoch == data.epoch else fence.fork
-    return begun if fork is None else end_at_the_fork(begun, fork)
+    return begun if fork is None else end_at_the_fork(begun, len(begun.ends) - 1, fork)
+
+
+def part_ways(data: Data, fence: Fence) -> Data:
+    """Where the data never had the epoch that was seen, and a later one has begun there."""
+    if fence.begins is None or fence.epoch >= (data.epoch or 0):
+        return data
+    epochs = [end.epoch for end in data.ends]
+    before = [epoch for epoch in epochs if epoch < fence.epoch]
+    if fence.epoch in epochs or not before:
+        return data
+    forks = (begin.entry for begin in fence.begins if begin.previous == before[-1])
+    return end_at_the_fork(data, len(before) - 1, next(forks, BEGIN))
 
 
 def is_older(data: Data, fence: Fence) -> bool:
@@ -166,27 +185,32 @@ def was_never_here(data: Data, outbox_id: OutboxId) -> bool:
     return (bool(ids) and ids[0] < outbox_id) or data.added == len(ids)
 
 
-def end_at_the_fork(data: Data, fork: OutboxId) -> Data:
-    """Where notes came after the fork, the last epoch's common past ends before them.
+def end_at_the_fork(data: Data, at: int, fork: OutboxId) -> Data:
+    """Where notes came after the fork, the common past of a past epoch ends before them.
 
     And at nothing where the room stood at the floor, which may have risen since.
     """
     if not data.ends or not data.added:
         return data
     after = [entry.note for entry in data.outbox if entry.outbox_id > fork]
+    stood, is_there = data.ends[at].end, data.was_there[at]
     if not tells_all_after(data, fork):
         end, is_there = 0, False
     elif after:
-        first = min(after, key=lambda note: note.sequence)
-        end, is_there = 0 if first.floor else first.sequence - 1, True
+        common = min(0 if note.floor else note.sequence - 1 for note in after)
+        known = is_there or data.end_floors[at]
+        end, is_there = min(common, stood) if is_there else common if known else 0, True
     else:
-        is_there = data.was_there[-1]
-        end = data.ends[-1].end if is_there else 0
+        end = stood if is_there else 0
     return data._replace(
-        ends=(*data.ends[:-1], data.ends[-1]._replace(end=end)),
-        end_floors=(*data.end_floors[:-1], 0),
-        was_there=(*data.was_there[:-1], is_there),
+        ends=_with(data.ends, at, data.ends[at]._replace(end=end)),
+        end_floors=_with(data.end_floors, at, 0),
+        was_there=_with(data.was_there, at, is_there),
     )
+
+
+def _with(items: tuple[Item, ...], at: int, item: Item) -> tuple[Item, ...]:
+    return (*items[:at], item, *items[at + 1 :])
 
 
 def tells_all_after(data: Data, entry: OutboxId) -> bool:

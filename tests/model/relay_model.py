@@ -132,8 +132,9 @@ class RelayModel:
         fork = seen.fork(data.epoch or 0)
         common = seen.newest if seen.epoch == data.epoch else fork
         if Rule.FLOOR not in self._rules and data.run != state.run and common >= data.last_id:
-            return Fence(seen.epoch)  # nothing was accepted after it: taken for a mere restart
-        return Fence(seen.epoch, seen.newest, fork if Rule.FORK in self._rules else None)
+            return Fence(seen.epoch, begins=None)  # nothing came after it: taken for a restart
+        begins = seen.begins if Rule.PARTED in self._rules else None
+        return Fence(seen.epoch, seen.newest, fork if Rule.FORK in self._rules else None, begins)
 
     def _reach(self, state: State) -> State:
         """The gateway's own connections, made anew where they have ended."""
@@ -223,12 +224,19 @@ class RelayModel:
             happened = happened._replace(rises=happened.rises + 1)
             yield Step("the floor rises there", state._replace(left=risen, happened=happened))
         happened = state.happened
+        if self._bounds.failbacks and happened.sent < self._bounds.notes:
+            number = happened.sent + 1
+            data, _ = redis_rules.accept(data, chr(number), OutboxId(number, 0), state.clock)
+            sent = happened._replace(sent=number)
+            yield Step("accept there", state._replace(left=(data, run), happened=sent))
+            data, run = state.left
         if happened.failbacks < self._bounds.failbacks:
             happened = happened._replace(failbacks=happened.failbacks + 1)
             gateway = state.gateway._replace(subscribed=False, met=False)
             after = state._replace(data=data, older=(), run=state.run + 1, left=None)
             after = after._replace(gateway=gateway, happened=happened)
             yield Step("failback after a restart", after)
+            yield Step("failback after a restart, met by another process", self._connect(after))
 
     def _checks_data(self, state: State) -> Iterator[Step[State]]:
         """The check of each second finds that something is missing."""

@@ -37,8 +37,8 @@ class Bounds(NamedTuple):
     connection ended, of a backup. Then the gateway lives: nobody else knows what was there."""
 
     failbacks: int = 0
-    """Times that the Redis that another one took over from is restarted and serves again. Then the
-    gateway lives."""
+    """Times that the Redis that another one took over from is restarted and serves again; it may
+    have taken notes meanwhile, and another process may be there first. Then the gateway lives."""
 
     rises: int = 0
     """Times that another room of the partition leaves the Redis that another one took over from:
@@ -70,6 +70,7 @@ class Rule(StrEnum):
     SUSPECTS = "where a sequence comes twice, what was heard under it first is looked for"
     FORK = "an epoch's common past ends where others went on with older data"
     FLOOR = "where data went back, a room at the floor has nothing in common, written to or not"
+    PARTED = "a later epoch of data that never had the one seen has in common what that began with"
     SAME_EPOCH = "a reader begins in the epoch that its start was resolved in"
 
 

@@ -71,7 +71,7 @@ _MARGINS = (0, 60_000)
 _IN_HAND = 3
 _TIMEOUT_SECONDS = 5.0
 _WINDOW_SECONDS = 300.0
-_STEPS = 200
+_STEPS = 300
 _AFTER_ALL = f"{10**15}-0"
 """An outbox id up to which every note is."""
 
@@ -96,7 +96,7 @@ class Both:
         steps = (self._accept, self._accept_with_id, self._read_batch, self._persist)
         rare = (self._begin_run, self._read_head, self._retire, self._grow_old, self._vanish)
         back = (self._go_back, self._meet_who_has_seen_more)
-        step = self._chance.choice((*steps * 4, *rare, *back * 2))
+        step = self._chance.choice((*steps * 4, *rare, *back * 3, self._meet_who_was_elsewhere))
         await step()
         self.seen[step.__name__.strip("_")] += 1
         self._last_epoch = max(self._last_epoch, self._data.epoch or 0)
@@ -168,6 +168,21 @@ class Both:
         await self._meet(fence)
         self.seen["older" if self._data.epoch != begun else "no older"] += 1
 
+    async def _meet_who_was_elsewhere(self) -> None:
+        """It has seen an epoch that began in other data, or that is no longer remembered."""
+        epochs = [end.epoch for end in self._data.ends]
+        if not epochs:
+            return
+        elsewhere = self._chance.choice(epochs) + self._chance.choice((-1, 0, 1))
+        begins = tuple(
+            Begin(elsewhere, epoch, self._chance.choice((*self._ids_seen, BEGIN)))
+            for epoch in epochs
+            if self._chance.random() < 0.8
+        )
+        ends = self._data.ends
+        await self._meet(Fence(elsewhere, begins=begins))
+        self.seen["parted" if self._data.ends != ends else "not parted"] += 1
+
     async def _meet(self, fence: Fence) -> None:
         fork = fence.fork or BEGIN
         own_keys = (epoch_key, run_key, heads_key, epochs_key, outbox_key, began_key)
@@ -175,7 +190,8 @@ class Both:
         stored: Any = await self._redis.get(run_key(_PARTITION)) or b"0"
         run = str(self._runs) if self._runs else stored.decode()  # 0 stands for the server's own
         prefix = epoch_end_prefix(_PARTITION)
-        seen = (str(fence.epoch), str(fence.newest), str(fork))
+        begins = " ".join(f"{each.previous} {each.entry}" for each in fence.begins or ())
+        seen = (str(fence.epoch), str(fence.newest), str(fork), begins)
         await self._redis.eval(self._guard, len(keys), *keys, run, prefix, str(_REMEMBERED), *seen)
         _, clock = await self._clocks()
         self._data = redis_rules.guard(self._data, self._runs, clock, _REMEMBERED, fence)
@@ -355,5 +371,5 @@ async def test_scripts_and_restatement_hold_the_same_after_every_step(
             accepting.cancel()
             await asyncio.gather(accepting, return_exceptions=True)
     rare = {"new", "duplicate", "taken", "persisted", "refused", "begin_run", "retire", "vanish"}
-    rare |= {"forgotten", "go_back", "older", "no older"}
+    rare |= {"forgotten", "go_back", "older", "no older", "parted", "not parted"}
     assert rare <= both.seen.keys(), both.seen

@@ -162,6 +162,7 @@ def _relay() -> Iterator[Variant]:
     forgetful = bounds(notes=1, restarts=1, failbacks=1, rises=1)
     yield _relay_variant(None, forgetful, plain)
     yield _relay_variant(Kind.UNTOLD, forgetful, plain, rule.FLOOR)
+    yield _relay_variant(Kind.LOST, forgetful, plain, rule.PARTED)
     # Waiting for the confirmation spares a delay and saves no note: without it all holds as long
     # as the head check heals; with it the head check has nothing to heal where nothing fails.
     yield _relay_variant(None, calm, plain, rule.HEAD_CHECK)
@@ -174,6 +175,7 @@ def _wide() -> Iterator[Variant]:
     yield _persist_variant(None, persist_model.Bounds(notes=2, restarts=2, emptyings=1, sweeps=1))
     yield _persist_variant(None, persist_model.Bounds(notes=3, restarts=2, emptyings=0, sweeps=1))
     bounds = relay_state.Bounds
+    yield _relay_variant(None, bounds(notes=2, restarts=1, failbacks=1), Reads.PLAIN)
     yield _relay_variant(None, bounds(notes=3, returns=1), Reads.PLAIN)
     yield _relay_variant(None, bounds(notes=2, returns=1, deaths=1), Reads.PLAIN)
     yield _relay_variant(None, bounds(notes=2, returns=1, restarts=1), Reads.PLAIN)
