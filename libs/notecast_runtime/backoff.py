@@ -12,6 +12,8 @@ class Backoff:
     The jitter keeps processes that lost the same peer from coming back all at once.
     """
 
+    __slots__ = ("_seconds",)
+
     def __init__(self) -> None:
         self._seconds = _FIRST_SECONDS
 

@@ -1,7 +1,10 @@
 """Tasks: loops that end when they are asked to, and outcomes that nobody may wait for."""
 
 import asyncio
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 def going_on() -> bool:
@@ -14,6 +17,34 @@ def going_on() -> bool:
     """
     task = asyncio.current_task()
     return task is None or not task.cancelling()
+
+
+async def outcome_of(work: asyncio.Future[Result]) -> Result:
+    """Waits for work that goes on when its caller is cancelled: others may wait for it, too.
+
+    `asyncio.shield` does so as well, for twice the price. In a storm of joins, thousands wait.
+
+    Args:
+        work: what is waited for.
+
+    Returns:
+        What comes of it. What it raises is raised here, too, and so is that it was cancelled.
+    """
+    if not work.done():
+        done = asyncio.get_running_loop().create_future()
+        wake = partial(_wake, done)
+        work.add_done_callback(wake)
+        try:
+            await done
+        finally:
+            if not work.done():
+                work.remove_done_callback(wake)
+    return work.result()
+
+
+def _wake(done: asyncio.Future[None], _work: asyncio.Future[Any]) -> None:
+    if not done.done():
+        done.set_result(None)
 
 
 def hear_out(task: asyncio.Future[Any]) -> None:

@@ -158,7 +158,7 @@ async def test_a_client_that_reads_much_at_a_gateway_keeps_no_other_from_history
         bobs = asyncio.ensure_future(ask(bob, method, "bobs", 1))
         await eventually(lambda: "bobs" in held.begun, "he waits behind none of her reads")
         assert held.begun.count("anns") == A_CONNECTIONS_SHARE
-        assert held.enough_bytes == (0 if method == "ListNotes" else 131_072)
+        assert held.enough_bytes == (0 if method == "ListNotes" else 262_144)
         for asked in (*anns, bobs):
             asked.cancel()
         await asyncio.gather(*anns, bobs, return_exceptions=True)

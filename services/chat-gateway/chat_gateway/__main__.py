@@ -96,7 +96,7 @@ class _Turns(NamedTuple):
     @classmethod
     def of(cls, shares: ShareRatios) -> "_Turns":
         return cls(
-            FairTurns("joins", 256, shares),
+            FairTurns("joins", 512, shares),
             FairTurns("reads of history", 64, shares),
             FairTurns("questions to Redis", 4, shares),
         )

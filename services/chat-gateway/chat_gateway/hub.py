@@ -14,6 +14,7 @@ from chat_gateway.room_places import RoomPlace, RoomPlaces
 from chat_gateway.shared_heads import SharedHeads
 from notecast_runtime.errors import NotecastError, TooManyRoomsError
 from notecast_runtime.keyspace import live_channel, room_of_channel
+from notecast_runtime.tasks import outcome_of
 from notecast_wire.clients import ClientId
 
 _LOOK_SECONDS: Final = 1.0
@@ -75,7 +76,7 @@ class Hub:
         entry.place.hold(client)
         if entry.opening is not None:
             try:
-                await asyncio.shield(entry.opening)
+                await outcome_of(entry.opening)
             except BaseException:
                 self._release(entry, client)
                 raise

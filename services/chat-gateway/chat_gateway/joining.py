@@ -93,12 +93,14 @@ class Joiner:
     async def _join_all(
         self, wanted: Sequence[RoomSubscription], client: ClientId, rooms: dict[str, Room]
     ) -> None:
+        if len(wanted) == 1:
+            name = wanted[0].room
+            rooms[name] = await self._hub.join(name, client)
+            return
+
         async def join(name: str) -> None:
             rooms[name] = await self._hub.join(name, client)
 
-        if len(wanted) == 1:
-            await join(wanted[0].room)
-            return
         try:
             async with asyncio.TaskGroup() as joining:
                 for each in wanted:

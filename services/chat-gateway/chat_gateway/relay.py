@@ -1,7 +1,6 @@
 """Serves one stream, from the request until it flows by itself."""
 
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from typing import Final
 
 from chat_gateway.deadlines import Patience
@@ -81,8 +80,10 @@ class Relay:
     async def _join(
         self, wanted: Sequence[RoomSubscription], context: Context, client: ClientId
     ) -> list[Joined]:
-        async with AsyncExitStack() as turn:
-            with Patience(context, _TURN_SECONDS) as seconds:
-                await turn.enter_async_context(self._joins.turn(client, seconds))
+        with Patience(context, _TURN_SECONDS) as seconds:
+            await self._joins.take(client, seconds)
+        try:
             with Patience(context, self._join_timeout_seconds) as seconds:
                 return await self._joiner.join(wanted, client, seconds)
+        finally:
+            self._joins.give_back(client)

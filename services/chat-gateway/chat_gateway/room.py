@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -274,13 +274,13 @@ class Room:
             self._enter_later_epoch(epoch)
             raise HistoryUnavailableError("another epoch has begun")
 
-    async def read_past(
+    def read_past(
         self,
         after: int,
         client: ClientId,
         most_notes: int | None = None,
         most_bytes: int | None = None,
-    ) -> PastPage:
+    ) -> Coroutine[Any, Any, PastPage]:
         """As PastReader.read."""
         if self._past is None:
             history, limits = self._shared.history, self._shared.limits
@@ -288,7 +288,7 @@ class Room:
             self._past = PastReader(
                 self.name, self.log, history, page, self.refuse_later_epoch, self._shared.reads
             )
-        return await self._past.read(after, client, most_notes, most_bytes)
+        return self._past.read(after, client, most_notes, most_bytes)
 
     def end(self, error: NotecastError) -> None:
         """Ends every stream that reads here."""

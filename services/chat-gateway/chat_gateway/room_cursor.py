@@ -36,8 +36,9 @@ _MANY_NOTES: Final = 1 << 20
 _FEW_NOTES: Final = 16
 """So many are read at least by a cursor whose pages were dropped."""
 
-_FIRST_BYTES: Final = 131_072
-"""Of the first page, of which the last response comes on top: many a stream takes no more."""
+_FIRST_BYTES: Final = 262_144
+"""Of the first page, of which the last response comes on top: many a stream takes no more. A
+thousand notes of the usual size fit: a second page costs each stream of a storm of joins much."""
 
 _MOST_SHARERS: Final = 8
 
@@ -110,6 +111,7 @@ class RoomCursor:
         "_page_bytes",
         "_page_readers",
         "_resumes",
+        "_run_bytes",
         "_stream",
         "room",
     )
@@ -125,7 +127,8 @@ class RoomCursor:
         self._caught_up_at = caught_up_at
         self._break: _Break | None = None
         self._page: deque[Run] = deque()
-        self._page_bytes = 0  # of all its runs, which a storm of joins would add up again and again
+        self._page_bytes = 0  # of its runs that are not written whole
+        self._run_bytes = 0  # of the one that is being written
         self._messages: deque[Run] = deque()  # what was made of a run, and is not written yet
         self._page_begin = 0
         self._page_readers = 1
@@ -207,7 +210,7 @@ class RoomCursor:
     def _drop_page(self) -> None:
         self._messages.clear()
         self._page.clear()
-        self._page_bytes = 0
+        self._page_bytes = self._run_bytes = 0
         self._give_permit_back()
         self._count_held()
 
@@ -219,8 +222,7 @@ class RoomCursor:
         """
         held = 0
         if self._page:
-            held = self._page_bytes + sum(len(message.body) for message in self._messages)
-            held //= min(self._page_readers, _MOST_SHARERS)
+            held = self._page_bytes // min(self._page_readers, _MOST_SHARERS)
         if held != self._held:
             self._held = held
             self._stream.hold(self, held)
@@ -269,9 +271,11 @@ class RoomCursor:
     def _write_page(self) -> bool:
         while self._page:
             run = self._page.popleft()
-            self._page_bytes -= len(run.body)
+            self._page_bytes -= self._run_bytes
+            self._run_bytes = len(run.body)
             if not self._write(run):
                 return False
+        self._page_bytes = self._run_bytes = 0
         if self._holds_permit:
             self._most_notes = min(2 * self._most_notes, _MANY_NOTES)
             self._give_permit_back()

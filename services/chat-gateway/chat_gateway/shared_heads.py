@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from chat_gateway.heads import Head, Heads, known
 from notecast_runtime.errors import RedisUnavailableError
-from notecast_runtime.tasks import hear_out
+from notecast_runtime.tasks import hear_out, outcome_of
 
 _Heads = dict[str, Head | RedisUnavailableError]
 _Read = asyncio.Task[_Heads]
@@ -36,7 +36,7 @@ class SharedHeads:
         if self._next is None:
             self._next = asyncio.create_task(self._read_behind(self._now))
             self._next.add_done_callback(hear_out)
-        found = await asyncio.shield(self._next)
+        found = await outcome_of(self._next)
         return {room: known(found[room]) for room in rooms}
 
     async def _read_behind(self, earlier: _Read | None) -> _Heads:

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from notecast_runtime.errors import InternalFaultError, OverloadedError
 from notecast_runtime.fair_turns import FairTurns
-from notecast_runtime.tasks import going_on, hear_out
+from notecast_runtime.tasks import going_on, hear_out, outcome_of
 from notecast_wire.clients import ClientId
 
 Result = TypeVar("Result")
@@ -58,7 +58,7 @@ class SharedRead(Generic[Result]):
         if not self._begun and client not in self._tries:
             self._tries[client] = asyncio.create_task(self._do(client))
         try:
-            return await asyncio.shield(self.result)
+            return await outcome_of(self.result)
         finally:
             self._leave(client)
 

@@ -141,4 +141,4 @@ async def test_the_first_page_is_small_for_many_a_stream_takes_no_more() -> None
     subscribed(window, room, start=FROM_START)
     await eventually(lambda: len(room.readers.tail) == 1, "it has read all")
     assert sequences(window) == list(range(1, NOTES + 1))
-    assert history.enough_bytes == [131_072, 1_000_000]
+    assert history.enough_bytes == [262_144, 1_000_000]

@@ -135,6 +135,20 @@ async def test_a_turn_that_does_not_come_in_time_is_refused() -> None:
     assert not work.turns._waiting
 
 
+async def test_a_turn_passes_over_one_whose_time_is_up_in_that_moment() -> None:
+    turns = FairTurns("reads", 1, UNDIVIDED)
+    await turns.take(ANN, None)
+    late = asyncio.create_task(turns.take(BOB, 10))
+    await settle()
+    (waiting,) = turns._waiting[BOB.address][BOB]
+    waiting.set_result(False)  # what its timer does
+    turns.give_back(ANN)  # before the late one has heard of it
+    with pytest.raises(OverloadedError, match="within 10 s"):
+        await late
+    assert turns.under_way == 0
+    assert not turns._waiting
+
+
 async def test_who_is_told_of_a_turn_and_leaves_in_that_moment_gives_it_back() -> None:
     work = Work(FairTurns("reads", 1, UNDIVIDED))
     first, second = work.start(ANN, "first"), work.start(BOB, "second")
