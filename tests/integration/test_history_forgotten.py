@@ -181,6 +181,30 @@ async def test_of_a_room_that_lived_through_the_end_of_an_epoch_that_is_known_no
     assert [end.end for end in (await Heads(client).past(NEIGHBOUR)).ends] == [9, 9, 9]
 
 
+async def test_nothing_is_known_to_be_left_of_an_epoch_once_the_room_is_remembered_no_more(
+    client: Redis, store: redis.Redis, writer: OutboxWriter, forgetting: Forgetting
+) -> None:
+    """The floor at the end of that epoch may be above what the room had then."""
+    epoch = 1_700_000_000_000
+    store.set(epoch_key(PARTITION), epoch)
+    ended = f"{epoch_end_prefix(PARTITION)}{epoch - 1}"
+    store.rpush(epochs_key(PARTITION), epoch - 1)
+    store.hset(ended, mapping={ROOM: 1, NEIGHBOUR: 2, FLOOR_FIELD: 9})
+    store.hset(heads_key(PARTITION), mapping={ROOM: 1, FLOOR_FIELD: 9})
+    writer.accept(ROOM)
+    names = (f"other-{number}" for number in range(50_000))
+    others = (name for name in names if partition_of(name) == PARTITION)
+    await forgetting.forget_all()
+    told = [(await Heads(client).past(ROOM)).ends[0].end]
+    while any(store.hexists(key, forgotten_field(ROOM)) for key in KEYS):
+        writer.accept(next(others))
+        await forgetting.forget_all()
+        told.append((await Heads(client).past(ROOM)).ends[0].end)
+    assert set(told) == {0}
+    assert len(told) > REMEMBERED
+    assert [end.end for end in (await Heads(client).past(NEIGHBOUR)).ends] == [2], "it is there"
+
+
 async def test_where_nothing_is_remembered_whoever_stands_below_the_floor_is_told(
     client: Redis, store: redis.Redis, writer: OutboxWriter, forgetting: Forgetting
 ) -> None:

@@ -332,9 +332,10 @@ def forget(data: Data) -> Data:
 
 
 def told_ends(data: Data) -> tuple[EpochEnd, ...]:
-    """`epoch_ends.lua`: nothing is known to be left where the room was forgotten since."""
+    """`epoch_ends.lua`: nothing is known to be left where the room may be forgotten since."""
     lived_through = data.forgotten.lived_through if data.forgotten else 0
+    known_from = data.known_from or 0
     return tuple(
-        end if was or end.epoch > lived_through else end._replace(end=0)
-        for end, was in zip(data.ends, data.was_there, strict=True)
+        end if was or (end.epoch > lived_through and floor >= known_from) else end._replace(end=0)
+        for end, was, floor in zip(data.ends, data.was_there, data.end_floors, strict=True)
     )

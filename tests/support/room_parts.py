@@ -1,5 +1,6 @@
 """A room and its streams without a server: what is written is looked at."""
 
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 import grpc
@@ -136,6 +137,7 @@ def open_room(
     history: History | None = None,
     heads: Heads | None = None,
     limits: RoomLimits = LIMITS,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Room:
     """A room whose log ends there; without an outbox, so that it repairs from history."""
     history = history or ScriptedHistory()
@@ -149,6 +151,7 @@ def open_room(
         rings=RingBudget(1_000_000),
         make_audience=GrpcioAudience,
         reads=FairTurns("reads", 100, UNDIVIDED),
+        clock=clock,
     )
     room = Room("lobby", shared)
     room.open(head)

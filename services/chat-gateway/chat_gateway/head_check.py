@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterable
 
 import structlog
@@ -144,6 +145,7 @@ class HeadCheck:
         """The rooms that have not heard all that Redis holds; `news` gets how far its data go."""
         full = self._checks % _CHECKS_PER_FULL_LOOK == 0
         shown = [rooms.shown() if full else () for rooms in part]
+        asked_at = time.monotonic()
         standings = await self._heads.standings([rooms.question for rooms in part])
         behind: list[tuple[Room, Head]] = []
         for rooms, standing, had in zip(part, standings, shown, strict=True):
@@ -154,7 +156,7 @@ class HeadCheck:
             news.append((rooms.question.partition, standing))
             for room in rooms.beyond(standing, had):
                 self._data.suspect(room.name, room.log.epoch, room.outbox_id)
-            behind += rooms.behind(standing)
+            behind += rooms.behind(standing, asked_at)
             if full:
                 behind += rooms.below_floor(standing)
         return behind

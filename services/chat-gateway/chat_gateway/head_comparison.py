@@ -6,7 +6,7 @@ from operator import attrgetter, ne
 
 from chat_gateway.heads import Head, Standing, StandingQuestion, by_partition
 from chat_gateway.outbox_mark import UNMARKED, OutboxMark
-from chat_gateway.room import Room
+from chat_gateway.room import SURE_SECONDS, Room
 
 _ROOMS_PER_PART = 1_000
 """So many are asked for and compared in one go: some milliseconds. Then others have theirs."""
@@ -64,30 +64,34 @@ class PartitionRooms:
             and room.log.epoch == standing.epoch
         ]
 
-    def behind(self, standing: Standing) -> list[tuple[Room, Head]]:
+    def behind(self, standing: Standing, asked_at: float) -> list[tuple[Room, Head]]:
         """The rooms that have not heard all that Redis holds, each with its head.
 
         Where all had heard all the last time, only those are looked at of which Redis says
         something else now. Between two looks most rooms are quiet, and to touch each of them costs
-        more than delivering to those that are not.
+        more than delivering to those that are not. After a time without an answer all are looked
+        at: of a room that is no longer in Redis, there may have been notes meanwhile.
 
         Args:
             standing: the answer to `question`.
+            asked_at: the monotonic time at which that was asked.
         """
-        if self._agreed is not None and self._agreed.epoch == standing.epoch:
+        is_next = asked_at - self._mark.agreed_at <= SURE_SECONDS
+        if is_next and self._agreed is not None and self._agreed.epoch == standing.epoch:
             changed = map(ne, self._agreed.newest, standing.newest)
             if self._all_have_heard(standing, compress(range(len(self._rooms)), changed)):
                 self._agreed = standing
                 self._mark.outbox_id = standing.outbox_id
+                self._mark.agreed_at = asked_at
                 return []
         # A look at all, which moves each one's place on by itself where they can't together.
         heads = [(room, standing.head(index)) for index, room in enumerate(self._rooms)]
-        behind = [(room, head) for room, head in heads if not room.agrees(head)]
+        behind = [(room, head) for room, head in heads if not room.agrees(head, asked_at)]
         if behind:
             self._agreed = None
         else:
             self._agreed = standing
-            self._mark = OutboxMark(standing.outbox_id)  # another epoch's would not do
+            self._mark = OutboxMark(standing.outbox_id, asked_at)  # another epoch's would not do
             for room in self._rooms:
                 room.follow(self._mark)
         return behind

@@ -1,5 +1,7 @@
 """How far the rooms of a partition have heard the outbox, said once for all of them."""
 
+import math
+
 from notecast_runtime.outbox import OutboxId
 
 BEFORE_ALL = OutboxId(0, 0)
@@ -14,13 +16,15 @@ class OutboxMark:
 
     Attributes:
         outbox_id: the id; it only ever grows.
+        agreed_at: the monotonic time at which Redis was asked, when that was found last.
     """
 
-    __slots__ = ("outbox_id",)
+    __slots__ = ("agreed_at", "outbox_id")
 
-    def __init__(self, outbox_id: OutboxId) -> None:
+    def __init__(self, outbox_id: OutboxId, agreed_at: float) -> None:
         self.outbox_id = outbox_id
+        self.agreed_at = agreed_at
 
 
-UNMARKED = OutboxMark(BEFORE_ALL)
+UNMARKED = OutboxMark(BEFORE_ALL, -math.inf)
 """What rooms follow that follow none; it stays before all."""

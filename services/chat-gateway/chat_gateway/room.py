@@ -1,9 +1,10 @@
 """A room in a gateway: its log's newest part, and who reads it."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
 
@@ -34,6 +35,10 @@ from notecast_wire.clients import ClientId
 
 _EARLY_NOTES = 64
 """How many are kept that are heard while the log is opened; what is not is fetched."""
+
+SURE_SECONDS: Final = 5.0
+"""For so long after Redis was asked, a room that agreed can't have missed a note that is gone by
+now: retention by age takes longer. It is asked about once a second."""
 
 _log = structlog.get_logger(__name__)
 
@@ -92,6 +97,8 @@ class Shared(NamedTuple):
     reads: FairTurns
     """At reading from history."""
 
+    clock: Callable[[], float] = time.monotonic
+
 
 class Room:
     """Keeps the log in order, whatever is heard, and delivers it.
@@ -105,6 +112,7 @@ class Room:
     """
 
     __slots__ = (
+        "_agreed_at",
         "_agreed_id",
         "_early",
         "_entering",
@@ -126,6 +134,7 @@ class Room:
         self._floor = 0  # up to there, nobody has written or nothing is left
         self.readers = RoomReaders(shared.make_audience)
         self._heard_id = self._agreed_id = BEFORE_ALL
+        self._agreed_at = shared.clock()
         self._mark = UNMARKED
         self._early: deque[Announcement] | None = None
         self._past: PastReader | None = None
@@ -213,10 +222,22 @@ class Room:
         """Whether the log is whole, as far as this sequence of this epoch at least."""
         return self._log is not None and self._log.has_all(epoch, sequence)
 
-    def agrees(self, head: Head) -> bool:
-        """Whether the log has all that a head says; where it has, the head's outbox id counts."""
+    @property
+    def _is_sure(self) -> bool:
+        """Whether the log can have missed no note of which Redis has nothing any more."""
+        agreed_at = max(self._agreed_at, self._mark.agreed_at)
+        return self._shared.clock() - agreed_at <= SURE_SECONDS
+
+    def agrees(self, head: Head, asked_at: float) -> bool:
+        """Whether the log has all that a head says; where it has, the head's outbox id counts.
+
+        Args:
+            head: as Redis has it.
+            asked_at: the monotonic time at which it was asked for that.
+        """
         if not self.has_all(head.epoch, head.sequence):
             return False
+        self._agreed_at = asked_at
         if head.outbox_id > self._agreed_id and head.sequence == self.log.newest:
             self._agreed_id = head.outbox_id
         return True
@@ -227,8 +248,11 @@ class Room:
         It is for a room that agrees with all that the mark stands for. One that enters another
         epoch follows it no longer.
         """
-        self._agreed_id = self.outbox_id  # what another mark has said still holds
-        self._mark = mark
+        self._leave_mark(self.outbox_id, mark)  # what another mark has said still holds
+
+    def _leave_mark(self, agreed_id: OutboxId, mark: OutboxMark) -> None:
+        self._agreed_at = max(self._agreed_at, self._mark.agreed_at)
+        self._agreed_id, self._mark = agreed_id, mark
 
     def hear_head(self, head: Head) -> None:
         """Learns from Redis where the log stands: a note that was not heard shows itself."""
@@ -243,13 +267,20 @@ class Room:
             self._enter_later_epoch(head.epoch)
 
     def pass_over(self, floor: int) -> None:
-        """Goes on after a sequence up to which nothing is left; who has been sent all stays so."""
+        """Goes on after a sequence up to which nothing is left.
+
+        Readers that have been sent all there was stay at the live tail. Where notes may have come
+        and gone that were not heard, for Redis was away or this gateway was cut off, they ask
+        history, as those that resume do.
+        """
         if floor <= self.log.newest:
             return
         self.deliver()
         # Who comes with a place below has to ask: there may have been notes that were not heard.
         self.log.fill(Stretch(floor, floor), ())
-        self.readers.tail.sequence = self._floor = floor
+        if self._is_sure:
+            self.readers.tail.sequence = floor
+        self._floor = floor
 
     async def reach(self, epoch: int) -> None:
         """Returns when the log is in this epoch, or a later one."""
@@ -335,7 +366,7 @@ class Room:
         self._cancel_reads()
         # Where this room has lost nothing, its own entry is there. What was agreed on may be an
         # entry of another room of the partition, and lost.
-        self._agreed_id, self._mark = BEFORE_ALL, UNMARKED
+        self._leave_mark(BEFORE_ALL, UNMARKED)
         if survived < log.newest:
             self._heard_id = BEFORE_ALL
         # Who has come from another gateway may have been shown more than was heard here.

@@ -1,5 +1,7 @@
 """Many rooms compared with what Redis says of them, and how few of them are touched for it."""
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,7 +48,7 @@ class Log:
 
     def behind(self) -> list[Room]:
         """The rooms that a comparison finds behind."""
-        return [room for room, _ in self.compared.behind(self.standing())]
+        return [room for room, _ in self.compared.behind(self.standing(), time.monotonic())]
 
     def forget_unheard(self) -> None:
         """Lets no repair run on, for the log has nowhere to read from."""
@@ -54,12 +56,28 @@ class Log:
             room.close()
 
 
+async def test_after_a_time_without_an_answer_a_room_that_has_left_redis_is_looked_at() -> None:
+    """Notes may have come there and gone; soon after an answer they can't have."""
+    for seconds, found in ((1, []), (6, [3])):
+        log = Log(5)
+        log.accept(3, heard=True)
+        asked_at = time.monotonic()
+        assert log.compared.behind(log.standing(), asked_at) == []
+        log.sequences[3] = 0  # which stands for none
+        standing = log.standing()._replace(floor=9)
+        for index in (0, 1, 2, 4):
+            log.rooms[index].pass_over(9)
+        behind = log.compared.behind(standing, asked_at + seconds)
+        assert [log.rooms.index(room) for room, _ in behind] == found
+        assert all(head.is_floor for _, head in behind)
+
+
 async def test_a_room_that_has_missed_a_note_is_found_among_those_that_have_not() -> None:
     log = Log(100)
     assert log.behind() == []
     log.accept(7, heard=True)
     log.accept(42, heard=False)
-    (found,) = log.compared.behind(log.standing())
+    (found,) = log.compared.behind(log.standing(), time.monotonic())
     assert found == (log.rooms[42], Head(EPOCH, 1, log.outbox_id))
 
 

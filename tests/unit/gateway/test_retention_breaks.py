@@ -1,11 +1,23 @@
 """What a stream is told where retention has removed notes that it was about to be shown."""
 
+import pytest
+
 from chat_gateway.cursors import Start
-from chat_gateway.heads import Head
-from chat_gateway.room import Room, RoomLimits
+from chat_gateway.epochs import EpochEnd
+from chat_gateway.heads import Head, Past
+from chat_gateway.outbox_mark import OutboxMark
+from chat_gateway.room import SURE_SECONDS, Room, RoomLimits
 from notecast.v1.event_pb2 import Discontinuity, Event
 from notecast.v1.note_pb2 import Cursor
-from tests.support.room_parts import EPOCH, ScriptedHistory, Window, open_room, subscribed
+from notecast_runtime.outbox import OutboxId
+from tests.support.room_parts import (
+    EPOCH,
+    ScriptedHeads,
+    ScriptedHistory,
+    Window,
+    open_room,
+    subscribed,
+)
 from tests.support.waiting import eventually
 
 HEAD = 200
@@ -138,6 +150,40 @@ async def test_whoever_resumes_below_the_floor_is_told_also_where_the_room_was_o
     assert breaks(list(window.events())) == []
     subscribed(later, room, start=Start(13, resumes=True))
     assert breaks(await events_until_caught_up(later)) == [(12, 51)]
+
+
+@pytest.mark.parametrize("in_another_epoch", [False, True])
+@pytest.mark.parametrize(
+    ("seconds", "gone_through", "told"), [(4, 12, []), (6, 12, [(10, 51)]), (6, 10, [])]
+)
+async def test_open_streams_ask_history_what_they_missed_only_where_redis_was_not_asked_for_a_while(
+    seconds: float, gone_through: int, told: list[tuple[int, int]], *, in_another_epoch: bool
+) -> None:
+    """The room has left Redis meanwhile, with notes up to a sequence; a stream was shown 10."""
+    history, heads, now = ScriptedHistory(), ScriptedHeads(), [100.0]
+    history.write(EPOCH, range(1, 11))
+    room = open_room(Head(EPOCH, 10), history, heads, clock=lambda: now[0])
+    window = Window()
+    subscribed(window, room, start=Start(11, resumes=True))
+    await events_until_caught_up(window)
+    room.follow(OutboxMark(OutboxId(9, 0), now[0] + 1))
+    now[0] += 1 + seconds
+    history.remove_before(11)
+    history.head, history.gone_through = 50, gone_through
+    head = Head(EPOCH + in_another_epoch, 50, is_floor=True)
+    heads.answer = Past(head, (EpochEnd(EPOCH, 20),))
+    room.hear_head(head)
+    events: list[Event] = []
+
+    def is_live_again() -> bool:
+        room.deliver()
+        events.extend(window.events())
+        return room.live_readers == 1 and room.live_place.sequence == 50
+
+    await eventually(is_live_again, "the stream is at the live tail")
+    assert breaks(events) == told
+    assert bool(history.asked) == (seconds > SURE_SECONDS)
+    room.close()
 
 
 async def test_what_the_ring_still_holds_is_shown_though_retention_has_removed_it() -> None:

@@ -149,7 +149,7 @@ async def test_what_the_outbox_held_in_one_epoch_is_not_looked_for_in_the_next(
     room: Room, heads: ScriptedHeads
 ) -> None:
     """The room has lost nothing, but another one of its partition the newest entry."""
-    mark = OutboxMark(OutboxId(9, 0))
+    mark = OutboxMark(OutboxId(9, 0), 0)
     room.follow(mark)
     heads.answer = Past(Head(EPOCH + 1, 10, OutboxId(8, 0)), [EpochEnd(EPOCH, 10)])
     await room.reach(EPOCH + 1)
@@ -164,7 +164,7 @@ async def test_the_entry_of_a_note_that_is_not_lost_is_where_repair_begins_in_th
     room: Room, heads: ScriptedHeads, end: int, kept: int
 ) -> None:
     room.hear(Announcement(EPOCH, 11, OutboxId(5, 0), b""))
-    room.follow(OutboxMark(OutboxId(9, 0)))
+    room.follow(OutboxMark(OutboxId(9, 0), 0))
     heads.answer = Past(Head(EPOCH + 1, 12, OutboxId(20, 0)), [EpochEnd(EPOCH, end)])
     await room.reach(EPOCH + 1)
     assert room.outbox_id == OutboxId(kept, 0)
@@ -174,11 +174,11 @@ async def test_the_entry_of_a_note_that_is_not_lost_is_where_repair_begins_in_th
 async def test_a_room_agrees_with_a_head_that_it_has_heard_and_with_no_other() -> None:
     room = open_room(Head(EPOCH, 10))
     outbox_id = OutboxId(7, 1)
-    assert room.agrees(Head(EPOCH, 10, outbox_id))
+    assert room.agrees(Head(EPOCH, 10, outbox_id), 0)
     assert room.outbox_id == outbox_id, "all that comes is behind it"
-    assert not room.agrees(Head(EPOCH, 11, OutboxId(8, 0))), "a note was not heard"
-    assert not room.agrees(Head(EPOCH + 1, 10, OutboxId(8, 0))), "another epoch"
-    assert room.agrees(Head(EPOCH, 9, OutboxId(9, 0))), (
+    assert not room.agrees(Head(EPOCH, 11, OutboxId(8, 0)), 0), "a note was not heard"
+    assert not room.agrees(Head(EPOCH + 1, 10, OutboxId(8, 0)), 0), "another epoch"
+    assert room.agrees(Head(EPOCH, 9, OutboxId(9, 0)), 0), (
         "the newest was heard after the head was read"
     )
     assert room.outbox_id == outbox_id, "or it would be ahead of a note that it has not"
@@ -187,5 +187,5 @@ async def test_a_room_agrees_with_a_head_that_it_has_heard_and_with_no_other() -
 async def test_a_room_that_misses_a_note_agrees_with_no_head_until_it_is_there() -> None:
     room = open_room(Head(EPOCH, 10))
     room.hear(Announcement(EPOCH, 12, OutboxId(9, 0), b""))
-    assert not room.agrees(Head(EPOCH, 10, OutboxId(8, 0)))
+    assert not room.agrees(Head(EPOCH, 10, OutboxId(8, 0)), 0)
     room.close()
