@@ -1,9 +1,11 @@
 """What ListNotes promises of its pages."""
 
 import asyncio
+from typing import Any
 
 import pytest
 import redis
+from redis.asyncio.connection import Connection
 
 from history.outbox_tail import OutboxTail, TailPage
 from history.paging import NotesPage, Pager
@@ -44,6 +46,25 @@ async def test_pages_counted_backwards_give_the_whole_log(
         before = notes[0].sequence
         assert len(notes) == (30 if has_older else 10)
     assert found == as_replayed(accepted)
+
+
+async def test_a_page_of_notes_that_are_persisted_takes_one_exchange_with_redis(
+    client: Redis, writer: OutboxWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted = as_replayed(await accept_hundred(client, writer, 100))
+    subject = pager(client)
+    exchanges = 0
+    send = Connection.send_packed_command
+
+    async def counted(self: Connection, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - redis-py's
+        nonlocal exchanges
+        exchanges += 1
+        await send(self, *arguments, **named)
+
+    monkeypatch.setattr(Connection, "send_packed_command", counted)
+    for before, expected in ((0, accepted[70:]), (51, accepted[20:50])):
+        assert await subject.page(ROOM, before, 30) == NotesPage(expected, has_older=True)
+    assert exchanges == 2
 
 
 @pytest.mark.parametrize("persisted", [0, 40, 100])

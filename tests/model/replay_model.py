@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 from history.outbox_tail import OutboxTail
 from history.paging import Pager
 from history.replay import Replayer
-from history.room_log import LogPage, RoomLog
+from history.room_log import LogPage, RoomHead, RoomLog
 from notecast.v1.history_pb2 import LoggedNote
 from notecast_runtime.redis_client import Redis
 from tests.model.explore import Kind, Outcome, Violation
@@ -77,6 +77,12 @@ class _ReadsStreamOnce(RoomLog):
         if self._last[0] != asked:
             self._last = (asked, await super().forward(room, after, through, count))
         return self._last[1]
+
+    async def head_and_last(self, room: str, before: int, count: int) -> tuple[RoomHead, LogPage]:
+        head, page = await super().head_and_last(room, before, count)
+        through = min(before - 1, head.sequence) if before else head.sequence
+        self._last = ((through,), page)
+        return head, page
 
     async def backward(self, room: str, through: int, count: int) -> LogPage:
         asked = (through,)

@@ -4,9 +4,9 @@ What they do is chosen from outside, so that all choices can be tried. Runs that
 answers and stand before the same data go on alike: only the first of them does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple, Self
 
 from notecast.v1.note_pb2 import Note
@@ -263,11 +263,14 @@ def _between(raw_id: bytes, first: str, last: str) -> bool:
 
 
 class _Together:
-    """Commands that are sent together: for a room's head, and the epoch, which decides nothing."""
+    """Commands that are sent together, between which others are at work, too.
+
+    They are for a room's head, the epoch, which decides nothing, and the end of its stream.
+    """
 
     def __init__(self, redis: ModelRedis) -> None:
         self._redis = redis
-        self._question: tuple[str, ...] = ()
+        self._questions: list[Callable[[], Awaitable[object]]] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -277,9 +280,16 @@ class _Together:
 
     def get(self, key: str) -> None:
         assert key == epoch_key(partition_of(ROOM))
+        self._questions.append(self._epoch)
 
     def hmget(self, key: str, *fields: str) -> None:
-        self._question = (key, *fields)
+        self._questions.append(partial(self._redis.hmget, key, *fields))
 
-    async def execute(self) -> list[object]:
-        return [b"1", await self._redis.hmget(*self._question)]
+    def xrevrange(self, key: str, last: str, first: str, count: int) -> None:
+        self._questions.append(partial(self._redis.xrevrange, key, last, first, count))
+
+    async def execute(self, *, raise_on_error: bool = True) -> list[object]:  # noqa: ARG002 - as redis-py's
+        return [await question() for question in self._questions]
+
+    async def _epoch(self) -> bytes:
+        return b"1"

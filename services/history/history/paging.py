@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from history.logged_notes import merge, newest
 from history.outbox_tail import OutboxTail
-from history.room_log import RoomLog
+from history.room_log import LogPage, RoomLog
 from notecast.v1.history_pb2 import LoggedNote
 
 
@@ -43,20 +43,20 @@ class Pager:
         Raises:
             RedisUnavailableError: Redis does not answer.
         """
-        head = (await self._log.head(room)).sequence
-        through = min(before - 1, head) if before else head
+        # One note more than asked for tells whether older ones remain.
+        count = page_size + 1
+        head, log = await self._log.head_and_last(room, before, count)
+        through = min(before - 1, head.sequence) if before else head.sequence
         if through < 1:
             return NotesPage([], has_older=False)
-        # One note more than asked for tells whether older ones remain.
-        found, older = await self._last_notes(room, through, page_size + 1)
+        found, older = await self._last_notes(room, through, count, log)
         notes = newest(found, page_size)
         return NotesPage(notes, has_older=older or len(found) > len(notes))
 
     async def _last_notes(
-        self, room: str, through: int, count: int
+        self, room: str, through: int, count: int, log: LogPage
     ) -> tuple[list[LoggedNote], bool]:
-        """The notes, and whether the stream may hold older ones."""
-        log = await self._log.backward(room, through, count)
+        """The notes, and whether the stream may hold older ones; `log` was read already."""
         tail: list[LoggedNote] = []
         if log.last != through:
             # The tail first, then the stream again: as in Replayer.

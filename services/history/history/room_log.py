@@ -72,15 +72,35 @@ class RoomLog:
 
     async def head(self, room: str) -> RoomHead:
         """Where the room stands."""
-        partition = partition_of(room)
         with answering_redis():
             async with self._redis.pipeline(transaction=False) as questions:
-                questions.get(epoch_key(partition))
-                questions.hmget(heads_key(partition), room, FLOOR_FIELD)
+                _ask_for_head(questions, room)
                 answers: Any = await questions.execute()
-        raw_epoch, (head, floor) = answers
-        epoch = int(raw_epoch) if raw_epoch is not None and raw_epoch.isdigit() else 0
-        return RoomHead(epoch, int(head or floor or 0), int(floor or 0), is_floor=head is None)
+        return _head(answers)
+
+    async def head_and_last(self, room: str, before: int, count: int) -> "tuple[RoomHead, LogPage]":
+        """Where the room stands, and then, in the same exchange, what its stream ends with.
+
+        Args:
+            room: the room.
+            before: only notes below this sequence; 0: the newest.
+            count: how many at most.
+
+        Returns:
+            The head, and a page as of `backward`, which may hold notes that came after the head.
+        """
+        newest = f"{before - 1}-0" if before else "+"
+        with answering_redis():
+            async with self._redis.pipeline(transaction=False) as questions:
+                _ask_for_head(questions, room)
+                questions.xrevrange(log_key(room), newest, "-", count=count)
+                answers: Any = await questions.execute(raise_on_error=False)
+            *of_head, raw = answers
+            for answer in of_head:
+                if isinstance(answer, Exception):
+                    raise answer
+        raw = await _entries(room, _given(raw))
+        return _head(of_head), LogPage(room, raw[::-1], full=len(raw) == count)
 
     async def gone_through(self, room: str, head: RoomHead) -> int:
         """A sequence after which the room had no note that went when the room was forgotten.
@@ -119,6 +139,24 @@ class RoomLog:
             room, self._redis.xrevrange(log_key(room), f"{through}-0", "-", count=count)
         )
         return LogPage(room, raw[::-1], full=len(raw) == count)
+
+
+def _ask_for_head(questions: Any, room: str) -> None:  # noqa: ANN401 - a pipeline
+    partition = partition_of(room)
+    questions.get(epoch_key(partition))
+    questions.hmget(heads_key(partition), room, FLOOR_FIELD)
+
+
+def _head(answers: Any) -> RoomHead:  # noqa: ANN401 - Redis's
+    raw_epoch, (head, floor) = answers
+    epoch = int(raw_epoch) if raw_epoch is not None and raw_epoch.isdigit() else 0
+    return RoomHead(epoch, int(head or floor or 0), int(floor or 0), is_floor=head is None)
+
+
+async def _given(answer: Any) -> Any:  # noqa: ANN401 - Redis's
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 _Entries = list[tuple[bytes, dict[bytes, bytes]]]
