@@ -17,7 +17,7 @@ from tests.support.valkey import ValkeyProcess
 _ONE_AFTER_THE_OTHER = ("tests/e2e/", "tests/cases/", "tests/unit/local/")
 """The tests here share what a machine has once: the engine, and the gateways' own ports."""
 
-_OF_SMALL_FILES = ("tests/unit/", "tests/wire/core/")
+_OF_SMALL_FILES = ("tests/unit/", "tests/wire/fairness/", "tests/wire/http2/")
 """No file here takes long."""
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from chat_gateway.handlers import SERVICES as GATEWAY_SERVICES
+from chat_gateway.api.handlers import SERVICES as GATEWAY_SERVICES
 from chat_gateway.settings import GatewaySettings
 from history.service import SERVICE as HISTORY_SERVICE
 from history.settings import HistorySettings

@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from notecast_runtime.standard_streams import ClientOf, Context
-from notecast_wire.clients import ClientId
+from notecast_wire.fairness.clients import ClientId
 
 CLIENT: Final = "x-notecast-client"
 """The address and the connection, as `192.0.2.1;10.0.0.7/42`; other characters as in URLs."""

@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 
 from notecast_runtime.errors import OverloadedError
 from notecast_runtime.tasks import hear_out
-from notecast_wire.clients import ClientId
-from notecast_wire.shares import ShareRatios, Shares
+from notecast_wire.fairness.clients import ClientId
+from notecast_wire.fairness.shares import ShareRatios, Shares
 
 Result = TypeVar("Result")
 

@@ -18,9 +18,9 @@ from notecast_runtime.health_service import HealthServicer
 from notecast_runtime.reflection import add_reflection
 from notecast_runtime.standard_streams import MAX_STREAMS, ClientOf, Context, StandardStreams
 from notecast_runtime.status import ErrorInterceptor
-from notecast_wire.clients import NO_PROXIES, ClientId, TrustedProxies
-from notecast_wire.context import Context as WireContext
-from notecast_wire.shares import UNDIVIDED, ShareRatios, Shares
+from notecast_wire.calls.context import Context as WireContext
+from notecast_wire.fairness.clients import NO_PROXIES, ClientId, TrustedProxies
+from notecast_wire.fairness.shares import UNDIVIDED, ShareRatios, Shares
 
 _log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from notecast_environment.variables import PREFIX, unknown_variables
-from notecast_runtime.redis_url import RedisUrlError, check_redis_url, redacted
+from notecast_runtime.redis.url import RedisUrlError, check_redis_url, redacted
 
 ENVIRONMENT_PREFIX = PREFIX
 

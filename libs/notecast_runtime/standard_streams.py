@@ -14,8 +14,8 @@ from notecast_runtime.errors import (
     StreamExpiredError,
     TooManyStreamsError,
 )
-from notecast_wire.clients import ClientId
-from notecast_wire.shares import Shares
+from notecast_wire.fairness.clients import ClientId
+from notecast_wire.fairness.shares import Shares
 
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 ClientOf = Callable[[Context], ClientId]

@@ -14,16 +14,17 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from chat_gateway.accept import Acceptor
-from chat_gateway.head_check import HeadCheck
-from chat_gateway.live_feed_redis import RedisLiveFeed
-from chat_gateway.room_log import RoomLog, Stretch
+from chat_gateway.log.room_log import RoomLog, Stretch
+from chat_gateway.rooms.head_check import HeadCheck
+from chat_gateway.store.accept import Acceptor
+from chat_gateway.store.live_feed_redis import RedisLiveFeed
 from history.position_marks import PositionMarks
 from history.scripts import LuaScript
-from notecast_runtime import redis_client, redis_connection
-from notecast_runtime.epoch_guard import EpochGuard
-from notecast_runtime.fencing import Fence, Seen
-from notecast_runtime.redis_primary import PrimaryWatch
+from notecast_runtime.redis import client as redis_client
+from notecast_runtime.redis import connection as redis_connection
+from notecast_runtime.redis.epoch_guard import EpochGuard
+from notecast_runtime.redis.fencing import Fence, Seen
+from notecast_runtime.redis.primary import PrimaryWatch
 
 
 def _without_gap_repair() -> None:

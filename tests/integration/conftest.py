@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import redis
 
-from notecast_runtime.redis_client import Redis
+from notecast_runtime.redis.client import Redis
 from tests.support.history_parts import connected
 from tests.support.outbox_writer import OutboxWriter
 from tests.support.valkey import ValkeyProcess

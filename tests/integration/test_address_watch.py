@@ -13,13 +13,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from structlog.testing import capture_logs
 
-from notecast_runtime import address_watch
-from notecast_runtime.address_watch import AddressWatch
-from notecast_runtime.epoch_guard import EpochGuard
-from notecast_runtime.layout import Ask
-from notecast_runtime.redis_connection import RedisConnection
-from notecast_runtime.redis_connector import RedisConnector
-from notecast_runtime.redis_refusals import RefusedError
+from notecast_runtime.redis import address_watch
+from notecast_runtime.redis.address_watch import AddressWatch
+from notecast_runtime.redis.connection import RedisConnection
+from notecast_runtime.redis.connector import RedisConnector
+from notecast_runtime.redis.epoch_guard import EpochGuard
+from notecast_runtime.redis.layout import Ask
+from notecast_runtime.redis.refusals import RefusedError
 from tests.chaos.proxy import Proxy
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually

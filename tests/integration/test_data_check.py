@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import pytest
 
-from chat_gateway.data_check import DataCheck
-from notecast_runtime.epoch_guard import EpochGuard
-from notecast_runtime.keyspace import epoch_key, heads_key, outbox_key
+from chat_gateway.rooms.data_check import DataCheck
 from notecast_runtime.outbox import OutboxId
-from notecast_runtime.redis_client import Redis, connect
-from notecast_runtime.redis_connector import RedisConnector
+from notecast_runtime.redis.client import Redis, connect
+from notecast_runtime.redis.connector import RedisConnector
+from notecast_runtime.redis.epoch_guard import EpochGuard
+from notecast_runtime.redis.keyspace import epoch_key, heads_key, outbox_key
 from tests.support.valkey import ValkeyProcess
 
 PARTITION = 5

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 import redis
 
-from notecast_runtime.epoch_guard import EpochGuard
-from notecast_runtime.keyspace import (
+from notecast_runtime.redis.client import connect
+from notecast_runtime.redis.connection import RedisConnection
+from notecast_runtime.redis.connector import RedisConnector
+from notecast_runtime.redis.epoch_guard import EpochGuard
+from notecast_runtime.redis.keyspace import (
     LAYOUT_KEY,
     LAYOUT_VERSION,
     PARTITIONS,
     first_layout_prefix,
     lease_key,
 )
-from notecast_runtime.layout import EXIT_CODE, MIGRATION, LayoutError
-from notecast_runtime.redis_client import connect
-from notecast_runtime.redis_connection import RedisConnection
-from notecast_runtime.redis_connector import RedisConnector
+from notecast_runtime.redis.layout import EXIT_CODE, MIGRATION, LayoutError
 from tests.support.health import health_of, wait_until_serving
 from tests.support.service_process import Ending, service_process
 from tests.support.services import from_start, running_gateway, running_history, texts

@@ -19,7 +19,7 @@ from hpack import Decoder
 from notecast.v1.chat_pb2 import RoomSubscription, SendNoteRequest, SubscribeRequest
 from notecast_client.client import Client
 from notecast_client.errors import ClientError, ServerUnavailableError
-from notecast_wire.status import LATER
+from notecast_wire.rpc.status import LATER
 from tests.support import raw_http2 as raw
 from tests.support.gateway_process import started_gateway
 from tests.support.raw_http2 import RawConnection

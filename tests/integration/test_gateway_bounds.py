@@ -9,17 +9,17 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc import aio
 
-from chat_gateway.hub import Hub
-from chat_gateway.live_feed_redis import RedisLiveFeed
-from chat_gateway.outlet_grpcio import GrpcioOutlet
-from chat_gateway.ring import Ring
-from chat_gateway.ring_budget import RingBudget
-from chat_gateway.room import Room
-from chat_gateway.room_cursor import RoomCursor
-from chat_gateway.streams import Streams
-from chat_gateway.subscription import Subscription
+from chat_gateway.log.ring import Ring
+from chat_gateway.log.ring_budget import RingBudget
+from chat_gateway.rooms.hub import Hub
+from chat_gateway.rooms.room import Room
+from chat_gateway.store.live_feed_redis import RedisLiveFeed
+from chat_gateway.streams.room_cursor import RoomCursor
+from chat_gateway.streams.streams import Streams
+from chat_gateway.streams.subscription import Subscription
+from chat_gateway.transport.outlet_grpcio import GrpcioOutlet
 from notecast.v1.chat_pb2 import RoomSubscription
-from notecast_runtime.keyspace import live_channel
+from notecast_runtime.redis.keyspace import live_channel
 from notecast_wire import StreamOutlet
 from tests.support.census import living, resident_bytes, the
 from tests.support.health import health_of, wait_until_serving

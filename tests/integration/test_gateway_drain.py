@@ -11,7 +11,7 @@ import grpc
 import pytest
 from grpc import aio
 
-from chat_gateway.handlers import SERVICES
+from chat_gateway.api.handlers import SERVICES
 from notecast.v1.chat_pb2 import (
     RoomSubscription,
     SendNoteRequest,

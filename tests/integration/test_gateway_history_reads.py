@@ -15,8 +15,8 @@ import grpc
 import pytest
 from grpc import aio
 
-from chat_gateway.history_grpc import GrpcHistory
-from chat_gateway.room_log import Stretch
+from chat_gateway.history.history_grpc import GrpcHistory
+from chat_gateway.log.room_log import Stretch
 from notecast.v1.history_pb2 import (
     HistoryServiceListNotesRequest,
     HistoryServiceListNotesResponse,

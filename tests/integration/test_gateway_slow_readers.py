@@ -9,12 +9,12 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc import aio
 
-import chat_gateway.room
-from chat_gateway.frames import note_frame
-from chat_gateway.hub import Hub
-from chat_gateway.outlet import Outlet
-from chat_gateway.room_cursor import RoomCursor
-from chat_gateway.subscription import Subscription
+import chat_gateway.rooms.room
+from chat_gateway.log.event_bytes import note_frame
+from chat_gateway.rooms.hub import Hub
+from chat_gateway.streams.room_cursor import RoomCursor
+from chat_gateway.streams.subscription import Subscription
+from chat_gateway.transport.outlet import Outlet
 from notecast.v1.chat_pb2 import RoomSubscription, SubscribeRequest, SubscribeResponse
 from notecast.v1.chat_pb2_grpc import ChatServiceStub
 from notecast.v1.note_pb2 import Cursor
@@ -213,7 +213,7 @@ async def test_a_burst_to_many_streams_serialises_each_note_once(
         made.append(sequence)
         return note_frame(epoch, sequence, note)
 
-    monkeypatch.setattr(chat_gateway.room, "note_frame", counted)
+    monkeypatch.setattr(chat_gateway.rooms.room, "note_frame", counted)
     streams, notes, responses = 40, 300, 0
 
     async def read(reader: Reader) -> list[int]:

@@ -5,12 +5,19 @@ from importlib.resources import files
 
 import pytest
 
-from chat_gateway.heads import Head, Heads, Standing, StandingQuestion
-from notecast_runtime.epoch_guard import EpochGuard
+from chat_gateway.log.positions import Head, Standing
+from chat_gateway.store.heads import Heads, StandingQuestion
 from notecast_runtime.errors import RedisUnavailableError
-from notecast_runtime.keyspace import FLOOR_FIELD, epoch_key, heads_key, outbox_key, partition_of
 from notecast_runtime.outbox import OutboxId
-from notecast_runtime.redis_client import Redis, connect
+from notecast_runtime.redis.client import Redis, connect
+from notecast_runtime.redis.epoch_guard import EpochGuard
+from notecast_runtime.redis.keyspace import (
+    FLOOR_FIELD,
+    epoch_key,
+    heads_key,
+    outbox_key,
+    partition_of,
+)
 from tests.support.valkey import ValkeyProcess
 
 ROOM = "lobby"
@@ -100,7 +107,7 @@ async def test_a_key_of_the_wrong_type_is_the_fault_of_its_partition_alone(
 def test_an_epoch_begins_in_2020_at_the_earliest_whatever_the_clock_says(
     valkey: ValkeyProcess, name: str
 ) -> None:
-    script = files("chat_gateway").joinpath(name).read_text()
+    script = files("chat_gateway.store").joinpath(name).read_text()
     of_2001 = script.replace("redis.call('TIME')", "{1000000000, 0}")
     assert of_2001 != script
     partition = partition_of("lobby")

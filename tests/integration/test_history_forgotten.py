@@ -6,13 +6,14 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from chat_gateway.heads import Heads
+from chat_gateway.store.heads import Heads
 from history.outbox_tail import OutboxTail
 from history.replay import Replayer
 from history.retention import RETENTION, AgeRetention
 from history.room_log import RoomLog
 from notecast_runtime.health import Health
-from notecast_runtime.keyspace import (
+from notecast_runtime.redis.client import Redis
+from notecast_runtime.redis.keyspace import (
     FLOOR_FIELD,
     epoch_end_prefix,
     epoch_key,
@@ -24,7 +25,6 @@ from notecast_runtime.keyspace import (
     log_key,
     partition_of,
 )
-from notecast_runtime.redis_client import Redis
 from tests.support.history_parts import grow_old, neighbour_of, persist_all
 from tests.support.outbox_writer import OutboxWriter
 

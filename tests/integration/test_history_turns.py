@@ -16,7 +16,7 @@ from notecast.v1.history_pb2 import (
 )
 from notecast.v1.history_pb2_grpc import HistoryServiceStub
 from notecast_runtime.client_metadata import CLIENT, MAX_BYTES, client_metadata
-from notecast_wire.clients import ClientId
+from notecast_wire.fairness.clients import ClientId
 from tests.support.services import Gateway, running_gateway, running_history
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from chat_gateway.feed_probe import FeedProbe
-from chat_gateway.live_feed_redis import RedisLiveFeed
-from notecast_runtime.epoch_guard import EpochGuard
-from notecast_runtime.redis_client import Redis, connect
-from notecast_runtime.redis_connection import RedisConnection, pack
-from notecast_runtime.redis_connector import RedisConnector
-from notecast_runtime.redis_pipeline import RedisPipeline
+from chat_gateway.store.feed_probe import FeedProbe
+from chat_gateway.store.live_feed_redis import RedisLiveFeed
+from notecast_runtime.redis.client import Redis, connect
+from notecast_runtime.redis.connection import RedisConnection, pack
+from notecast_runtime.redis.connector import RedisConnector
+from notecast_runtime.redis.epoch_guard import EpochGuard
+from notecast_runtime.redis.pipeline import RedisPipeline
+from notecast_wire import Deadlines
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
@@ -176,7 +177,8 @@ async def test_a_subscription_that_only_looks_alive_is_replaced(valkey: ValkeyPr
     """Pitfall 5: it answers pings, and hears nothing."""
     async with running_feed(valkey) as heard:
         feed = heard.feed
-        pipeline = RedisPipeline(RememberingConnector(valkey.url))
+        deadlines = Deadlines(asyncio.get_running_loop())
+        pipeline = RedisPipeline(RememberingConnector(valkey.url), deadlines)
         publishing = asyncio.create_task(pipeline.run())
         probe = FeedProbe(pipeline, feed, timeout_seconds=2)
 

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from chat_gateway.history_grpc import GrpcHistory
-from notecast_wire.clients import ClientId
+from chat_gateway.history.history_grpc import GrpcHistory
+from notecast_wire.fairness.clients import ClientId
 from tests.support.command import notecast
 from tests.support.scripted_chat_server import ScriptedChatServer
 from tests.support.services import running_gateway, running_history

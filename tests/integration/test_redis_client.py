@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from notecast_runtime.epoch_guard import EpochGuard
-from notecast_runtime.redis_client import REDIS_AWAY, connect
+from notecast_runtime.redis.client import REDIS_AWAY, connect
+from notecast_runtime.redis.epoch_guard import EpochGuard
 from tests.chaos.proxy import Proxy
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually

@@ -15,10 +15,10 @@ from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from notecast_runtime.epoch_guard import EpochGuard
-from notecast_runtime.redis_client import connect
-from notecast_runtime.redis_connection import Command, RedisConnection, pack
-from notecast_runtime.redis_connector import RedisConnector
+from notecast_runtime.redis.client import connect
+from notecast_runtime.redis.connection import Command, RedisConnection, pack
+from notecast_runtime.redis.connector import RedisConnector
+from notecast_runtime.redis.epoch_guard import EpochGuard
 from tests.support import tls
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually

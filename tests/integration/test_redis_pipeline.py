@@ -10,11 +10,12 @@ import pytest
 import uvloop
 from hiredis import ReplyError
 
-from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.errors import OverloadedError, RedisUnavailableError
-from notecast_runtime.redis_connection import MAX_IN_FLIGHT, pack
-from notecast_runtime.redis_connector import RedisConnector
-from notecast_runtime.redis_pipeline import RedisPipeline
+from notecast_runtime.redis.connection import MAX_IN_FLIGHT, pack
+from notecast_runtime.redis.connector import RedisConnector
+from notecast_runtime.redis.epoch_guard import EpochGuard
+from notecast_runtime.redis.pipeline import RedisPipeline
+from notecast_wire import Deadlines
 from tests.chaos.proxy import Proxy, ReplyTrap
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
@@ -36,7 +37,8 @@ class Calls:
 
 @asynccontextmanager
 async def calling(url: str, timeout_seconds: float = 2) -> AsyncIterator[Calls]:
-    pipeline = RedisPipeline(RedisConnector(url, EpochGuard(), timeout_seconds))
+    connector = RedisConnector(url, EpochGuard(), timeout_seconds)
+    pipeline = RedisPipeline(connector, Deadlines(asyncio.get_running_loop()))
     running = asyncio.create_task(pipeline.run())
     try:
         call = Calls(pipeline)

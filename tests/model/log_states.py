@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
-from chat_gateway.ring import Run
-from chat_gateway.room_log import RoomLog, Stretch
+from chat_gateway.log.ring import Run
+from chat_gateway.log.room_log import RoomLog, Stretch
 
 RING_NOTES = 2
 _AMPLE_BYTES = 1_000

@@ -7,9 +7,9 @@ it gives out are arguments here.
 
 from typing import NamedTuple, TypeVar
 
-from chat_gateway.epochs import EpochEnd
-from notecast_runtime.fencing import Begin
+from chat_gateway.log.epochs import EpochEnd
 from notecast_runtime.outbox import OutboxId
+from notecast_runtime.redis.fencing import Begin
 
 BEGIN = OutboxId(0, 0)
 

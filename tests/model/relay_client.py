@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from functools import cache
 
-from chat_gateway.cursors import Start, resolve_start
-from chat_gateway.epochs import EpochEnd
-from chat_gateway.heads import Head
+from chat_gateway.log.cursors import Start, resolve_start
+from chat_gateway.log.epochs import EpochEnd
+from chat_gateway.log.positions import Head
 from notecast.v1.chat_pb2 import RoomSubscription
 from notecast.v1.note_pb2 import Cursor
 from notecast_client.cursors import Place

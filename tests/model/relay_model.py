@@ -11,13 +11,13 @@ where it had been shown something else.
 
 from collections.abc import Iterator
 
-from chat_gateway.cursors import Start
-from chat_gateway.heads import Head, Past
-from chat_gateway.room_log import Stretch
+from chat_gateway.log.cursors import Start
+from chat_gateway.log.positions import Head, Past
+from chat_gateway.log.room_log import Stretch
 from notecast_client.cursors import Place
 from notecast_runtime.errors import InvalidRequestError
-from notecast_runtime.fencing import Seen
 from notecast_runtime.outbox import OutboxId
+from notecast_runtime.redis.fencing import Seen
 from tests.model import log_states, redis_rules
 from tests.model.explore import Kind, Step, Violation
 from tests.model.log_states import RING_NOTES, Frames, LogState

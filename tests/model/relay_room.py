@@ -1,10 +1,10 @@
 """The gateway's room in the relay: what `room.py` makes of notes, heads and epochs."""
 
-from chat_gateway.epochs import common_sequence
-from chat_gateway.heads import Head, Past
-from chat_gateway.room_log import Stretch
-from notecast_runtime.fencing import Seen
+from chat_gateway.log.epochs import common_sequence
+from chat_gateway.log.positions import Head, Past
+from chat_gateway.log.room_log import Stretch
 from notecast_runtime.outbox import OutboxId
+from notecast_runtime.redis.fencing import Seen
 from tests.model import log_states, redis_rules
 from tests.model.log_states import RING_NOTES, LogState
 from tests.model.redis_rules import BEGIN, Data, Note

@@ -3,11 +3,11 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from chat_gateway.heads import Head, Past
-from chat_gateway.room_log import Stretch
+from chat_gateway.log.positions import Head, Past
+from chat_gateway.log.room_log import Stretch
 from notecast_client.cursors import Place
-from notecast_runtime.fencing import Seen
 from notecast_runtime.outbox import OutboxId
+from notecast_runtime.redis.fencing import Seen
 from tests.model import redis_rules
 from tests.model.log_states import Frames, LogState
 from tests.model.redis_rules import Data, Note

@@ -18,7 +18,7 @@ from history.paging import Pager
 from history.replay import Replayer
 from history.room_log import LogPage, RoomHead, RoomLog
 from notecast.v1.history_pb2 import LoggedNote
-from notecast_runtime.redis_client import Redis
+from notecast_runtime.redis.client import Redis
 from tests.model.explore import Kind, Outcome, Violation
 from tests.model.replay_redis import (
     ACCEPTS,

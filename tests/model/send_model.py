@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
-from chat_gateway.epochs import surviving_sequence
+from chat_gateway.log.epochs import surviving_sequence
 from notecast_runtime.outbox import OutboxId
 from tests.model import redis_rules
 from tests.model.explore import Kind, Step, Violation

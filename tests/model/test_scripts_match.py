@@ -14,17 +14,20 @@ from typing import Any
 
 import pytest
 
-from chat_gateway.accept import Acceptor, Submission
-from chat_gateway.epochs import EpochEnd
-from chat_gateway.heads import Heads, known
+from chat_gateway.log.epochs import EpochEnd
+from chat_gateway.store.accept import Acceptor, Submission
+from chat_gateway.store.heads import Heads, known
 from history.outbox_reader import Batch, OutboxReader
 from history.persist_script import Persisted, Persister
 from history.scripts import LuaScript, ScriptCall
 from notecast.v1.note_pb2 import Note as NoteMessage
-from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.errors import NoteIdTakenError
-from notecast_runtime.fencing import Begin
-from notecast_runtime.keyspace import (
+from notecast_runtime.outbox import OutboxId
+from notecast_runtime.redis.client import Redis, connect
+from notecast_runtime.redis.connector import RedisConnector
+from notecast_runtime.redis.epoch_guard import EpochGuard
+from notecast_runtime.redis.fencing import Begin
+from notecast_runtime.redis.keyspace import (
     FLOOR_FIELD,
     KNOWN_FROM_FIELD,
     began_key,
@@ -42,10 +45,8 @@ from notecast_runtime.keyspace import (
     run_key,
     sent_key,
 )
-from notecast_runtime.outbox import OutboxId
-from notecast_runtime.redis_client import Redis, connect
-from notecast_runtime.redis_connector import RedisConnector
-from notecast_runtime.redis_pipeline import RedisPipeline
+from notecast_runtime.redis.pipeline import RedisPipeline
+from notecast_wire import Deadlines
 from tests.model import redis_rules
 from tests.model.redis_rules import (
     BEGIN,
@@ -89,7 +90,7 @@ class Both:
         self._batches: list[Batch] = []
         self._last_epoch = 0
         self._ids_seen: tuple[OutboxId, ...] = ()
-        self._guard = files("notecast_runtime").joinpath("guard.lua").read_text()
+        self._guard = files("notecast_runtime.redis").joinpath("guard.lua").read_text()
 
     async def step(self) -> None:
         """Takes a random step on both sides, and compares."""
@@ -360,7 +361,8 @@ async def test_scripts_and_restatement_hold_the_same_after_every_step(
     async with connect(valkey.url, EpochGuard(), _TIMEOUT_SECONDS) as redis:
         # So that XTRIM's "about" becomes "exactly".
         await redis.config_set("stream-node-max-entries", 1)
-        pipeline = RedisPipeline(RedisConnector(valkey.url, EpochGuard(), _TIMEOUT_SECONDS))
+        connector = RedisConnector(valkey.url, EpochGuard(), _TIMEOUT_SECONDS)
+        pipeline = RedisPipeline(connector, Deadlines(asyncio.get_running_loop()))
         acceptor = Acceptor(pipeline, _WINDOW_SECONDS)
         accepting = asyncio.create_task(pipeline.run())
         both = Both(redis, acceptor, random.Random(seed))  # noqa: S311 - no secret

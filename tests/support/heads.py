@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from notecast_runtime.keyspace import epoch_key, heads_key, partition_of
+from notecast_runtime.redis.keyspace import epoch_key, heads_key, partition_of
 from tests.chaos.records import Place
 
 

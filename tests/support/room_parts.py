@@ -5,25 +5,26 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 import grpc
 
-from chat_gateway.cursors import Start
-from chat_gateway.encodings import Encoding, as_frames
-from chat_gateway.fan_out import FanOut
-from chat_gateway.gap_reader import GapReader
-from chat_gateway.heads import Head, Heads, Past
-from chat_gateway.history import History, NotesPage, ReplayPart
-from chat_gateway.hub import Hub
-from chat_gateway.joining import Joined
-from chat_gateway.live_feed import LiveFeed
-from chat_gateway.outbox_range import Found, OutboxRange
-from chat_gateway.outlet import TrailingMetadata
-from chat_gateway.outlet_grpcio import GrpcioAudience
-from chat_gateway.ring_budget import RingBudget
-from chat_gateway.room import Doubts, Room, RoomLimits, Shared
-from chat_gateway.room_log import Stretch
-from chat_gateway.room_places import RoomPlaces
-from chat_gateway.shared_heads import SharedHeads
-from chat_gateway.streams import Streams
-from chat_gateway.subscription import Subscription
+from chat_gateway.history.history import History, NotesPage, ReplayPart
+from chat_gateway.log.cursors import Start
+from chat_gateway.log.encodings import Encoding, as_frames
+from chat_gateway.log.positions import Head, Past
+from chat_gateway.log.ring_budget import RingBudget
+from chat_gateway.log.room_log import Stretch
+from chat_gateway.rooms.fan_out import FanOut
+from chat_gateway.rooms.gap_reader import GapReader
+from chat_gateway.rooms.hub import Hub
+from chat_gateway.rooms.room import Doubts, Room, RoomLimits, Shared
+from chat_gateway.rooms.room_places import RoomPlaces
+from chat_gateway.store.heads import Heads
+from chat_gateway.store.live_feed import LiveFeed
+from chat_gateway.store.outbox_range import Found, OutboxRange
+from chat_gateway.store.shared_heads import SharedHeads
+from chat_gateway.streams.joining import Joined
+from chat_gateway.streams.streams import Streams
+from chat_gateway.streams.subscription import Subscription
+from chat_gateway.transport.outlet import TrailingMetadata
+from chat_gateway.transport.outlet_grpcio import GrpcioAudience
 from notecast.v1.chat_pb2 import SubscribeResponse
 from notecast.v1.event_pb2 import Event
 from notecast.v1.history_pb2 import LoggedNote
@@ -31,9 +32,9 @@ from notecast.v1.note_pb2 import Cursor
 from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.status import Ending
-from notecast_wire.clients import ClientId
-from notecast_wire.held_bytes import Holder
-from notecast_wire.shares import UNDIVIDED, ShareRefusal, Shares
+from notecast_wire.fairness.clients import ClientId
+from notecast_wire.fairness.held_bytes import Holder
+from notecast_wire.fairness.shares import UNDIVIDED, ShareRefusal, Shares
 
 EPOCH = 1_700_000_000_000
 

@@ -10,51 +10,51 @@ import structlog
 import uvloop
 from grpc import aio
 
-from chat_gateway.accept import Acceptor
-from chat_gateway.data_check import DataCheck
-from chat_gateway.drain import Drain
-from chat_gateway.fan_out import FanOut
-from chat_gateway.feed_probe import FeedProbe
-from chat_gateway.gap_reader import GapReader
-from chat_gateway.handlers import SERVICES, add_services
-from chat_gateway.head_check import CONDITIONS, HeadCheck
-from chat_gateway.heads import Heads
-from chat_gateway.history_grpc import GrpcHistory
-from chat_gateway.hub import Hub
-from chat_gateway.joining import Joiner
-from chat_gateway.live_feed import OnMessage
-from chat_gateway.live_feed_redis import RedisLiveFeed
-from chat_gateway.outbox_range import OutboxRange
-from chat_gateway.outlet import Transport
-from chat_gateway.outlet_grpcio import GrpcioTransport
-from chat_gateway.outlet_wire import WireTransport
-from chat_gateway.relay import Relay
-from chat_gateway.ring_budget import RingBudget
-from chat_gateway.room import Doubts, Room, RoomLimits, Shared
-from chat_gateway.room_places import RoomPlaces
-from chat_gateway.send import Sender
-from chat_gateway.service import ChatService
+from chat_gateway.api.handlers import SERVICES, add_services
+from chat_gateway.api.relay import Relay
+from chat_gateway.api.send import Sender
+from chat_gateway.api.service import ChatService
+from chat_gateway.api.tutorial_service import TutorialService
+from chat_gateway.history.history_grpc import GrpcHistory
+from chat_gateway.log.ring_budget import RingBudget
+from chat_gateway.rooms.data_check import DataCheck
+from chat_gateway.rooms.fan_out import FanOut
+from chat_gateway.rooms.gap_reader import GapReader
+from chat_gateway.rooms.head_check import CONDITIONS, HeadCheck
+from chat_gateway.rooms.hub import Hub
+from chat_gateway.rooms.room import Doubts, Room, RoomLimits, Shared
+from chat_gateway.rooms.room_places import RoomPlaces
 from chat_gateway.settings import GatewaySettings
-from chat_gateway.shared_heads import SharedHeads
-from chat_gateway.streams import Streams
-from chat_gateway.tutorial_service import TutorialService
-from notecast_runtime.address_watch import AddressWatch
-from notecast_runtime.epoch_guard import EpochGuard
+from chat_gateway.store.accept import Acceptor
+from chat_gateway.store.feed_probe import FeedProbe
+from chat_gateway.store.heads import Heads
+from chat_gateway.store.live_feed import OnMessage
+from chat_gateway.store.live_feed_redis import RedisLiveFeed
+from chat_gateway.store.outbox_range import OutboxRange
+from chat_gateway.store.shared_heads import SharedHeads
+from chat_gateway.streams.drain import Drain
+from chat_gateway.streams.joining import Joiner
+from chat_gateway.streams.streams import Streams
+from chat_gateway.transport.outlet import Transport
+from chat_gateway.transport.outlet_grpcio import GrpcioTransport
+from chat_gateway.transport.outlet_wire import WireTransport
 from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.garbage import spare_the_long_lived
 from notecast_runtime.health import Health
-from notecast_runtime.layout import exit_on_another_layout
 from notecast_runtime.logs import configure_logs
-from notecast_runtime.redis_client import Redis, connect, with_known_layout
-from notecast_runtime.redis_connector import RedisConnector
-from notecast_runtime.redis_pipeline import RedisPipeline
-from notecast_runtime.redis_refusals import Refusal
-from notecast_runtime.redis_writes import WriteWatch
+from notecast_runtime.redis.address_watch import AddressWatch
+from notecast_runtime.redis.client import Redis, connect, with_known_layout
+from notecast_runtime.redis.connector import RedisConnector
+from notecast_runtime.redis.epoch_guard import EpochGuard
+from notecast_runtime.redis.layout import exit_on_another_layout
+from notecast_runtime.redis.pipeline import RedisPipeline
+from notecast_runtime.redis.refusals import Refusal
+from notecast_runtime.redis.writes import WriteWatch
 from notecast_runtime.server import TransportName, client_of, create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings, warn_of_unknown_variables
 from notecast_runtime.standard_streams import ClientOf, StandardStreams
-from notecast_wire import ShareRatios
-from notecast_wire.shares import Shares
+from notecast_wire import Deadlines, ShareRatios
+from notecast_wire.fairness.shares import Shares
 
 _CANCEL_AGAIN_SECONDS = 0.5
 
@@ -76,7 +76,8 @@ class _Redis(NamedTuple):
         url, timeout, guard = settings.redis_url, settings.redis_timeout_seconds, EpochGuard()
         connector = RedisConnector(url, guard, timeout)
         serving, watching = connect(url, guard, timeout), connect(url, guard, timeout, 2)
-        return cls(guard, connector, RedisPipeline(connector), serving, watching)
+        pipeline = RedisPipeline(connector, Deadlines(asyncio.get_running_loop()))
+        return cls(guard, connector, pipeline, serving, watching)
 
     async def close(self) -> None:
         await self.serving.aclose()

@@ -2,8 +2,8 @@
 
 from pydantic import Field, field_validator
 
-from chat_gateway.drain_times import DrainTimes
-from chat_gateway.validation import MAX_NAME_BYTES, RequestLimits, room_fault
+from chat_gateway.api.validation import MAX_NAME_BYTES, RequestLimits, room_fault
+from chat_gateway.streams.drain_times import DrainTimes
 from notecast_runtime.server import HELD_OUTPUT_BYTES, MAX_CALLS, TransportName
 from notecast_runtime.settings import ServiceSettings
 from notecast_wire import ShareRatios, TrustedProxies

@@ -21,22 +21,22 @@ from history.service import SERVICE, HistoryServicer
 from history.settings import HistorySettings
 from history.supervision import supervised
 from notecast.v1 import history_pb2_grpc
-from notecast_runtime.address_watch import AddressWatch
 from notecast_runtime.client_metadata import client_behind
-from notecast_runtime.epoch_guard import EpochGuard
 from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.garbage import spare_the_long_lived
 from notecast_runtime.health import Health
-from notecast_runtime.layout import exit_on_another_layout
 from notecast_runtime.logs import configure_logs
-from notecast_runtime.redis_client import Redis, connect, with_known_layout
-from notecast_runtime.redis_connector import RedisConnector
-from notecast_runtime.redis_writes import REDIS_WRITES, WriteWatch
+from notecast_runtime.redis.address_watch import AddressWatch
+from notecast_runtime.redis.client import Redis, connect, with_known_layout
+from notecast_runtime.redis.connector import RedisConnector
+from notecast_runtime.redis.epoch_guard import EpochGuard
+from notecast_runtime.redis.layout import exit_on_another_layout
+from notecast_runtime.redis.writes import REDIS_WRITES, WriteWatch
 from notecast_runtime.server import client_of, create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings, warn_of_unknown_variables
 from notecast_runtime.standard_streams import MAX_STREAMS, StandardStreams
-from notecast_wire.clients import NO_PROXIES
-from notecast_wire.shares import ShareRatios, Shares
+from notecast_wire.fairness.clients import NO_PROXIES
+from notecast_wire.fairness.shares import ShareRatios, Shares
 
 _READING_CONNECTIONS = 16
 _REPLAYS = 6

@@ -4,8 +4,8 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from notecast_runtime.redis_client import REDIS_AWAY, Redis, RedisError
-from notecast_runtime.redis_writes import WriteWatch
+from notecast_runtime.redis.client import REDIS_AWAY, Redis, RedisError
+from notecast_runtime.redis.writes import WriteWatch
 from notecast_runtime.tasks import going_on
 
 _SHORT_SHARE = 0.9

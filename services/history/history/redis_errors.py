@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from notecast_runtime.errors import RedisUnavailableError
-from notecast_runtime.redis_client import REDIS_AWAY, RedisError
-from notecast_runtime.redis_refusals import refusal_of, words_for
+from notecast_runtime.redis.client import REDIS_AWAY, RedisError
+from notecast_runtime.redis.refusals import refusal_of, words_for
 
 
 @contextmanager

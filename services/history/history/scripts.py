@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import NoScriptError
 
-from notecast_runtime.redis_client import Redis
-from notecast_runtime.redis_refusals import AllRefusedError, refusal_of
+from notecast_runtime.redis.client import Redis
+from notecast_runtime.redis.refusals import AllRefusedError, refusal_of
 
 
 class ScriptCall(NamedTuple):

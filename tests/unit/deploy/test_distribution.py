@@ -44,7 +44,7 @@ def test_the_wheel_has_every_file_of_every_package(wheel: zipfile.ZipFile) -> No
         for path in package.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and path.name not in NOT_FOR_OTHERS
     }
-    assert {"notecast_local/envoy.yaml", "chat_gateway/accept.lua"} <= files.keys()
+    assert {"notecast_local/envoy.yaml", "chat_gateway/store/accept.lua"} <= files.keys()
     assert files.keys() - set(wheel.namelist()) == set()
     assert [name for name, path in files.items() if wheel.read(name) != path.read_bytes()] == []
 

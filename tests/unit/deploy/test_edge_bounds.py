@@ -6,8 +6,8 @@ import yaml
 
 from chat_gateway.settings import GatewaySettings
 from notecast_local.envoy import CONFIGURATION
-from notecast_wire.limits import ConnectionLimits
-from notecast_wire.options import ServerOptions
+from notecast_wire.http2.limits import ConnectionLimits
+from notecast_wire.rpc.options import ServerOptions
 
 LIMITS = ConnectionLimits()
 OCTETS_ROUND_A_FIELD = 8

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from chat_gateway.head_check import CONDITIONS as GATEWAY_CONDITIONS
+from chat_gateway.rooms.head_check import CONDITIONS as GATEWAY_CONDITIONS
 from history.persist_worker import PERSISTING, REDIS
 from history.retention import RETENTION
 

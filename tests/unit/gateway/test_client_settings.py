@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from grpc import aio
 
-from chat_gateway.outlet import Context
 from chat_gateway.settings import GatewaySettings
+from chat_gateway.transport.outlet import Context
 from notecast_runtime.server import client_of
 from notecast_runtime.settings import load_settings
 from notecast_wire import ClientId, ShareRatios, TrustedProxies

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notecast_runtime.client_metadata import MAX_BYTES, client_behind, client_metadata
-from notecast_wire.clients import ClientId, TrustedProxies
+from notecast_wire.fairness.clients import ClientId, TrustedProxies
 
 GATEWAY = ClientId("10.0.0.2", "43210")
 

@@ -6,8 +6,8 @@ import pytest
 
 from notecast_runtime.errors import OverloadedError
 from notecast_runtime.fair_turns import FairTurns
-from notecast_wire.clients import ClientId
-from notecast_wire.shares import UNDIVIDED, ShareRatios
+from notecast_wire.fairness.clients import ClientId
+from notecast_wire.fairness.shares import UNDIVIDED, ShareRatios
 from tests.support.waiting import eventually
 
 ANN, BOB = ClientId("192.0.2.1", "1"), ClientId("192.0.2.2", "1")

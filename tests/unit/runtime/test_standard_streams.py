@@ -8,8 +8,8 @@ import pytest
 
 from notecast_runtime.errors import ShuttingDownError, StreamExpiredError, TooManyStreamsError
 from notecast_runtime.standard_streams import StandardStreams
-from notecast_wire.clients import ClientId
-from notecast_wire.shares import UNDIVIDED, Shares
+from notecast_wire.fairness.clients import ClientId
+from notecast_wire.fairness.shares import UNDIVIDED, Shares
 from tests.support.waiting import eventually
 
 CONTEXT: Any = None

@@ -1,10 +1,5 @@
 """Every test of this folder runs on asyncio's own loop and on uvloop."""
 
-import asyncio
-from collections.abc import Callable, Mapping
+from tests.wire.loops import pytest_asyncio_loop_factories
 
-import uvloop
-
-
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+__all__ = ["pytest_asyncio_loop_factories"]

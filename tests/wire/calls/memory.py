@@ -9,11 +9,11 @@ import h2.events
 import h2.settings
 
 from notecast_wire import StreamOutlet
-from notecast_wire.connection import Connection, ConnectionLimits
-from notecast_wire.events import Event, StreamEnded, StreamWritable
-from notecast_wire.options import ServerOptions
-from notecast_wire.serving import Link, Serving
-from notecast_wire.status import PLAIN_HEADERS
+from notecast_wire.calls.server_state import Link, Serving
+from notecast_wire.http2.connection import Connection, ConnectionLimits
+from notecast_wire.http2.events import Event, StreamEnded, StreamWritable
+from notecast_wire.rpc.options import ServerOptions
+from notecast_wire.rpc.status import PLAIN_HEADERS
 from tests.wire.calls.raw_client import Response, begin, fields, grpc_headers, message
 
 

@@ -13,7 +13,7 @@ from grpc import Compression, aio
 import notecast_wire
 
 if TYPE_CHECKING:
-    from notecast_wire.protocol import ServerProtocol
+    from notecast_wire.server.protocol import ServerProtocol
 
 SERVICE = "tests.Bytes"
 

@@ -10,7 +10,7 @@ from grpc import aio
 
 import notecast_wire
 from notecast_wire import ClientId, TrustedProxies
-from notecast_wire.clients import NO_PROXIES
+from notecast_wire.fairness.clients import NO_PROXIES
 from tests.wire.calls.raw_client import RawClient, raw_client
 from tests.wire.calls.serving import SERVICE, Context, ask, first, unary_stream, unary_unary
 

@@ -9,7 +9,7 @@ import pytest
 from grpc import StatusCode, aio
 from structlog.testing import capture_logs
 
-from notecast_wire.metadata import Metadatum
+from notecast_wire.rpc.metadata import Metadatum
 from tests.support.waiting import eventually
 from tests.wire.calls.raw_client import connected, grpc_headers, message
 from tests.wire.calls.serving import (

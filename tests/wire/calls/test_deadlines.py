@@ -6,7 +6,7 @@ from typing import cast
 
 from grpc import StatusCode
 
-from notecast_wire.deadlines import Deadlines
+from notecast_wire.calls.deadlines import Deadlines
 from tests.support.waiting import eventually
 from tests.wire.calls.raw_client import connected, grpc_headers, message
 from tests.wire.calls.serving import (

@@ -13,10 +13,10 @@ import pytest
 from grpc import StatusCode, aio
 
 from notecast_wire import StreamOutlet
-from notecast_wire.call import Call
-from notecast_wire.context import Context as CallContext
-from notecast_wire.header_encoder import encode_headers
-from notecast_wire.inbox import Inbox
+from notecast_wire.calls.call import Call
+from notecast_wire.calls.context import Context as CallContext
+from notecast_wire.calls.request_messages import Inbox
+from notecast_wire.http2.header_encoder import encode_headers
 from tests.support.waiting import eventually
 from tests.wire.calls.raw_client import RawClient, connected, grpc_headers, message, raw_client
 from tests.wire.calls.serving import Context, Served, first, serving, status_of, unary_stream

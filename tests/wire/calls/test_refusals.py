@@ -11,8 +11,8 @@ from grpc import StatusCode, aio
 import notecast_wire
 from notecast_client.errors import ServerUnavailableError, error_of
 from notecast_wire import ShareRatios, TrustedProxies
-from notecast_wire.client_budgets import ClientBudgets
-from notecast_wire.limits import ConnectionLimits
+from notecast_wire.http2.client_budgets import ClientBudgets
+from notecast_wire.http2.limits import ConnectionLimits
 from tests.wire.calls.raw_client import RawClient, Response, connected, grpc_headers, raw_client
 from tests.wire.calls.serving import SERVICE, echo, serving, status_of, unary_unary
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, cast
 import pytest
 from grpc import aio
 
-from notecast_wire.request_timeouts import RequestTimeouts
+from notecast_wire.calls.request_timeouts import RequestTimeouts
 from tests.support import raw_http2 as raw
 from tests.support.waiting import eventually
 from tests.wire.calls.raw_client import RawClient, connected, grpc_headers, message

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from types import FunctionType, MethodType, ModuleType
 from typing import Final
 
-from notecast_wire.connection import ConnectionLimits
-from notecast_wire.stream import Stream
+from notecast_wire.http2.connection import ConnectionLimits
+from notecast_wire.http2.stream import Stream
 from tests.wire.fuzz.owner import Owner
 
 LIMITS: Final = ConnectionLimits(max_concurrent_streams=50, reset_burst=100, chatter_burst=500)

@@ -5,9 +5,9 @@ What it does depends on the stream's number alone, so the same bytes always do t
 
 from typing import Final
 
-from notecast_wire.codes import ErrorCode
-from notecast_wire.connection import Connection, ConnectionLimits
-from notecast_wire.events import (
+from notecast_wire.http2.codes import ErrorCode
+from notecast_wire.http2.connection import Connection, ConnectionLimits
+from notecast_wire.http2.events import (
     ConnectionEnded,
     DataReceived,
     Event,
@@ -16,8 +16,8 @@ from notecast_wire.events import (
     StreamEnded,
     StreamWritable,
 )
-from notecast_wire.header_encoder import encode_headers
-from notecast_wire.stream import Stream
+from notecast_wire.http2.header_encoder import encode_headers
+from notecast_wire.http2.stream import Stream
 
 _HEADERS: Final = encode_headers([(b":status", b"200"), (b"content-type", b"application/grpc")])
 _LONG_HEADERS: Final = _HEADERS + encode_headers([(b"long", b"x" * 20_000)])

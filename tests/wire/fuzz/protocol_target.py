@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from structlog.testing import capture_logs
 
-from notecast_wire.clients import NO_PROXIES, TrustedProxies
-from notecast_wire.dispatch import Dispatcher
-from notecast_wire.limits import ConnectionLimits
-from notecast_wire.options import ServerOptions
-from notecast_wire.protocol import ServerProtocol
-from notecast_wire.serving import Links, Serving
+from notecast_wire.calls.server_state import Links, Serving
+from notecast_wire.fairness.clients import NO_PROXIES, TrustedProxies
+from notecast_wire.http2.limits import ConnectionLimits
+from notecast_wire.rpc.options import ServerOptions
+from notecast_wire.server.dispatch import Dispatcher
+from notecast_wire.server.protocol import ServerProtocol
 from tests.support import bytes_service
 
 _OPTIONS: Final = ServerOptions(

@@ -1,0 +1,186 @@
+"""Says what the data of one layout hold, so that those of two can be compared."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+from redis.asyncio import Redis
+
+from notecast_runtime.redis.keyspace import PARTITIONS
+
+_EXPIRING = (b"sent:", b"lease")
+"""What of a partition is there for a time only: it may be gone the next time one looks."""
+
+_DIGEST = 2**128
+
+Name = tuple[int, bytes]
+"""A key: its partition, and what follows the partition's prefix."""
+
+
+class Facts:
+    """What data hold: counts, and a sum of the digests of all that is there to stay.
+
+    Attributes:
+        counts: of keys by kind, of notes in rooms' streams, of rooms with a head.
+        digest: the sum, modulo 2^128.
+    """
+
+    def __init__(self, counts: Mapping[str, int] | None = None, digest: int = 0) -> None:
+        self.counts: Counter[str] = Counter(counts or {})
+        self.digest = digest
+
+    @property
+    def keys(self) -> int:
+        """How many keys were looked at."""
+        return self.counts["keys"]
+
+    def count(self, what: str, number: int = 1) -> None:
+        """Counts something."""
+        self.counts[what] += number
+
+    def note(self, name: Name, *values: object) -> None:
+        """Takes what one key holds; in whatever order keys come, the sum is the same."""
+        text = repr((name, values)).encode()
+        self.digest = (self.digest + int.from_bytes(sha256(text).digest()[:16])) % _DIGEST
+
+    def add(self, other: "Facts") -> None:
+        """Takes what another part of the data holds."""
+        self.counts += other.counts
+        self.digest = (self.digest + other.digest) % _DIGEST
+
+    def differences(self, later: "Facts") -> list[str]:
+        """In words, what is not as it was; what expires may have become less."""
+        faults = [
+            f"{what}: {self.counts[what]} became {later.counts[what]}"
+            for what in sorted(self.counts | later.counts)
+            if not _is_as_it_should(what, self.counts[what], later.counts[what])
+        ]
+        if not faults and self.digest != later.digest:
+            faults.append("epochs, heads, or the ends of streams are others")
+        return faults
+
+    def as_json(self) -> dict[str, Any]:
+        """For `from_json`."""
+        return {"counts": dict(self.counts), "digest": str(self.digest)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Facts":
+        """As it was."""
+        return cls(value["counts"], int(value["digest"]))
+
+
+def _is_as_it_should(what: str, before: int, after: int) -> bool:
+    if what in {"keys", "expiring"}:
+        return after <= before
+    return after == before
+
+
+class Inventory:
+    """Looks at every key of one layout.
+
+    Args:
+        redis: with answers as bytes.
+        prefix_of: how a partition's keys begin.
+        page: about how many keys to look at in one round trip.
+    """
+
+    def __init__(self, redis: Redis, prefix_of: Callable[[int], str], page: int) -> None:
+        self._redis = redis
+        self._page = page
+        self._prefix_of = prefix_of
+        self._partitions = {
+            prefix_of(partition).encode(): partition for partition in range(PARTITIONS)
+        }
+
+    async def names(self) -> AsyncIterator[Sequence[Name]]:
+        """The keys, in pages; one may come twice."""
+        cursor = 0
+        while True:
+            answer: Any = await self._redis.scan(cursor, match="nc:{*}:*", count=self._page)
+            cursor, keys = answer
+            names = [name for key in keys if (name := self._name(key)) is not None]
+            if names:
+                yield names
+            if cursor == 0:
+                return
+
+    async def parts(self) -> AsyncIterator[Facts]:
+        """What the keys hold, page by page; each key counts once."""
+        seen: set[Name] = set()
+        async for names in self.names():
+            fresh = [name for name in dict.fromkeys(names) if name not in seen]
+            seen.update(fresh)
+            yield await self._facts(fresh)
+
+    def _name(self, key: bytes) -> Name | None:
+        prefix, separator, rest = key.partition(b"}:")
+        partition = self._partitions.get(prefix + separator)
+        return None if partition is None else (partition, rest)
+
+    async def _facts(self, names: Sequence[Name]) -> Facts:
+        facts = Facts()
+        lasting = [name for name in names if not name[1].startswith(_EXPIRING)]
+        expiring = [name for name in names if name[1].startswith(_EXPIRING)]
+        kinds = await self._ask(lasting, lambda pipeline, key: pipeline.type(key))
+        contents = await self._ask_by_kind(lasting, kinds)
+        for name, kind, content in zip(lasting, kinds, contents, strict=True):
+            _take(facts, name, kind.decode(), content)
+        for left in await self._ask(expiring, lambda pipeline, key: pipeline.pttl(key)):
+            if left == _GONE:
+                continue
+            facts.count("keys")
+            facts.count("expiring")
+            facts.count("expiring that never expire", int(left == _NO_END))
+        return facts
+
+    async def _ask_by_kind(self, names: Sequence[Name], kinds: Sequence[bytes]) -> list[Any]:
+        question = dict(zip(names, kinds, strict=True))
+        by_key = {self._key(name): _CONTENTS.get(kind) for name, kind in question.items()}
+
+        def ask(pipeline: Any, key: bytes) -> None:  # noqa: ANN401 - redis-py's
+            (by_key[key] or _whole)(pipeline, key)
+
+        return await self._ask(names, ask)
+
+    async def _ask(self, names: Sequence[Name], ask: Callable[[Any, bytes], Any]) -> list[Any]:
+        if not names:
+            return []
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for name in names:
+                ask(pipeline, self._key(name))
+            answers: list[Any] = await pipeline.execute()
+            return answers
+
+    def _key(self, name: Name) -> bytes:
+        return self._prefix_of(name[0]).encode() + name[1]
+
+
+_GONE, _NO_END = -2, -1
+"""What PTTL says of a key that is not there, and of one that does not expire."""
+
+
+def _whole(pipeline: Any, key: bytes) -> None:  # noqa: ANN401 - redis-py's
+    pipeline.dump(key)
+
+
+_CONTENTS: Mapping[bytes, Callable[[Any, bytes], Any]] = {
+    b"string": lambda pipeline, key: pipeline.get(key),
+    b"list": lambda pipeline, key: pipeline.lrange(key, 0, -1),
+    b"hash": lambda pipeline, key: pipeline.hgetall(key),
+    b"stream": lambda pipeline, key: pipeline.xinfo_stream(key),
+}
+
+
+def _take(facts: Facts, name: Name, kind: str, content: Any) -> None:  # noqa: ANN401 - redis-py's
+    _, rest = name
+    facts.count("keys")
+    facts.count(f"keys of kind {kind}")
+    if kind == "hash":
+        content = sorted(content.items())
+    elif kind == "stream":
+        content = content["length"], content["last-generated-id"], content["first-entry"]
+        facts.count("notes" if rest.startswith(b"log:") else "entries of other streams", content[0])
+    if rest == b"head":
+        facts.count("rooms", len(content))
+    facts.note(name, kind, content)

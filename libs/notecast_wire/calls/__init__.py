@@ -1,0 +1,1 @@
+"""Calls from their headers to their statuses, and the fan-out to many of them."""

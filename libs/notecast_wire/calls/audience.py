@@ -1,0 +1,206 @@
+"""Many streams that are sent the same messages: the fan-out."""
+
+import math
+from typing import Final
+
+from notecast_wire.calls.outlet import StreamOutlet
+from notecast_wire.calls.server_state import Link
+from notecast_wire.http2.frames import MAX_FRAME_BYTES
+from notecast_wire.http2.output import PIECE_BYTES
+from notecast_wire.http2.shared_window import NO_JOINT_WINDOW, JointWindow
+from notecast_wire.http2.stream import Stream
+from notecast_wire.rpc.messages import frame
+
+_AT_ONCE_BYTES: Final = 16_384
+"""So much for one connection is not kept for the end of the turn: whatever would join it there
+is small beside it."""
+
+
+class _Group(JointWindow):
+    """The members that share a connection.
+
+    `heads` holds the same as `streams`, in the same order: what follows the length in the head
+    of each one's DATA frames. `others` are the streams that another audience's group came to
+    first, and which are members of that joint window.
+    """
+
+    __slots__ = ("heads", "link", "others", "streams")
+
+    def __init__(self, link: Link) -> None:
+        super().__init__()
+        self.link = link
+        self.streams: list[Stream] = []
+        self.heads: list[bytes] = []
+        self.others: list[Stream] | None = None
+
+    def add(self, stream: Stream) -> None:
+        self.streams.append(stream)
+        self.heads.append(stream.data_head)
+        if stream.joint is NO_JOINT_WINDOW:
+            self._admit(stream)
+        elif self.others is None:
+            self.others = [stream]
+        else:
+            self.others.append(stream)
+
+    def discard(self, stream: Stream) -> bool:
+        """The last one takes the place, so that nothing else moves. False: it was not here."""
+        try:
+            place = self.streams.index(stream)
+        except ValueError:
+            return False
+        self.streams[place] = self.streams[-1]
+        self.heads[place] = self.heads[-1]
+        self.streams.pop()
+        self.heads.pop()
+        if stream.joint is self:
+            self._release(stream)
+        elif self.others is not None:
+            self.others.remove(stream)
+        return True
+
+    def take(self, size: int) -> bool:
+        """Takes as many bytes from each one's window, and for all from the connection's.
+
+        Nothing is taken, and False returned, where one of them has not so much, or the socket
+        is full. A stream of which something is kept never passes: its own window is closed,
+        as the others' would be that stand behind a closed connection.
+        """
+        connection = self.link.connection
+        needed = size * len(self.heads)
+        if connection.congested or needed > connection.send_window:
+            return False
+        if size > self.left:
+            self._settle()
+            if size > self.left:
+                return False
+        if self.others and not _take_from_each(self.others, size):
+            return False
+        self.left -= size
+        self.owed += size
+        connection.send_window -= needed
+        return True
+
+    def put(self, length: bytes, between: bytes, data: bytes) -> None:
+        """Puts out a frame for each one: the length, its head, the data, and so on.
+
+        What is much is written at once, so that the next group's is made where it was: what the
+        caches hold of it is then as much as one connection gets, and not all of them.
+        """
+        connection = self.link.connection
+        output, heads = connection.output, self.heads
+        size = len(heads) * len(between)
+        if not output and size < _AT_ONCE_BYTES:
+            connection.on_output()
+        most = PIECE_BYTES // len(between) + 1
+        for start in range(0, len(heads), most):
+            piece = heads[start : start + most]
+            piece[0] = length + piece[0]
+            piece[-1] += data
+            output.append(between.join(piece))
+        if size >= _AT_ONCE_BYTES:
+            self.link.flush()
+
+    def _admit(self, stream: Stream) -> None:
+        """Makes a stream a member of this joint window; it must not be one of any other."""
+        window = stream.granted
+        stream.granted += self.owed
+        stream.joint = self
+        self.left = min(self.left, window)
+
+    def _release(self, stream: Stream) -> None:
+        """Lets a member go, with a window of its own."""
+        stream.granted -= self.owed
+        stream.joint = NO_JOINT_WINDOW
+
+    def _settle(self) -> None:
+        """Takes from each one's window what it owes, and finds out how much is left."""
+        left, owed = math.inf, self.owed
+        for stream in self.streams:
+            if stream.joint is self:
+                stream.granted -= owed
+                left = min(left, stream.granted)
+        self.left = left
+        self.owed = 0
+
+
+def _take_from_each(streams: list[Stream], size: int) -> bool:
+    """Takes as many bytes from each one's window; False, and nothing, where one has not so much."""
+    for stream in streams:
+        left = stream.send_window - size
+        if left < 0:
+            break
+        stream.send_window = left
+    else:
+        return True
+    for taken in streams:
+        if taken is stream:
+            break
+        taken.send_window += size
+    return False
+
+
+class Audience:
+    """Streams that get the same messages, wherever their connections lead.
+
+    An outlet may be in several audiences. One whose call has ended leaves all of them itself.
+    """
+
+    __slots__ = ("_groups", "_size")
+
+    def __init__(self) -> None:
+        self._groups: dict[Link, _Group] = {}
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def connections(self) -> int:
+        """On how many connections the members are."""
+        return len(self._groups)
+
+    def add(self, outlet: StreamOutlet) -> None:
+        """Makes the outlet a member, unless its call has ended. It must not be one already."""
+        if outlet.done:
+            return
+        group = self._groups.get(outlet.link)
+        if group is None:
+            group = self._groups[outlet.link] = _Group(outlet.link)
+        group.add(outlet.stream)
+        outlet.join(self)
+        self._size += 1
+
+    def discard(self, outlet: StreamOutlet) -> None:
+        """Lets the outlet go, where it is a member."""
+        group = self._groups.get(outlet.link)
+        if group is None or not group.discard(outlet.stream):
+            return
+        outlet.part(self)
+        self._size -= 1
+        if not group.streams:
+            del self._groups[outlet.link]
+
+    def send(self, message: bytes) -> list[StreamOutlet]:
+        """Writes a serialised message to all members.
+
+        The members on one connection get it in one piece: their frames differ in nothing but
+        the stream's number. Where one of them has no room, its connection's members are written
+        to one by one, and it costs those on other connections nothing.
+
+        Returns:
+            The members that could not take it, as of `StreamOutlet.write`. They stay members:
+            discard those that are to catch up first.
+        """
+        data = frame(message)
+        size = len(data)
+        refused: list[StreamOutlet] = []
+        length = size.to_bytes(3)
+        between = data + length
+        for group in self._groups.values():
+            if size <= MAX_FRAME_BYTES and group.take(size):
+                group.put(length, between, data)
+            else:
+                outlets = [stream.call for stream in group.streams]
+                refused += [outlet for outlet in outlets if not outlet.write_framed(data)]
+        return refused

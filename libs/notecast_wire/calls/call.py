@@ -1,0 +1,295 @@
+"""One call, from its headers to its status, as the connection sees it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from grpc import StatusCode, aio
+
+from notecast_wire.calls.deadlines import Expiring
+from notecast_wire.calls.request_messages import Inbox
+from notecast_wire.calls.server_state import Link
+from notecast_wire.calls.unsent_answer import outlive
+from notecast_wire.fairness.call_shares import CallAccount
+from notecast_wire.fairness.clients import ClientId
+from notecast_wire.fairness.shares import ShareRefusal
+from notecast_wire.http2.stream import Stream
+from notecast_wire.rpc.messages import whole_message
+from notecast_wire.rpc.metadata import Headers
+from notecast_wire.rpc.methods import Method
+from notecast_wire.rpc.status import CallError, over_share, trailers, trailers_only
+
+Serve = Callable[["Call", Any], Coroutine[Any, Any, None]]
+"""What runs as a call's task: it is given the call and its method."""
+
+
+class Call:
+    """A call that has neither ended nor been handed over.
+
+    It is its stream's `call`, and is told what comes on it. Its handler's task begins with
+    the whole request where that is one message, so nothing waits in a task for it.
+
+    Args:
+        link: its connection.
+        stream: its stream.
+        headers: the request's.
+        method: its method; None where only interceptors may know one.
+        serve: what runs as its task.
+
+    Attributes:
+        account: has a place among the calls under way for it, to be given back; None: it has none.
+        inbox: what has come of the request; None where that is nothing, or all in one piece.
+        message: the request of a method that takes one, as it is to be deserialised.
+        awaits_request: there is a bound on how long its request may take to be whole.
+        task: the handler's, once it is started.
+        entered: the task has begun to run. One that is cancelled before never does.
+        on_close: what to call when the call is over.
+        expires: the loop's time at which the deadline passes; None without one.
+        started: response headers are out.
+        over: the status is out, the client has left, or the call was handed over.
+        left: the client has left.
+    """
+
+    __slots__ = (
+        "_serve",
+        "_waiter",
+        "account",
+        "awaits_request",
+        "due_tick",
+        "entered",
+        "expires",
+        "headers",
+        "inbox",
+        "left",
+        "link",
+        "message",
+        "method",
+        "on_close",
+        "over",
+        "started",
+        "stream",
+        "task",
+    )
+
+    def __init__(
+        self, link: Link, stream: Stream, headers: Headers, method: Method | None, serve: Serve
+    ) -> None:
+        self.link = link
+        self.stream = stream
+        self.headers = headers
+        self.method = method
+        self._serve = serve
+        self.account: CallAccount | None = None
+        self.inbox: Inbox | None = None
+        self.message: bytes | None = None
+        self.awaits_request = False
+        self.task: asyncio.Task[None] | None = None
+        self.entered = False
+        self.on_close: Callable[[], None] | None = None
+        self.expires: float | None = None
+        self.due_tick = 0
+        self.started = False
+        self.over = False
+        self.left = False
+        self._waiter: asyncio.Future[None] | None = None
+        link.serving.open_calls += 1
+
+    @property
+    def client(self) -> ClientId:
+        """Whom the call comes from, behind a trusted proxy, too."""
+        return self.stream.client
+
+    def begin(self, *, ended: bool) -> None:
+        """Starts the task already where it reads the request itself; takes an early end."""
+        if self.method is None or self.method.reads_many:
+            self._open_inbox()
+            self._start()
+        if ended:
+            self.request_ended()
+
+    def await_request(self) -> None:
+        """Bounds how long the request may take to be whole, and how many of its client's do.
+
+        Not part of `begin`: most requests are whole with what came together with their headers.
+        Those of a stream have a place among the calls under way for so long.
+        """
+        if self.task is None and not self.over:
+            self.limit_request()
+            if self.account is None and not (self.method is not None and self.method.asks_health):
+                account = self.link.serving.call_shares.account_of(self.stream.client)
+                if refusal := account.take():
+                    self.throw(over_share(refusal))
+                else:
+                    self.account = account
+
+    def limit_request(self) -> None:
+        """Bounds how long the request may take to be whole."""
+        self.awaits_request = True
+        self.link.serving.request_timeouts.start(self)
+
+    def set_deadline(self, seconds: float) -> None:
+        """Ends the call with DEADLINE_EXCEEDED after so long, up to 10 ms more."""
+        serving = self.link.serving
+        self.expires = serving.loop.time() + seconds
+        serving.deadlines.add(self, self.expires)
+
+    def data_received(self, data: bytes, size: int, *, ended: bool) -> None:
+        """Takes what a DATA frame has brought: see `DataReceived`."""
+        if ended and self.inbox is None:
+            message = whole_message(data)
+            limit = self.link.serving.options.max_receive_message_bytes
+            if message is not None and len(message) <= limit:
+                self.message = message
+                self._start()
+                return
+        try:
+            (self.inbox or self._open_inbox()).receive(data, size)
+        except CallError as error:
+            self.throw(error)
+            return
+        if ended:
+            self.request_ended()
+
+    def request_ended(self) -> None:
+        """The request is whole."""
+        if self.awaits_request:
+            self._request_came()
+        inbox = self.inbox or self._open_inbox()
+        try:
+            inbox.end()
+            if self.task is None:
+                self.message = inbox.take_only()
+                self._start()
+        except CallError as error:
+            self.throw(error)
+
+    def time_out(self) -> None:
+        """The request is not whole in time.
+
+        DEADLINE_EXCEEDED rather than CANCELLED, which is the caller's own doing: a time has
+        expired before the operation could complete (gRPC's doc/statuscodes.md).
+        """
+        seconds = self.link.serving.options.request_timeout
+        text = f"the request was not whole within {seconds:g} s"
+        self.throw(CallError(StatusCode.DEADLINE_EXCEEDED, text))
+
+    def stream_ended(self) -> None:
+        """The client has left, or was thrown out."""
+        self.left = True
+        self.close()
+        self._cancel()
+
+    def writable(self) -> None:
+        """What was sent is out."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        self.throw(CallError(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
+
+    def lose(self, refusal: ShareRefusal) -> None:
+        """Too much that waits to be sent is held for its client."""
+        self.throw(over_share(refusal))
+
+    def stop(self, why: str) -> None:
+        """The server or the connection ends."""
+        self.throw(CallError(StatusCode.UNAVAILABLE, why))
+
+    def throw(self, error: CallError) -> None:
+        """Ends the call with a status at once, whatever waits to be sent, and its task with it."""
+        self.link.connection.drop_unsent(self.stream)
+        self.finish(error.code, error.details, error.metadata)
+        self._cancel()
+
+    async def send(self, data: bytes) -> None:
+        """Sends DATA, and returns once all of it is on its way.
+
+        Raises:
+            grpc.aio.UsageError: another write is under way.
+            grpc.aio.InternalError: the call ended meanwhile, for another task than its own.
+        """
+        if self._waiter is not None:
+            raise aio.UsageError("another write is under way")
+        if self.link.connection.send_data(self.stream, data):
+            if self.link.wrote(len(data)):
+                await asyncio.sleep(0)
+            return
+        self._waiter = self.link.serving.loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def finish(self, code: StatusCode, details: str = "", metadata: Headers | None = None) -> None:
+        """Sends the status behind what was sent; the call is over with that."""
+        connection = self.link.connection
+        if self.started:
+            connection.send_trailers(self.stream, trailers(code, details, metadata or []))
+        else:
+            block = trailers_only(code, details, metadata or [])
+            connection.send_headers(self.stream, block, end_stream=True)
+        self.close()
+
+    def close(self) -> None:
+        """The call is over for its handler, and nobody waits for it any more.
+
+        Its deadline goes on where data are kept that the client has yet to take.
+        """
+        serving = self.link.serving
+        serving.open_calls -= 1
+        if self.account is not None:
+            self._leave_place(self.account)
+        self._release()
+        if self.due_tick or self.stream.unsent is not None:
+            outlive(self, self.link, self.stream)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(aio.InternalError("the call has ended"))
+        if self.on_close is not None:
+            self.on_close()
+
+    def hand_over(self, successor: Expiring) -> None:
+        """Lets another have the stream, the deadline and the place among the open calls."""
+        if self.due_tick:
+            self.link.serving.deadlines.replace(self, successor)
+        self._release()
+        self.stream.call = successor
+        self.link.make_room()
+
+    def _request_came(self) -> None:
+        self.awaits_request = False
+        self.link.serving.request_timeouts.discard(self)
+        if self.account is not None and not (self.method is not None and self.method.counted):
+            self._leave_place(self.account)
+
+    def _leave_place(self, account: CallAccount) -> None:
+        self.account = None
+        account.give_back()
+
+    def _release(self) -> None:
+        self.over = True
+        self.stream.call = None
+        if self.awaits_request:
+            self._request_came()
+        if self.inbox is not None:
+            self.inbox.close()
+
+    def _open_inbox(self) -> Inbox:
+        gzip = dict(self.headers).get(b"grpc-encoding") == b"gzip"
+        one = self.method is None or not self.method.reads_many
+        self.inbox = Inbox(self.link, self.stream, gzip=gzip, each_in_time=not one)
+        return self.inbox
+
+    def _start(self) -> None:
+        serving = self.link.serving
+        if self.awaits_request:
+            self._request_came()
+        name = None if self.method is None else self.method.name
+        self.task = serving.loop.create_task(self._serve(self, self.method), name=name)
+        serving.running.add(self)
+
+    def _cancel(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            if not self.entered:
+                self.link.serving.running.discard(self)

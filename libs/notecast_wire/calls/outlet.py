@@ -1,0 +1,257 @@
+"""A call's response that is written without a task: what an idle subscription consists of."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from grpc import StatusCode
+
+from notecast_wire.calls.server_state import Link
+from notecast_wire.calls.unsent_answer import outlive
+from notecast_wire.fairness.held_bytes import Holder
+from notecast_wire.fairness.shares import ShareRefusal
+from notecast_wire.http2.settings import DEFAULT_WINDOW_BYTES
+from notecast_wire.http2.stream import Stream
+from notecast_wire.rpc.messages import frame
+from notecast_wire.rpc.metadata import Metadata, encode_metadata
+from notecast_wire.rpc.status import LATER, trailers
+
+_PATIENCE_SECONDS: Final = 1.0
+
+
+class Membership(Protocol):
+    """What an outlet belongs to, and leaves when its call ends: an audience."""
+
+    def discard(self, outlet: "StreamOutlet") -> None:
+        """Lets the outlet go, where it is a member."""
+
+
+class StreamOutlet:
+    """The sending end of a call that its handler has handed over.
+
+    It has no queue: a message is taken or it is not, and who could not write is told when to
+    try again. Messages are sent as they are, never compressed: they are shared by streams whose
+    clients may not take the same.
+
+    Args:
+        link: the call's connection.
+        stream: the call's stream.
+
+    Attributes:
+        link: the connection that it writes to.
+        stream: the stream that it writes to.
+        done: the call has ended, or the client has left.
+    """
+
+    __slots__ = (
+        "_audiences",
+        "_on_done",
+        "_on_writable",
+        "_retry",
+        "_seen",
+        "_since",
+        "done",
+        "due_tick",
+        "link",
+        "stream",
+    )
+
+    def __init__(self, link: Link, stream: Stream) -> None:
+        self.link = link
+        self.stream = stream
+        self.done = False
+        self.due_tick = 0
+        self._audiences: tuple[Membership, ...] = ()
+        self._on_done: Callable[[], None] | None = None
+        self._on_writable: Callable[[], None] | None = None
+        self._since: float | None = None
+        self._seen = 0
+        self._retry: asyncio.TimerHandle | None = None
+
+    def write(self, message: bytes) -> bool:
+        """Sends one serialised message, if it can go out now.
+
+        A message that is larger than the free window waits, so that a status seldom comes
+        amid a message; unless most of the window is free, or nothing has moved for a second
+        (clients may open their window only once it is used up): then it goes in parts.
+
+        Returns:
+            True where it was taken. False where nothing was: the one before is not out, the
+            window is too small, the socket is full, or the call has ended. `on_writable` tells
+            when to try again.
+        """
+        return self.write_framed(frame(message))
+
+    def write_framed(self, data: bytes) -> bool:
+        """As `write`, of a message that has its prefix already."""
+        stream = self.stream
+        connection = self.link.connection
+        if self.done:
+            return False
+        if stream.unsent is not None or connection.congested or not self._fits(len(data)):
+            self._wait()
+            return False
+        if connection.send_data(stream, data):
+            self._since = None
+        else:
+            self._wait()
+        self.link.wrote(len(data))  # a socket that is full is seen before all has been put out
+        return True
+
+    @property
+    def waiting_since(self) -> float | None:
+        """The time (`time.monotonic`) since when what there is to send makes no progress.
+
+        None while it can be written to. Progress is what the client has let through between
+        two looks at this.
+        """
+        if self._since is not None and self._seen != self._progress():
+            self._since = time.monotonic()
+            self._seen = self._progress()
+        return self._since
+
+    def on_writable(self, callback: Callable[[], None]) -> None:
+        """Has the callback called whenever a write that was refused may be tried again."""
+        self._on_writable = callback
+
+    def hold(self, holder: Holder, size: int) -> None:
+        """Counts what is held for this stream elsewhere, together with what is kept of its data.
+
+        Where that becomes too much, the holder has to give it up: `Holder.lose`.
+
+        Args:
+            holder: holds it. One holder may hold one thing.
+            size: in bytes, from now on; 0: nothing.
+        """
+        budget = self.link.serving.held_output
+        budget.hold(holder, holder, self.stream.client, 0 if self.done else size)
+
+    def on_done(self, callback: Callable[[], None]) -> None:
+        """Has the callback called once, soon after the call has ended for whatever reason.
+
+        Where it has ended already, that is soon, too. Several are called in order.
+        """
+        if self.done:
+            self.link.serving.loop.call_soon(callback)
+            return
+        earlier = self._on_done
+        self._on_done = callback if earlier is None else _in_order(earlier, callback)
+
+    def end(self, code: StatusCode, details: str = "", trailing_metadata: Metadata = ()) -> None:
+        """Ends the call with a status, behind what was taken. Once it has ended, does nothing.
+
+        Raises:
+            ValueError: metadata that may not be sent.
+        """
+        if not self.done:
+            self._say_end(trailers(code, details, encode_metadata(trailing_metadata)))
+
+    def cut(self, code: StatusCode, details: str = "", trailing_metadata: Metadata = ()) -> None:
+        """As `end`, but what was taken and is not out is dropped: the status goes out at once.
+
+        HEADERS are not subject to flow control (RFC 9113, 5.2.1), so a client that reads
+        nothing gets it as well.
+        """
+        if not self.done:
+            self.link.connection.drop_unsent(self.stream)
+            self.end(code, details, trailing_metadata)
+
+    def join(self, audience: Membership) -> None:
+        """Remembers an audience, to leave it when the call ends."""
+        self._audiences += (audience,)
+
+    def part(self, audience: Membership) -> None:
+        """Forgets an audience."""
+        self._audiences = tuple(other for other in self._audiences if other is not audience)
+
+    # What comes on the stream
+
+    def stream_ended(self) -> None:
+        """The client has left, or was thrown out."""
+        self._lose()
+
+    def writable(self) -> None:
+        """A window or the socket has opened, and nothing is kept."""
+        self._since = None
+        if self._on_writable is not None:
+            self._on_writable()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        self.cut(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+
+    def lose(self, refusal: ShareRefusal) -> None:
+        """Too much that waits to be sent is held for its client."""
+        if not self.done:
+            self.link.connection.drop_unsent(self.stream)
+            self._say_end(trailers(StatusCode.RESOURCE_EXHAUSTED, str(refusal), LATER))
+
+    def stop(self, why: str) -> None:
+        """The server or the connection ends."""
+        self.cut(StatusCode.UNAVAILABLE, why)
+
+    def _say_end(self, block: bytes) -> None:
+        self.link.connection.send_trailers(self.stream, block)
+        self._lose()
+
+    def _lose(self) -> None:
+        """The call has ended: lets go of all that it knew."""
+        if self.done:
+            return
+        self.done = True
+        self.stream.call = None
+        serving = self.link.serving
+        serving.open_calls -= 1
+        outlive(self, self.link, self.stream)
+        for audience in self._audiences:
+            audience.discard(self)
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        if self._on_done is not None:
+            serving.loop.call_soon(self._on_done)
+        self._on_done = self._on_writable = self._since = None
+
+    def _fits(self, size: int) -> bool:
+        connection = self.link.connection
+        ours, shared = self.stream.send_window, connection.send_window
+        if size <= ours and size <= shared:
+            return True
+        if ours <= 0 or shared <= 0:
+            return False
+        if ours * 2 > connection.initial_send_window and shared * 2 > DEFAULT_WINDOW_BYTES:
+            return True
+        return self._since is not None and time.monotonic() - self._since >= _PATIENCE_SECONDS
+
+    def _wait(self) -> None:
+        if self._since is not None:
+            return
+        self._since = time.monotonic()
+        self._seen = self._progress()
+        if self.stream.unsent is None:
+            self.link.connection.await_writable(self.stream)
+            if self._retry is None:
+                self._retry = self.link.serving.loop.call_later(_PATIENCE_SECONDS, self._try_again)
+
+    def _try_again(self) -> None:
+        """The window has been open, though not wide enough, for a while."""
+        self._retry = None
+        connection = self.link.connection
+        window = min(self.stream.send_window, connection.send_window)
+        open_ = window > 0 and not connection.congested and self.stream.unsent is None
+        if open_ and self._since is not None and self._on_writable is not None:
+            self._on_writable()
+
+    def _progress(self) -> int:
+        """A number that changes with all that the client lets through."""
+        kept = sum(map(len, self.stream.unsent or ()))
+        return (kept << 32) + self.stream.send_window
+
+
+def _in_order(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def both() -> None:
+        first()
+        second()
+
+    return both

@@ -1,0 +1,227 @@
+"""The messages of one request that have come and that its handler has not read yet."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from grpc import StatusCode, aio
+
+from notecast_wire.calls.server_state import Link
+from notecast_wire.fairness.shares import ShareRefusal
+from notecast_wire.http2.stream import Stream
+from notecast_wire.rpc.messages import (
+    MessageError,
+    MessageReader,
+    MessageTooLargeError,
+    RawMessage,
+    unpack,
+)
+from notecast_wire.rpc.status import CallError, over_share
+
+_MESSAGE_COST_BYTES: Final = 160  # what a waiting message takes besides its bytes
+
+
+class Inbox:
+    """Takes a request's data and hands out its messages, one reader at a time.
+
+    The client is given its window back as long as no whole message waits: a handler that
+    does not read stops its client after one window, and nobody else. Messages wait as they
+    came, and are unpacked when they are read: what waits is never more than was sent.
+
+    Args:
+        link: its connection.
+        stream: the request's.
+        gzip: the request's headers say that its messages may be compressed.
+        each_in_time: the request may go on for as long as it likes, and each of its messages has
+            to become whole in the server's `request_timeout`.
+
+    Attributes:
+        ended: the request is whole, or the call is over.
+    """
+
+    __slots__ = (
+        "_each_in_time",
+        "_gzip",
+        "_held",
+        "_link",
+        "_messages",
+        "_reader",
+        "_stream",
+        "_timed",
+        "_uncredited",
+        "_waiter",
+        "_waiting",
+        "ended",
+    )
+
+    def __init__(self, link: Link, stream: Stream, *, gzip: bool, each_in_time: bool) -> None:
+        self._link = link
+        self._stream = stream
+        self._gzip = gzip
+        self._each_in_time = each_in_time
+        self._timed = False
+        self._reader = MessageReader(link.serving.options.max_receive_message_bytes)
+        self._messages: deque[RawMessage] = deque()
+        self._waiting = 0
+        self._held = 0
+        self._uncredited = 0
+        self.ended = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def receive(self, data: bytes, size: int) -> None:
+        """Takes what a DATA frame has brought; `size` is what it cost of the window.
+
+        Raises:
+            CallError: a message is too large or malformed.
+        """
+        try:
+            messages = self._reader.feed(data)
+        except (MessageError, MessageTooLargeError) as error:
+            raise _call_error(error) from error
+        self._messages += messages
+        self._waiting += sum(map(_cost, messages))
+        self._uncredited += size
+        self._account()
+        if self._each_in_time:
+            self._watch_message(begun=bool(messages))
+        if messages:
+            self._wake()
+
+    def end(self) -> None:
+        """The request is whole.
+
+        Raises:
+            CallError: it is not: the last message is cut off.
+        """
+        if self._reader.held_bytes:
+            raise CallError(StatusCode.INTERNAL, "the request ends within a message")
+        self.ended = True
+        self._wake()
+
+    async def next(self) -> bytes | None:
+        """The next message, once it has come; None after the last one.
+
+        Raises:
+            CallError: it can't be unpacked.
+            grpc.aio.UsageError: somebody else waits for it already.
+        """
+        while not self._messages and not self.ended:
+            await self._more()
+        return self._take() if self._messages else None
+
+    async def only(self) -> bytes:
+        """The one message of a request that is no stream, once the request has ended.
+
+        Raises:
+            CallError: there is none, or more than one, or it can't be unpacked.
+            grpc.aio.UsageError: somebody else waits for it already.
+        """
+        while not self.ended:
+            await self._more()
+        return self.take_only()
+
+    def take_only(self) -> bytes:
+        """The one message of a request that has ended.
+
+        Raises:
+            CallError: as `only`.
+        """
+        if len(self._messages) != 1:
+            # A cardinality violation, as gRPC's doc/statuscodes.md has it.
+            raise CallError(
+                StatusCode.UNIMPLEMENTED,
+                f"the method takes one message, and got {len(self._messages)}",
+            )
+        return self._take()
+
+    def lose(self, _held: object, refusal: ShareRefusal) -> None:
+        """Too much is held for its client: ends the call."""
+        self._stream.call.throw(over_share(refusal))
+
+    def time_out(self) -> None:
+        """A message is not whole in time: ends the call, as `Call.time_out` does."""
+        self._timed = False
+        seconds = self._link.serving.options.request_timeout
+        text = f"a message of the request was not whole within {seconds:g} s"
+        self._stream.call.throw(CallError(StatusCode.DEADLINE_EXCEEDED, text))
+
+    def close(self) -> None:
+        """Holds nothing any more; who waits gets the end."""
+        self._messages.clear()
+        self._reader = MessageReader(0)
+        self._waiting = 0
+        self._account()
+        self._stop_watching()
+        self.ended = True
+        self._wake()
+
+    def _take(self) -> bytes:
+        raw = self._messages.popleft()
+        self._waiting -= _cost(raw)
+        self._account()
+        if self._each_in_time and not self._messages:
+            self._watch_message(begun=True)
+        if not raw.compressed:
+            return raw.data
+        if not self._gzip:
+            raise CallError(
+                StatusCode.INTERNAL, "a message is compressed, and no grpc-encoding says how"
+            )
+        try:
+            return unpack(raw.data, self._link.serving.options.max_receive_message_bytes)
+        except (MessageError, MessageTooLargeError) as error:
+            raise _call_error(error) from error
+
+    def _account(self) -> None:
+        """Counts what is held, and gives the window back where the client is waited for."""
+        held = self._waiting + self._reader.held_bytes
+        if held != self._held:
+            self._held = held
+            self._link.serving.held_requests.hold(self, self, self._stream.client, held)
+        if not self._messages and self._uncredited:
+            self._link.connection.consumed(self._stream, self._uncredited)
+            self._uncredited = 0
+
+    def _watch_message(self, *, begun: bool) -> None:
+        """Bounds the time of a message that is not whole.
+
+        Not while whole ones wait to be read: then it may be our window that keeps its rest back.
+
+        Args:
+            begun: the message has just begun, or its client has just been waited for.
+        """
+        if not self._reader.held_bytes or self._messages:
+            self._stop_watching()
+        elif begun or not self._timed:
+            self._timed = True
+            self._link.serving.request_timeouts.start(self)
+
+    def _stop_watching(self) -> None:
+        if self._timed:
+            self._timed = False
+            self._link.serving.request_timeouts.discard(self)
+
+    async def _more(self) -> None:
+        if self._waiter is not None:
+            raise aio.UsageError("another read is under way")
+        self._waiter = self._link.serving.loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _cost(message: RawMessage) -> int:
+    return len(message.data) + _MESSAGE_COST_BYTES
+
+
+def _call_error(error: MessageError | MessageTooLargeError) -> CallError:
+    """As gRPC's doc/statuscodes.md has it."""
+    too_large = isinstance(error, MessageTooLargeError)
+    return CallError(
+        StatusCode.RESOURCE_EXHAUSTED if too_large else StatusCode.INTERNAL, str(error)
+    )

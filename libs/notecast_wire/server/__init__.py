@@ -1,0 +1,1 @@
+"""The server: its sockets and connections, and which handler a request goes to."""

@@ -1,0 +1,233 @@
+"""Which handler a request goes to, or why it goes to none."""
+
+from __future__ import annotations  # grpc's types take parameters only for checkers
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+import grpc
+import structlog
+from grpc import StatusCode, aio
+
+from notecast_wire.calls.call import Call
+from notecast_wire.calls.server_state import Link
+from notecast_wire.fairness.call_shares import CallAccount
+from notecast_wire.http2.events import RequestBegun
+from notecast_wire.http2.stream import Stream
+from notecast_wire.rpc.interceptors import MethodInterceptor
+from notecast_wire.rpc.metadata import (
+    Headers,
+    MalformedMetadataError,
+    MalformedTimeoutError,
+    Metadatum,
+    decode_metadata,
+    parse_timeout,
+)
+from notecast_wire.rpc.methods import Method
+from notecast_wire.rpc.status import (
+    ACCEPTED_ENCODINGS,
+    GRPC,
+    CallError,
+    is_grpc,
+    over_share,
+    trailers_only,
+)
+from notecast_wire.server.call_task import answer
+from notecast_wire.server.http_errors import METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, answer_http
+
+_log = structlog.get_logger(__name__)
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+_ENCODINGS: Final = (None, *ACCEPTED_ENCODINGS.split(b","))
+_NOT_FOUND: Final = CallError(StatusCode.UNIMPLEMENTED, "Method not found!")
+
+
+class _CallDetails(grpc.HandlerCallDetails):
+    """What interceptors and generic handlers are told of a call."""
+
+    def __init__(self, method: str, headers: Headers) -> None:
+        self.method = method
+        self._headers = headers
+
+    @property
+    def invocation_metadata(self) -> tuple[Metadatum, ...]:  # type: ignore[override]
+        """The client's metadata, decoded now; raises MalformedMetadataError."""
+        return decode_metadata(self._headers)
+
+
+class Dispatcher:
+    """Knows the methods, and begins their calls.
+
+    Args:
+        interceptors: asked in this order, each handing on to the next.
+        maximum_concurrent_rpcs: further calls are refused; None for any number.
+    """
+
+    def __init__(
+        self,
+        interceptors: Sequence[aio.ServerInterceptor] = (),
+        maximum_concurrent_rpcs: int | None = None,
+    ) -> None:
+        self._interceptors = tuple(interceptors)
+        self._once_a_method = all(
+            isinstance(interceptor, MethodInterceptor) for interceptor in interceptors
+        )
+        self._most_calls = maximum_concurrent_rpcs
+        self._generic: list[grpc.GenericRpcHandler] = []
+        self._handlers: dict[str, Handler] = {}
+        self._methods: dict[bytes, Method] = {}
+        self._direct: dict[bytes, Method] = {}
+
+    def add_generic(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """Adds handlers that say themselves which methods they know."""
+        self._generic += handlers
+
+    def add_registered(self, handlers: Mapping[str, Handler]) -> None:
+        """Adds the handlers of methods, by path; they go before generic ones."""
+        for name, handler in handlers.items():
+            path = name.encode()
+            self._handlers[name] = handler
+            self._methods[path] = Method(name, handler)
+            if not self._interceptors:
+                self._direct[path] = self._methods[path]
+
+    def begin(self, link: Link, event: RequestBegun) -> None:
+        """Begins the call that a request asks for, or answers why not."""
+        stream, headers, ended = event
+        fields = dict(headers)
+        if fields[b":method"] != b"POST":
+            answer_http(link, event, METHOD_NOT_ALLOWED)
+            return
+        content_type = fields.get(b"content-type", b"")
+        if content_type != GRPC and not is_grpc(content_type):
+            answer_http(link, event, UNSUPPORTED_MEDIA_TYPE)
+            return
+        try:
+            call = self._call(link, stream, headers, fields)
+        except CallError as error:
+            block = trailers_only(error.code, error.details, error.metadata)
+            link.connection.send_headers(stream, block, end_stream=True)
+            return
+        stream.call = call
+        call.begin(ended=ended)
+
+    def _call(
+        self, link: Link, stream: Stream, headers: Headers, fields: dict[bytes, bytes]
+    ) -> Call:
+        if self._most_calls is not None and link.serving.open_calls >= self._most_calls:
+            raise CallError(StatusCode.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!")
+        encoding = fields.get(b"grpc-encoding")
+        if encoding not in _ENCODINGS:
+            accepted = ACCEPTED_ENCODINGS.decode()
+            raise CallError(StatusCode.UNIMPLEMENTED, f"grpc-encoding is not one of {accepted}")
+        timeout = fields.get(b"grpc-timeout")
+        seconds = None if timeout is None else _seconds(timeout)
+        path = fields[b":path"]
+        method = self._direct.get(path)
+        if method is not None:
+            account = _place(link, stream) if method.counted else None
+            call = Call(link, stream, headers, method, answer)
+            call.account = account
+        else:
+            call = self._indirect_call(link, stream, headers, path.decode("latin-1"))
+        if seconds is not None:
+            call.set_deadline(seconds)
+        return call
+
+    def _indirect_call(self, link: Link, stream: Stream, headers: Headers, name: str) -> Call:
+        try:
+            method = self._find(_CallDetails(name, headers))
+        except MalformedMetadataError as error:
+            raise CallError(StatusCode.INTERNAL, str(error)) from error
+        except Exception as error:
+            _log.exception("method_unusable", method=name)
+            raise CallError(StatusCode.INTERNAL, "the method's handler is unusable") from error
+        if method is None and not self._interceptors:
+            raise _NOT_FOUND
+        account = _place(link, stream) if method is not None and method.counted else None
+        run = self._answer_intercepted if self._interceptors else answer
+        call = Call(link, stream, headers, method, run)
+        call.account = account
+        return call
+
+    def _find(self, details: grpc.HandlerCallDetails) -> Method | None:
+        """The method behind the interceptors."""
+        method = self._methods.get(details.method.encode())
+        if method is not None:
+            return method
+        handler = self._find_generic(details)
+        return None if handler is None else Method(details.method, handler)
+
+    def _find_generic(self, details: grpc.HandlerCallDetails) -> Handler | None:
+        for generic in self._generic:
+            handler = generic.service(details)
+            if handler is not None:
+                return handler
+        return None
+
+    async def _answer_intercepted(self, call: Call, method: Method | None) -> None:
+        """Runs as the task of a call that interceptors are to be asked about."""
+        call.entered = True
+        try:
+            found = await self._intercepted(call, method)
+        except CallError as error:
+            if not call.over:
+                call.finish(error.code, error.details)
+        except asyncio.CancelledError:
+            if not call.over:
+                call.finish(StatusCode.CANCELLED, "an interceptor was cancelled")
+            raise
+        else:
+            await answer(call, found)
+        finally:
+            call.link.serving.running.discard(call)
+
+    async def _intercepted(self, call: Call, method: Method | None) -> Method:
+        path = dict(call.headers)[b":path"]
+        details = _CallDetails(path.decode("latin-1"), call.headers)
+        try:
+            handler = await self._ask(0, details)
+            found = None if handler is None else Method(details.method, handler)
+        except MalformedMetadataError as error:
+            raise CallError(StatusCode.INTERNAL, str(error)) from error
+        except Exception as error:
+            _log.exception("interceptor_failed", method=details.method)
+            text = f"Unexpected {type(error)}: {error}"
+            raise CallError(StatusCode.UNKNOWN, text) from error
+        if found is None:
+            raise _NOT_FOUND
+        if method is not None and method.reads_many != found.reads_many:
+            raise CallError(StatusCode.INTERNAL, "an interceptor has changed the method's kind")
+        if self._once_a_method and path in self._methods:
+            self._direct[path] = found
+        return found
+
+    async def _ask(self, place: int, details: grpc.HandlerCallDetails) -> Handler | None:
+        """Asks the interceptors from one place on, and at last what is registered."""
+        if place == len(self._interceptors):
+            return self._handlers.get(details.method) or self._find_generic(details)
+        return await self._interceptors[place].intercept_service(
+            partial(self._ask, place + 1), details
+        )
+
+
+def _place(link: Link, stream: Stream) -> CallAccount:
+    """The account of a call's client, from which a place was taken for it.
+
+    Raises:
+        CallError: RESOURCE_EXHAUSTED; there is none.
+    """
+    account = link.serving.call_shares.account_of(stream.client)
+    if refusal := account.take():
+        raise over_share(refusal)
+    return account
+
+
+def _seconds(timeout: bytes) -> float:
+    try:
+        return parse_timeout(timeout)
+    except MalformedTimeoutError as error:
+        raise CallError(StatusCode.INTERNAL, str(error)) from error

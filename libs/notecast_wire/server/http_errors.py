@@ -1,0 +1,91 @@
+"""What is no gRPC call gets an answer that any HTTP client understands."""
+
+from asyncio import TimerHandle
+from typing import Final
+
+from notecast_wire.calls.server_state import Link
+from notecast_wire.http2.events import RequestBegun
+from notecast_wire.http2.header_encoder import encode_headers
+from notecast_wire.http2.stream import Stream
+
+_REST_SECONDS: Final = 0.1
+"""How long an answer waits for the rest of its request: many clients can't be answered before."""
+
+HttpAnswer = tuple[bytes, bytes]
+"""A header block, and the body."""
+
+
+def _http_answer(status: bytes, text: bytes, *more: tuple[bytes, bytes]) -> HttpAnswer:
+    headers = [
+        (b":status", status),
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(text)),
+        *more,
+    ]
+    return encode_headers(headers), text
+
+
+METHOD_NOT_ALLOWED: Final = _http_answer(
+    b"405", b"This is a gRPC server: it is called with POST.\n", (b"allow", b"POST")
+)
+UNSUPPORTED_MEDIA_TYPE: Final = _http_answer(
+    b"415", b"This is a gRPC server: it speaks application/grpc.\n"
+)
+
+
+def answer_http(link: Link, event: RequestBegun, answer: HttpAnswer) -> None:
+    """Answers a request once it is whole, or soon; to HEAD without the body (RFC 9110, 9.3.2)."""
+    bodiless = (b":method", b"HEAD") in event.headers
+    refusal = _Refusal(link, event.stream, answer, bodiless=bodiless)
+    if event.ended:
+        refusal.request_ended()
+    else:
+        refusal.wait()
+
+
+class _Refusal:
+    """Its stream's `call` until the answer is out; drops what the request says."""
+
+    __slots__ = ("_answer", "_bodiless", "_link", "_stream", "_timer")
+
+    def __init__(self, link: Link, stream: Stream, answer: HttpAnswer, *, bodiless: bool) -> None:
+        self._link = link
+        self._stream = stream
+        self._answer = answer
+        self._bodiless = bodiless
+        self._timer: TimerHandle | None = None
+
+    def wait(self) -> None:
+        """Sets the time for the rest of the request."""
+        self._stream.call = self
+        self._timer = self._link.serving.loop.call_later(_REST_SECONDS, self.request_ended)
+
+    def await_request(self) -> None:
+        """It has its time: see `wait`."""
+
+    def data_received(self, _data: bytes, _size: int, *, ended: bool) -> None:
+        """Drops it. The window stays used up: there is no use in saying more."""
+        if ended:
+            self.request_ended()
+
+    def request_ended(self) -> None:
+        """Answers."""
+        self.stream_ended()
+        connection = self._link.connection
+        block, text = self._answer
+        connection.send_headers(self._stream, block, end_stream=self._bodiless)
+        if not self._bodiless:
+            connection.send_data(self._stream, text, end_stream=True)
+
+    def stream_ended(self) -> None:
+        """The client has left."""
+        self._stream.call = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def writable(self) -> None:
+        """Nothing waits for that."""
+
+    def stop(self, _why: str) -> None:
+        """The server or the connection ends."""
+        self.request_ended()

@@ -1,0 +1,328 @@
+"""Between a socket and its connection: when to write, when to look after it, when it ends."""
+
+import asyncio
+from typing import Final, cast
+
+import structlog
+
+from notecast_wire.calls.peers import peer_address
+from notecast_wire.calls.server_state import Links, Serving
+from notecast_wire.http2.codes import MAX_STREAM_ID, ErrorCode
+from notecast_wire.http2.connection import Connection
+from notecast_wire.http2.events import (
+    AnswerSent,
+    ConnectionEnded,
+    DataReceived,
+    Event,
+    PeerLeaving,
+    PingReceived,
+    Pong,
+    RequestBegun,
+    RequestEnded,
+    StreamEnded,
+    StreamWritable,
+)
+from notecast_wire.http2.stream import Stream
+from notecast_wire.rpc.keepalive import Due, Upkeep
+from notecast_wire.rpc.status import refuse_call
+from notecast_wire.server.closing import cut, say_no_more
+from notecast_wire.server.credentials import negotiated_http2
+from notecast_wire.server.dispatch import Dispatcher
+from notecast_wire.server.socket_reader import SocketReader
+from notecast_wire.server.socket_writer import SocketWriter
+
+_log = structlog.get_logger(__name__)
+
+_FAREWELL_SECONDS: Final = 2.0
+"""How long a client may take to answer the PING between the two GOAWAYs."""
+
+_LINGER_SECONDS: Final = 2.0
+"""How long a client may take to read why its connection is closed."""
+
+_READING_SECONDS: Final = 30.0
+"""How long a client may take to read the rest, where all of its calls have finished."""
+
+_OVERHEAD_BYTES: Final = 64
+_FAR_SECONDS: Final = 86_400.0
+
+
+class ServerProtocol(asyncio.Protocol):
+    """One client's connection.
+
+    Whatever is put out during a turn of the event loop is written at once, at its end.
+
+    Args:
+        serving: the server's state.
+        dispatcher: begins calls.
+        links: where the connection is known while it lives.
+
+    Attributes:
+        connection: the HTTP/2 side of it.
+        transport: the socket's.
+    """
+
+    transport: asyncio.Transport
+
+    def __init__(self, serving: Serving, dispatcher: Dispatcher, links: Links) -> None:
+        self.serving = serving
+        self._reader = SocketReader(serving.loop)
+        self._writer = SocketWriter(serving.loop)
+        self.connection = Connection(
+            serving.options.limits,
+            self._writer.schedule,
+            budgets=serving.client_budgets,
+            refuse=refuse_call,
+        )
+        self.connection.held_output = serving.held_output
+        self._writer.connection = self.connection
+        self._dispatcher = dispatcher
+        self._links = links
+        self._time = serving.loop.time
+        self._upkeep = Upkeep(serving.options, self._time())
+        self._timer: asyncio.TimerHandle | None = None
+        self._pong_timer: asyncio.TimerHandle | None = None
+        self._taken = 0
+        self._bytes_at_ping = 0
+        self._farewell: bytes | None = None
+        self._last_said = False
+        self._closing = False
+        self._unfinished = 0
+
+    # The transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greets the client, where TLS (if any) has agreed on HTTP/2."""
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
+        self._reader.transport = self._writer.transport = self.transport
+        self._links.add(self)
+        tls = self.transport.get_extra_info("ssl_object")
+        if self.serving.stopping or (tls is not None and not negotiated_http2(tls)):
+            self.transport.abort()
+            return
+        host, port = peer_address(self.transport)
+        connection = port or self.serving.next_connection()
+        self.connection.serve(self.serving.options.trusted_proxies.peer(host, connection))
+        self.make_room()
+        self.connection.start()
+        self._look_after()
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what has come."""
+        if self._closing:
+            self._reader.dropped(len(data))
+            return
+        now = self._time()
+        self._upkeep.hear(now)
+        self._reader.took(len(data), now)
+        self.serving.gathering.put(self._take, data, len(self.serving.running))
+
+    def pause_writing(self) -> None:
+        """The socket takes no more for now."""
+        self.connection.pause()
+
+    def resume_writing(self) -> None:
+        """The socket takes more."""
+        self._writer.resume()
+        self._handle(self.connection.resume())
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the interface's
+        """The socket is gone."""
+        self._closing = True
+        self.serving.request_timeouts.discard(self)
+        self._links.discard(self)
+        for timer in (self._timer, self._pong_timer):
+            if timer is not None:
+                timer.cancel()
+        self._handle(self.connection.close())
+        self.connection.output.clear()
+
+    # The calls' side
+
+    def wrote(self, size: int) -> bool:
+        """Counts what a handler has sent; True where it should let others have a turn."""
+        return self._writer.wrote(size)
+
+    def flush(self) -> None:
+        """Writes what was put out, rather than at the end of the turn."""
+        self._writer.flush()
+
+    def make_room(self) -> None:
+        """Lets more wait in the transport, the more streams there are."""
+        self._writer.make_room()
+
+    # The server's side
+
+    def leave(self) -> None:
+        """Asks the client to go, and closes once its calls have finished.
+
+        No request is lost that is under way: the first GOAWAY names no stream, and only once a
+        PING behind it was answered does the second one name the last (RFC 9113, 6.8).
+        """
+        if self._farewell is not None or self._closing:
+            return
+        self.connection.goaway(ErrorCode.NO_ERROR, MAX_STREAM_ID)
+        self._farewell = self.connection.ping()
+        self.serving.loop.call_later(_FAREWELL_SECONDS, self._say_last)
+
+    def end(self, seconds: float = _LINGER_SECONDS) -> None:
+        """Ends the connection, and with UNAVAILABLE the calls that it carries.
+
+        Args:
+            seconds: how long its client may take to read how they ended.
+        """
+        seconds = min(seconds, _LINGER_SECONDS)
+        if self._closing:
+            self._abort_after(seconds)
+            return
+        self._end(ErrorCode.NO_ERROR, "the server is stopping", seconds)
+
+    def time_out(self) -> None:
+        """A frame or a header block is not whole in time: nothing else can come before it is."""
+        if not self._closing:
+            reason = "a frame or a header block that does not become whole"
+            _log.info("connection_ended", code="ENHANCE_YOUR_CALM", reason=reason)
+            self._end(ErrorCode.ENHANCE_YOUR_CALM, reason, _LINGER_SECONDS)
+
+    def _end(self, code: ErrorCode, why: str, seconds: float) -> None:
+        for stream in list(self.connection.streams.values()):
+            if stream.call is not None:
+                stream.call.stop(why)
+        self.connection.goaway(code, debug=why.encode())
+        self._close(seconds)
+
+    # What comes
+
+    def _take(self, data: bytes) -> None:
+        if self._closing:
+            return
+        try:
+            self._handle(self.connection.receive(data))
+        except Exception:  # a fault of ours: what state the connection is in, nobody knows
+            cut(self.transport)
+            raise
+        unfinished = self.connection.unfinished
+        if unfinished != self._unfinished:
+            self._await_rest(unfinished)
+
+    def _await_rest(self, unfinished: int) -> None:
+        """Bounds how long a frame or a header block may take to be whole."""
+        self._unfinished = unfinished
+        if unfinished and not self._closing:
+            self.serving.request_timeouts.start(self)
+        else:
+            self.serving.request_timeouts.discard(self)
+
+    def _handle(self, events: list[Event]) -> None:
+        unended: list[Stream] = []
+        for event in events:
+            if isinstance(event, DataReceived):
+                call = event.stream.call
+                if call is not None:
+                    call.data_received(event.data, event.size, ended=event.ended)
+            elif isinstance(event, RequestBegun):
+                if not event.stream.over:  # else it was given up with the same bytes
+                    self._taken += 1
+                    self._dispatcher.begin(self, event)
+                    if not event.ended:
+                        unended.append(event.stream)
+            else:
+                self._handle_seldom(event)
+        for stream in unended:
+            if stream.call is not None:
+                stream.call.await_request()
+        if self._last_said:
+            self._close_if_done()
+
+    def _handle_seldom(self, event: Event) -> None:
+        match event:
+            case StreamEnded(stream) if stream.call is not None:
+                stream.call.stream_ended()
+            case StreamWritable(stream) if stream.call is not None:
+                stream.call.writable()
+            case AnswerSent(stream) if stream.call is not None:
+                stream.call.stream_ended()
+            case RequestEnded(stream) if stream.call is not None:
+                stream.call.request_ended()
+            case PingReceived(answer_in):
+                self._on_ping(answer_in)
+            case Pong(data) if data == self._farewell:
+                self._say_last()
+            case Pong():
+                self._look_after()
+            case PeerLeaving():
+                self._stay_no_longer()  # nothing new will come
+            case ConnectionEnded(code, reason):
+                _log.info("connection_ended", code=code.name, reason=reason)
+                self._close(_LINGER_SECONDS)
+
+    def _on_ping(self, answer_in: float) -> None:
+        self._answer_pings_in(answer_in)
+        # An acknowledgement and window updates are no use to the client; what is more was data.
+        if self._writer.flushed_bytes - self._bytes_at_ping > _OVERHEAD_BYTES:
+            self._upkeep.sent()
+        self._bytes_at_ping = self._writer.flushed_bytes
+        if self._upkeep.pinged(self._time(), calls=bool(self.connection.streams)):
+            _log.info("connection_ended", code="ENHANCE_YOUR_CALM", reason="too many pings")
+            self.connection.goaway(ErrorCode.ENHANCE_YOUR_CALM, debug=b"too_many_pings")
+            self._close(_LINGER_SECONDS)
+
+    def _answer_pings_in(self, seconds: float) -> None:
+        """Sees to the PINGs that wait, if any do: 0 seconds say that none does."""
+        if seconds and self._pong_timer is None:
+            self._pong_timer = self.serving.loop.call_later(seconds, self._answer_pings)
+
+    def _answer_pings(self) -> None:
+        self._pong_timer = None
+        self._answer_pings_in(self.connection.answer_pings())
+
+    # When to look after it, and when to go
+
+    def _look_after(self) -> None:
+        """Does what is due, and comes again when the next thing may be."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._closing:
+            return
+        now = self._time()
+        if self.connection.established:
+            self._upkeep.settle()
+        due = self._upkeep.check(now, calls=len(self.connection.streams), taken=self._taken)
+        if due is Due.END:
+            _log.info("connection_ended", reason="no sign of life, or its time is over")
+            self.end()
+            return
+        if due is Due.PING:
+            self.connection.ping()
+        elif due is Due.LEAVE:
+            self.leave()
+        then = min(self._upkeep.next_check(), now + _FAR_SECONDS)
+        self._timer = self.serving.loop.call_at(then, self._look_after)
+
+    def _say_last(self) -> None:
+        if not (self._last_said or self._closing):
+            self.connection.goaway()
+            self._stay_no_longer()
+            self._close_if_done()
+
+    def _stay_no_longer(self) -> None:
+        """Closes once the calls that are open have finished."""
+        self._last_said = True
+        self._writer.on_flushed = self._close_if_done
+
+    def _close_if_done(self) -> None:
+        if not (self.connection.streams or self._closing):
+            self._close(_READING_SECONDS)
+
+    def _close(self, seconds: float) -> None:
+        """Closes the socket behind what is put out, and after so many seconds in any case."""
+        if self._closing:
+            return
+        self._writer.on_flushed = None
+        self._writer.flush()
+        if not self.transport.is_closing():
+            say_no_more(self.transport)
+        self._closing = True
+        self._abort_after(seconds)
+
+    def _abort_after(self, seconds: float) -> None:
+        self.serving.loop.call_later(seconds, cut, self.transport)

@@ -1,0 +1,1 @@
+"""The services that clients call: requests checked, and answered."""

@@ -1,0 +1,89 @@
+"""Serves one stream, from the request until it flows by itself."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from chat_gateway.api.deadlines import Patience
+from chat_gateway.log.encodings import Encoding
+from chat_gateway.rooms.hub import Hub
+from chat_gateway.streams.joining import Joined, Joiner
+from chat_gateway.streams.streams import Streams
+from chat_gateway.streams.subscription import Subscription
+from chat_gateway.transport.outlet import Context, Transport
+from notecast.v1.chat_pb2 import RoomSubscription
+from notecast_runtime.fair_turns import FairTurns
+from notecast_runtime.standard_streams import ClientOf
+from notecast_wire.fairness.clients import ClientId
+
+_TURN_SECONDS: Final = 10.0
+"""For a turn at joining. All streams of a gateway that was lost come at once, and whoever is sent
+away comes again, which costs more than to wait."""
+
+
+class Relay:
+    """What every service that streams notes shares.
+
+    Args:
+        hub: where rooms are left.
+        joiner: joins them.
+        streams: where the stream has its place.
+        transport: carries it.
+        join_timeout_seconds: bound on joining the rooms of a stream.
+        joins: turns at that.
+        client_of: says whom a call comes from.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        joiner: Joiner,
+        streams: Streams,
+        transport: Transport,
+        join_timeout_seconds: float,
+        joins: FairTurns,
+        client_of: ClientOf,
+    ) -> None:
+        self._hub = hub
+        self._joiner = joiner
+        self._streams = streams
+        self._transport = transport
+        self._join_timeout_seconds = join_timeout_seconds
+        self._joins = joins
+        self._client_of = client_of
+
+    async def run(
+        self, wanted: Sequence[RoomSubscription], context: Context, encode: Encoding
+    ) -> None:
+        """Delivers until the client ends the call; the headers go out once all is joined.
+
+        It may return before: the stream then goes on without a task.
+
+        Args:
+            wanted: the rooms, validated.
+            context: the call.
+            encode: makes what the client's service sends of a run of frames.
+
+        Raises:
+            NotecastError: there was no place, or the rooms could not be joined.
+        """
+        client = self._client_of(context)
+        subscription = Subscription(self._hub, self._streams, encode, client)
+        self._streams.add(subscription)
+        try:
+            joined = await self._join(wanted, context, client)
+            subscription.begin(joined)
+            await self._transport.carry(context, subscription.flow)
+        except BaseException:
+            subscription.finish()
+            raise
+
+    async def _join(
+        self, wanted: Sequence[RoomSubscription], context: Context, client: ClientId
+    ) -> list[Joined]:
+        with Patience(context, _TURN_SECONDS) as seconds:
+            await self._joins.take(client, seconds)
+        try:
+            with Patience(context, self._join_timeout_seconds) as seconds:
+                return await self._joiner.join(wanted, client, seconds)
+        finally:
+            self._joins.give_back(client)

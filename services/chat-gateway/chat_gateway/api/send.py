@@ -1,0 +1,83 @@
+"""Makes a note of a request and puts it into its room."""
+
+import time
+from hashlib import blake2b
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from chat_gateway.api.note_ids import NoteIds
+from chat_gateway.api.validation import RequestLimits, check_send
+from chat_gateway.store.accept import Acceptor, Submission
+from notecast.v1.chat_pb2 import SendNoteRequest, SendNoteResponse
+from notecast.v1.note_pb2 import Cursor, Note
+
+_CREATE_TIME_TAG = b"\x3a"  # Note.create_time = 7, length-delimited; shorter than 128 bytes
+
+
+class Sender:
+    """What every service that sends notes shares.
+
+    Args:
+        acceptor: stores and announces.
+        limits: bounds on requests.
+    """
+
+    def __init__(self, acceptor: Acceptor, limits: RequestLimits) -> None:
+        self._acceptor = acceptor
+        self._limits = limits
+        self._ids = NoteIds()
+
+    async def send(self, request: SendNoteRequest, timeout_seconds: float) -> SendNoteResponse:
+        """Stores the note, and says where it stands.
+
+        Args:
+            request: as it came from the client.
+            timeout_seconds: bound on the wait.
+
+        Raises:
+            InvalidRequestError: a field is out of its bounds; nothing is stored.
+            NoteIdTakenError: the id was used for another note; nothing is stored.
+            RedisUnavailableError: no answer in time; the note may be stored or not.
+            WritesRefusedError: Redis takes no writes now; the note is not stored.
+            OverloadedError: too many notes wait; the note is not stored.
+        """
+        check_send(request, self._limits)
+        made_ns = time.time_ns()
+        create_time = _timestamp(made_ns)
+        note_id = request.note_id or self._ids.make()
+        content = _content(request, note_id)
+        submission = Submission(
+            request.room,
+            request.note_id,
+            note=timed_note(content, create_time),
+            digest=blake2b(content, digest_size=16).digest() if request.note_id else b"",
+            made_ns=made_ns,
+        )
+        accepted = await self._acceptor.accept(submission, timeout_seconds)
+        return SendNoteResponse(
+            cursor=Cursor(epoch=accepted.epoch, sequence=accepted.sequence),
+            note_id=note_id,
+            create_time=_timestamp(accepted.made_ns) if accepted.duplicate else create_time,
+            duplicate=accepted.duplicate,
+        )
+
+
+def _content(request: SendNoteRequest, note_id: str) -> bytes:
+    """What is the same whenever the request is sent: a serialised Note without place and time."""
+    note = Note(room=request.room, note_id=note_id, author=request.author, text=request.text)
+    if request.labels:
+        note.labels.update(request.labels)
+    # Deterministic is enough within one release of protobuf; across two, a retry that
+    # comes amid an upgrade may be refused, and never stored twice.
+    return note.SerializeToString(deterministic=True)
+
+
+def _timestamp(nanoseconds: int) -> Timestamp:
+    seconds, nanos = divmod(nanoseconds, 1_000_000_000)
+    return Timestamp(seconds=seconds, nanos=nanos)
+
+
+def timed_note(note: bytes, create_time: Timestamp) -> bytes:
+    """A serialised Note with its create_time added: concatenated messages merge."""
+    field = create_time.SerializeToString()
+    return b"".join((note, _CREATE_TIME_TAG, bytes((len(field),)), field))

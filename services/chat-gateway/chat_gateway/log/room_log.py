@@ -1,0 +1,173 @@
+"""What a gateway knows of a room's log: its newest part, and what it has yet to fetch.
+
+Pure: it is told what was heard and what was read, and says what is missing. Pub/Sub is
+only a hint that the log grew; a hint may be lost, late, or come before the log was opened.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from chat_gateway.log.ring import Ring, Run
+from chat_gateway.log.ring_budget import RingBudget
+
+
+class Stretch(NamedTuple):
+    """The sequences after `after` up to and with `through`."""
+
+    after: int
+    through: int
+
+
+class RoomLog:
+    """The ring of a room, filled in order of sequence only.
+
+    Args:
+        epoch: the epoch of the sequences.
+        head: the newest sequence when the log was opened; the ring begins behind it.
+        max_notes: bound on the ring, in notes, and on the notes parked ahead of it.
+        max_bytes: bound on the ring, in bytes, and on the notes parked.
+        run_bytes: bound on what one reader is given at once, in bytes.
+        budget: as of Ring.
+    """
+
+    __slots__ = (
+        "_heard",
+        "_max_notes",
+        "_max_parked_bytes",
+        "_parked",
+        "_parked_bytes",
+        "_ring",
+        "epoch",
+    )
+
+    def __init__(
+        self,
+        epoch: int,
+        head: int,
+        *,
+        max_notes: int,
+        max_bytes: int,
+        run_bytes: int,
+        budget: RingBudget | None = None,
+    ) -> None:
+        self.epoch = epoch
+        self._ring = Ring(head, max_notes, max_bytes, run_bytes, budget)
+        self._max_notes = max_notes
+        self._max_parked_bytes = max_bytes
+        self._parked: dict[int, bytes] = {}
+        self._parked_bytes = 0
+        self._heard = head
+
+    @property
+    def newest(self) -> int:
+        """The last sequence that can be read."""
+        return self._ring.newest
+
+    @property
+    def oldest(self) -> int:
+        """The first sequence that can be read; `newest + 1` where none can."""
+        return self._ring.oldest
+
+    def missing(self) -> Stretch | None:
+        """What is known to exist and must be fetched before anything newer is delivered.
+
+        Of a stretch that is longer than the ring only the newest part: readers that stand
+        before it read the rest for themselves, as all do who are behind the ring.
+        """
+        if self._heard == self.newest:
+            return None
+        through = min(self._parked) - 1 if self._parked else self._heard
+        return Stretch(max(self.newest, through - self._max_notes), through)
+
+    def hear(self, sequence: int, frame: bytes) -> None:
+        """Takes a live note: the next one at once, one from the future aside.
+
+        One from the past changes nothing. Where too many are aside, the note is only
+        remembered as missing.
+        """
+        if sequence == self.newest + 1:
+            self._ring.append(frame)
+            self._heard = max(self._heard, sequence)
+            self._unpark()
+        elif sequence > self.newest:
+            self._heard = max(self._heard, sequence)
+            self._park(sequence, frame)
+
+    def has_all(self, epoch: int, sequence: int) -> bool:
+        """Whether it is whole, as far as this sequence of this epoch at least."""
+        newest = self._ring.newest
+        return sequence <= newest == self._heard and epoch == self.epoch
+
+    def hear_head(self, sequence: int) -> None:
+        """Learns that the log reaches to this sequence, from Redis."""
+        self._heard = max(self._heard, sequence)
+
+    def enter_epoch(self, epoch: int, survived: int) -> None:
+        """Goes on in a new epoch with what the log still holds.
+
+        Args:
+            epoch: the new one.
+            survived: the last sequence that it has in common with the old one, at most
+                `newest`.
+        """
+        self.epoch = epoch
+        self._ring.truncate(survived)
+        self._parked.clear()
+        self._parked_bytes = 0
+        self._heard = survived
+
+    def fill(self, stretch: Stretch, frames: Iterable[tuple[int, bytes]]) -> None:
+        """Takes what was read of a missing stretch.
+
+        A sequence of the stretch without a frame is gone from the log for good, and
+        becomes an empty place. What was heard meanwhile is not taken again.
+
+        Args:
+            stretch: what was asked for, or the first part of it; all of it was read.
+            frames: sequence and frame, in order of sequence.
+        """
+        found = dict(frames)
+        if stretch.after > self.newest:
+            self._ring.skip_to(stretch.after)
+        for sequence in range(self.newest + 1, stretch.through + 1):
+            self._ring.append(found.get(sequence, b""))
+        self._heard = max(self._heard, self.newest)
+        self._unpark()
+
+    def extend_back(self, stretch: Stretch, frames: Iterable[tuple[int, bytes]]) -> None:
+        """Keeps, as far as there is room, notes that were read and end where the ring begins.
+
+        Args:
+            stretch: what was asked for; all of it was read. Nothing is kept where it
+                does not end at `oldest - 1` (the ring has moved on since).
+            frames: sequence and frame, in order of sequence.
+        """
+        if stretch.through != self.oldest - 1:
+            return
+        found = dict(frames)
+        first = min(found, default=self.oldest)
+        while self.oldest > first and self._ring.extend_back(found.get(self.oldest - 1, b"")):
+            pass
+
+    def close(self) -> None:
+        """Gives back to the budget what the ring holds."""
+        self._ring.skip_to(self.newest)
+
+    def run_from(self, sequence: int) -> Run | None:
+        """As Ring.run_from."""
+        return self._ring.run_from(sequence)
+
+    def _park(self, sequence: int, frame: bytes) -> None:
+        size = self._parked_bytes + len(frame)
+        if sequence not in self._parked and (
+            len(self._parked) < self._max_notes and size <= self._max_parked_bytes
+        ):
+            self._parked[sequence] = frame
+            self._parked_bytes = size
+
+    def _unpark(self) -> None:
+        while (frame := self._parked.pop(self.newest + 1, None)) is not None:
+            self._ring.append(frame)
+        if self._parked and min(self._parked) <= self.newest:
+            self._parked = {s: f for s, f in self._parked.items() if s > self.newest}
+        self._parked_bytes = sum(map(len, self._parked.values())) if self._parked else 0

@@ -1,0 +1,1 @@
+"""Open rooms: kept in order, compared with Redis, and delivered to their readers."""

@@ -1,0 +1,168 @@
+"""Again and again: does what was heard agree with what Redis holds?"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+
+import structlog
+
+from chat_gateway.log.positions import Head, Standing
+from chat_gateway.rooms.data_check import DataCheck
+from chat_gateway.rooms.head_comparison import PartitionRooms, in_parts
+from chat_gateway.rooms.hub import Hub
+from chat_gateway.rooms.room import Room
+from chat_gateway.store.heads import Heads
+from chat_gateway.store.live_feed import LiveFeed
+from notecast_runtime.errors import RedisUnavailableError
+from notecast_runtime.health import Health
+from notecast_runtime.redis.client import REDIS_AWAY
+from notecast_runtime.redis.refusals import refusal_of
+from notecast_runtime.redis.writes import REDIS_WRITES, WriteWatch
+from notecast_runtime.tasks import going_on
+
+REDIS = "redis"
+LIVE_FEED = "live_feed"
+CONDITIONS = (REDIS, REDIS_WRITES, LIVE_FEED)
+"""What readiness needs: Redis answers and takes writes, and every open room is heard."""
+
+_INTERVAL_SECONDS = 1.0
+_ANSWER_SECONDS = 0.5
+"""A connection that has not answered by then is given up: it may be dead without a word."""
+_RETRY_SECONDS = 0.05
+_CHECKS_PER_FULL_LOOK = 10
+"""Rooms of which Redis says nothing new are looked at in one check of so many only."""
+_GRACE_SECONDS = 0.2
+"""How long a live note may take behind the answer that counts it."""
+
+_log = structlog.get_logger(__name__)
+
+
+class HeadCheck:
+    """Compares the newest sequences of the open rooms with Redis's heads.
+
+    A room that stays behind fetches what it has not heard. The same call shows whether
+    Redis is there, so this is also what keeps the conditions of readiness.
+
+    Args:
+        hub: the open rooms.
+        heads: on connections that nobody else uses, so that a dead one is this one.
+        feed: whether it is complete is a condition.
+        writes: asked whether Redis takes writes, on such connections too.
+        health: told of CONDITIONS.
+        data: settles doubts whether Redis still holds what was seen.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        heads: Heads,
+        feed: LiveFeed,
+        writes: WriteWatch,
+        health: Health,
+        data: DataCheck,
+    ) -> None:
+        self._hub = hub
+        self._writes = writes
+        self._data = data
+        self._checks = 0
+        self._earlier = 0
+        self._heads = heads
+        self._feed = feed
+        self._health = health
+        self._poked = asyncio.Event()
+        self._parts: list[list[PartitionRooms]] = []
+        self._parts_made_at = -1
+        self._untold: set[int] = set()
+
+    def poke(self) -> None:
+        """Has the next check made at once."""
+        self._poked.set()
+
+    async def run(self) -> None:
+        """Checks until cancelled, at intervals, when poked, and soon after a failure."""
+        while going_on():
+            self._poked.clear()
+            self._health.report(LIVE_FEED, holds=self._feed.complete)
+            answered = await self._redis_answers()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_INTERVAL_SECONDS if answered else _RETRY_SECONDS):
+                    await self._poked.wait()
+
+    async def _redis_answers(self) -> bool:
+        reason = ""
+        try:
+            await self._check()
+        except (RedisUnavailableError, *REDIS_AWAY) as error:
+            _log.debug("head_check_failed", error=str(error))
+            refusal = refusal_of(error.__cause__ or error)
+            reason = refusal.reason if refusal else "redis_away"
+        self._health.report(REDIS, holds=not reason, reason=reason)
+        return not reason
+
+    async def _check(self) -> None:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await self._writes.look()  # a ping that knows more
+        behind: list[tuple[Room, Head]] = []
+        news: list[tuple[int, Standing]] = []
+        self._checks += 1
+        for part in self._open_rooms():
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                behind += await self._behind(part, news)
+        # In this order: what was read before the look was there no later than what it finds.
+        await self._data.look()
+        self._data.see_standings(news)
+        if behind:
+            await asyncio.sleep(_GRACE_SECONDS)
+        for room, head in behind:
+            if self._hub.holds(room):
+                room.hear_head(head)
+        await self._check_data(behind)
+
+    async def _check_data(self, behind: Iterable[tuple[Room, Head]]) -> None:
+        """Has the guard look at data that are of an earlier epoch than a room.
+
+        Where they still are after that, the connection leads elsewhere than new ones do.
+        """
+        held = [(room, head) for room, head in behind if self._hub.holds(room)]
+        self._earlier += 1
+        if not any(head.epoch < room.log.epoch for room, head in held):
+            self._earlier = 0
+        if self._earlier > 1:
+            await self._data.reconnect()
+        elif self._earlier:
+            await self._data.check()
+
+    def _open_rooms(self) -> list[list[PartitionRooms]]:
+        """All rooms that are open; they are put in order anew only where they are others."""
+        if self._parts_made_at != self._hub.changes:
+            self._parts_made_at = self._hub.changes
+            self._parts = list(in_parts(self._hub.open_rooms().values()))
+        return self._parts
+
+    async def _behind(
+        self, part: list[PartitionRooms], news: list[tuple[int, Standing]]
+    ) -> list[tuple[Room, Head]]:
+        """The rooms that have not heard all that Redis holds; `news` gets how far its data go."""
+        full = self._checks % _CHECKS_PER_FULL_LOOK == 0
+        shown = [rooms.shown() if full else () for rooms in part]
+        asked_at = time.monotonic()
+        standings = await self._heads.standings([rooms.question for rooms in part])
+        behind: list[tuple[Room, Head]] = []
+        for rooms, standing, had in zip(part, standings, shown, strict=True):
+            if isinstance(standing, RedisUnavailableError):
+                self._tell_untold(rooms.question.partition, standing)
+                continue
+            self._untold.discard(rooms.question.partition)
+            news.append((rooms.question.partition, standing))
+            for room in rooms.beyond(standing, had):
+                self._data.suspect(room.name, room.log.epoch, room.outbox_id)
+            behind += rooms.behind(standing, asked_at)
+            if full:
+                behind += rooms.below_floor(standing)
+        return behind
+
+    def _tell_untold(self, partition: int, error: RedisUnavailableError) -> None:
+        if partition not in self._untold:  # else it was told at an earlier check
+            _log.error("partition_failed", partition=partition, error=str(error.__cause__ or error))
+        self._untold.add(partition)

@@ -1,0 +1,117 @@
+"""What Redis says of many rooms, compared with what was heard of them. No I/O."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
+from operator import attrgetter, ne
+
+from chat_gateway.log.outbox_mark import UNMARKED, OutboxMark
+from chat_gateway.log.positions import Head, Standing
+from chat_gateway.rooms.room import SURE_SECONDS, Room
+from chat_gateway.store.heads import StandingQuestion, by_partition
+
+_ROOMS_PER_PART = 1_000
+"""So many are asked for and compared in one go: some milliseconds. Then others have theirs."""
+
+
+class PartitionRooms:
+    """Open rooms of one partition, about which Redis is asked in one call.
+
+    Args:
+        partition: in which they lie.
+        rooms: open ones, at most `heads.ROOMS_PER_CALL`.
+
+    Attributes:
+        question: asks Redis for them.
+    """
+
+    __slots__ = ("_agreed", "_mark", "_rooms", "question")
+
+    def __init__(self, partition: int, rooms: Sequence[Room]) -> None:
+        self.question = StandingQuestion(partition, [room.name for room in rooms])
+        self._rooms = rooms
+        self._agreed: Standing | None = None
+        self._mark = UNMARKED
+
+    def shown(self) -> Sequence[int]:
+        """The newest sequence of each room's log now."""
+        return [room.log.newest for room in self._rooms]
+
+    def beyond(self, standing: Standing, shown: Sequence[int]) -> list[Room]:
+        """The rooms that had shown more than Redis has, in the same epoch.
+
+        Args:
+            standing: the answer to `question`.
+            shown: `shown` from before that was asked; empty: none is looked at.
+        """
+        return [
+            room
+            for room, newest, sequence in zip(self._rooms, standing.newest, shown, strict=False)
+            if int(newest or standing.floor) < sequence and room.log.epoch == standing.epoch
+        ]
+
+    def below_floor(self, standing: Standing) -> list[tuple[Room, Head]]:
+        """The rooms of which Redis has nothing and that stand below the floor, each with its head.
+
+        They miss nothing; but where they follow seldom, the next note is far from what they have.
+
+        Args:
+            standing: the answer to `question`.
+        """
+        return [
+            (room, standing.head(index))
+            for index, room in enumerate(self._rooms)
+            if standing.newest[index] is None
+            and room.log.newest < standing.floor
+            and room.log.epoch == standing.epoch
+        ]
+
+    def behind(self, standing: Standing, asked_at: float) -> list[tuple[Room, Head]]:
+        """The rooms that have not heard all that Redis holds, each with its head.
+
+        Where all had heard all the last time, only those are looked at of which Redis says
+        something else now. Between two looks most rooms are quiet, and to touch each of them costs
+        more than delivering to those that are not. After a time without an answer all are looked
+        at: of a room that is no longer in Redis, there may have been notes meanwhile.
+
+        Args:
+            standing: the answer to `question`.
+            asked_at: the monotonic time at which that was asked.
+        """
+        is_next = asked_at - self._mark.agreed_at <= SURE_SECONDS
+        if is_next and self._agreed is not None and self._agreed.epoch == standing.epoch:
+            changed = map(ne, self._agreed.newest, standing.newest)
+            if self._all_have_heard(standing, compress(range(len(self._rooms)), changed)):
+                self._agreed = standing
+                self._mark.outbox_id = standing.outbox_id
+                self._mark.agreed_at = asked_at
+                return []
+        # A look at all, which moves each one's place on by itself where they can't together.
+        heads = [(room, standing.head(index)) for index, room in enumerate(self._rooms)]
+        behind = [(room, head) for room, head in heads if not room.agrees(head, asked_at)]
+        if behind:
+            self._agreed = None
+        else:
+            self._agreed = standing
+            self._mark = OutboxMark(standing.outbox_id, asked_at)  # another epoch's would not do
+            for room in self._rooms:
+                room.follow(self._mark)
+        return behind
+
+    def _all_have_heard(self, standing: Standing, indices: Iterable[int]) -> bool:
+        """Whether the rooms in these places have heard all; says it of them and changes nothing."""
+        rooms, newest, epoch = self._rooms, standing.newest, standing.epoch
+        return all(rooms[index].has_all(epoch, int(newest[index] or 0)) for index in indices)
+
+
+def in_parts(rooms: Iterable[Room]) -> Iterator[list[PartitionRooms]]:
+    """The rooms by partition, in parts that are small enough to be dealt with in one go."""
+    part: list[PartitionRooms] = []
+    size = 0
+    for partition, theirs in by_partition(rooms, attrgetter("name")):
+        part.append(PartitionRooms(partition, theirs))
+        size += len(theirs)
+        if size >= _ROOMS_PER_PART:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

@@ -1,0 +1,101 @@
+"""Those who stand at the end of a room's log: they share one place, and what comes next."""
+
+from collections.abc import Callable, Iterable
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from chat_gateway.log.encodings import Encoding
+from chat_gateway.log.ring import Run
+from chat_gateway.transport.outlet import Audience, Outlet
+
+
+class LiveReader(Protocol):
+    """A stream at the end of a log."""
+
+    encode: Encoding
+
+    @property
+    def outlet(self) -> Outlet:
+        """What it is written to."""
+
+
+Reader = TypeVar("Reader", bound=LiveReader)
+
+
+class Left(NamedTuple, Generic[Reader]):
+    """A reader that could not take what the others took."""
+
+    reader: Reader
+    next_sequence: int
+    """The first that it was not sent."""
+
+
+class LiveTail(Generic[Reader]):
+    """The readers of one room that have been sent all up to `sequence`, and what is next with them.
+
+    They are served together: nothing here is done for each of them, but by the transport.
+
+    Args:
+        sequence: where the log ends.
+        make_audience: makes an audience; there is one for each encoding.
+    """
+
+    __slots__ = ("_audiences", "_make_audience", "_readers", "sequence")
+
+    def __init__(self, sequence: int, make_audience: Callable[[], Audience]) -> None:
+        self.sequence = sequence
+        self._make_audience = make_audience
+        self._audiences: dict[Encoding, Audience] = {}
+        self._readers: dict[Outlet, Reader] = {}
+
+    def __len__(self) -> int:
+        """How many stand here."""
+        return len(self._readers)
+
+    @property
+    def connections(self) -> int:
+        """On how many connections they are, each counted once for each encoding."""
+        return sum(audience.connections for audience in self._audiences.values())
+
+    def readers(self) -> Iterable[Reader]:
+        """Who stands here."""
+        return self._readers.values()
+
+    def add(self, reader: Reader) -> None:
+        """Takes one in that has been sent all up to `sequence`, and nothing more."""
+        audience = self._audiences.get(reader.encode)
+        if audience is None:
+            audience = self._audiences[reader.encode] = self._make_audience()
+        audience.add(reader.outlet)
+        self._readers[reader.outlet] = reader
+
+    def discard(self, reader: Reader) -> None:
+        """Lets one go, if it is here."""
+        if reader.outlet in self._readers:
+            self._let_go(reader.encode, reader.outlet)
+
+    def dissolve(self) -> list[Reader]:
+        """Lets all go; returns them."""
+        readers = list(self.readers())
+        self._readers = {}
+        self._audiences = {}
+        return readers
+
+    def send(self, run: Run) -> list[Left[Reader]]:
+        """Sends the run that comes next to all; those who could not take it are let go."""
+        left: list[Left[Reader]] = []
+        for encode, audience in tuple(self._audiences.items()):
+            next_sequence = self.sequence + 1
+            for body, behind in encode(run):
+                refused = audience.send(body) if body else ()
+                left += [Left(self._let_go(encode, each), next_sequence) for each in refused]
+                next_sequence = behind
+        self.sequence = run.next_sequence - 1
+        return left
+
+    def _let_go(self, encode: Encoding, outlet: Outlet) -> Reader:
+        audience = self._audiences.get(encode)
+        if audience is not None:
+            audience.discard(outlet)
+            if not len(audience):  # those whose stream is over may have left it before this one
+                del self._audiences[encode]
+        return self._readers.pop(outlet)

@@ -1,0 +1,218 @@
+"""Reads, for a room's readers, the notes that its ring no longer holds."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import NamedTuple
+
+import structlog
+
+from chat_gateway.history.history import History, ReplayPart
+from chat_gateway.log.ring import Run
+from chat_gateway.log.room_log import RoomLog, Stretch
+from chat_gateway.rooms.gap_reader import frames_of
+from chat_gateway.rooms.shared_read import SharedRead
+from notecast_runtime.errors import HistoryUnavailableError
+from notecast_runtime.fair_turns import FairTurns
+from notecast_wire.fairness.clients import ClientId
+
+CheckEpoch = Callable[[int], None]
+"""Raises HistoryUnavailableError where notes of this epoch are none of the log's."""
+
+_log = structlog.get_logger(__name__)
+
+
+class PageLimits(NamedTuple):
+    """How much is read at once."""
+
+    notes: int
+    page_bytes: int
+    """One part that history answers with comes on top."""
+
+    run_bytes: int
+    """As of Ring."""
+
+
+class PastPage(NamedTuple):
+    """Notes read from history for those who are behind the ring."""
+
+    runs: Sequence[Run]
+    """In order; the last one leads to `next_sequence`."""
+
+    first_remaining: int
+    """The first sequence after the one asked for that can still be read, here or in the ring."""
+
+    next_sequence: int
+    """The sequence that comes after the page, and after all that retention removed at its start."""
+
+    readers: int
+    """How many share it, at least."""
+
+    nothing_missed: bool = False
+    """Whether the room is known to have had no note before `first_remaining`, from there on."""
+
+
+class _Remains(NamedTuple):
+    """What history says of the beginning of a stretch; as of ReplayPart."""
+
+    first: int
+    nothing_missed: bool = False
+
+
+class _Read(NamedTuple):
+    """What readers share: from where, and how much they want."""
+
+    after: int
+    notes: int
+    size: int
+    """In bytes."""
+
+
+class PastReader:
+    """One room's reads from history; who asks for the same at the same time shares one.
+
+    Args:
+        room: the room's name.
+        log: what is read up to its ring is kept there as far as there is room.
+        history: where to read.
+        limits: bounds on a page.
+        check_epoch: asked of what was read, before it counts.
+        turns: at reading from history, which all rooms share.
+    """
+
+    __slots__ = ("_check_epoch", "_history", "_limits", "_log", "_reads", "_room", "_turns")
+
+    def __init__(
+        self,
+        room: str,
+        log: RoomLog,
+        history: History,
+        limits: PageLimits,
+        check_epoch: CheckEpoch,
+        turns: FairTurns,
+    ) -> None:
+        self._room = room
+        self._log = log
+        self._history = history
+        self._limits = limits
+        self._check_epoch = check_epoch
+        self._turns = turns
+        self._reads: dict[_Read, SharedRead[PastPage]] = {}
+
+    async def read(
+        self,
+        after: int,
+        client: ClientId,
+        most_notes: int | None = None,
+        most_bytes: int | None = None,
+    ) -> PastPage:
+        """Reads behind a sequence that the ring no longer holds the successor of.
+
+        A read that nobody waits for any more ends, and with it history's part of it.
+
+        Args:
+            after: that sequence.
+            client: who asks. Of those who share a read, whoever has a turn first reads for all.
+            most_notes: no more are wanted; None: as many as a page may have.
+            most_bytes: as of PageLimits.page_bytes; None: as much as a page may have.
+
+        Raises:
+            HistoryUnavailableError: no replica answered, or with notes of a later epoch.
+            OverloadedError: too many reads of this client wait.
+        """
+        notes = min(most_notes or self._limits.notes, self._limits.notes)
+        stretch = Stretch(after, min(self._log.oldest - 1, after + notes))
+        if stretch.through <= after:  # the ring has been extended to there in the meantime
+            return PastPage((), 0, after + 1, 1)
+        size = min(most_bytes or self._limits.page_bytes, self._limits.page_bytes)
+        wanted = _Read(after, notes, size)
+        read = self._reads.get(wanted)
+        if read is None or read.result.done():
+            read = SharedRead(self._turns, partial(self._read, wanted, stretch))
+            self._reads[wanted] = read
+            read.result.add_done_callback(partial(self._forget, wanted))
+        return await read.outcome(client)
+
+    def cancel(self) -> None:
+        """Ends what is under way; who waits for it is cancelled too."""
+        for read in self._reads.values():
+            read.cancel()
+        self._reads = {}
+
+    def _forget(self, wanted: _Read, done: asyncio.Future[PastPage]) -> None:
+        read = self._reads.get(wanted)
+        if read is not None and read.result is done:
+            del self._reads[wanted]
+
+    async def _read(self, wanted: _Read, stretch: Stretch, client: ClientId) -> PastPage:
+        frames: list[tuple[int, bytes]] = []
+        remains, size = _Remains(0), 0
+        reading = self._history.replay(self._room, stretch, client, wanted.size)
+        async with aclosing(_until_it_fails(reading)) as parts:
+            async for part in parts:
+                part.check_reach(self._log.epoch, stretch.through)
+                self._check_epoch(max((note.epoch for note in part.notes), default=0))
+                if not remains.first:
+                    remains = _Remains(part.first_remaining, part.nothing_missed)
+                if frames and part.notes and part.notes[0].sequence != frames[-1][0] + 1:
+                    break
+                frames += frames_of(part.notes)
+                size += sum(len(note.note) for note in part.notes)
+                if size > wanted.size and frames[-1][0] < stretch.through:
+                    return self._page(wanted, frames, remains, frames[-1][0] + 1)
+        if frames and frames[-1][0] < stretch.through:
+            # What is missing may have been removed meanwhile, or history has failed. The next read
+            # is told.
+            return self._page(wanted, frames, remains, frames[-1][0] + 1)
+        if not remains.first:
+            raise HistoryUnavailableError("the history service says nothing of what remains")
+        if not frames:
+            # What the ring holds can be read, whatever retention has removed meanwhile.
+            remains = remains._replace(first=min(remains.first, self._log.oldest))
+        self._log.extend_back(stretch, frames)
+        # However many notes retention has removed, one read leads to the first that remains.
+        next_sequence = max(stretch.through + 1, remains.first)
+        return self._page(wanted, frames, remains, next_sequence)
+
+    def _page(
+        self,
+        wanted: _Read,
+        frames: Iterable[tuple[int, bytes]],
+        remains: "_Remains",
+        next_sequence: int,
+    ) -> PastPage:
+        runs: list[Run] = []
+        taken: list[bytes] = []
+        size = 0
+        for sequence, frame in frames:
+            if taken and size + len(frame) > self._limits.run_bytes:
+                runs.append(Run(b"".join(taken), sequence))
+                taken, size = [], 0
+            taken.append(frame)
+            size += len(frame)
+        runs.append(Run(b"".join(taken), next_sequence))
+        read = self._reads.get(wanted)
+        readers = 1 if read is None else read.asked
+        return PastPage(runs, remains.first, next_sequence, readers, remains.nothing_missed)
+
+
+async def _until_it_fails(reading: AsyncGenerator[ReplayPart]) -> AsyncGenerator[ReplayPart]:
+    """The parts of a replay; a failure after notes have come only ends it.
+
+    What came is right, and the next read goes on after it. One that began again from the start
+    would never end, where history takes longer for a page than a read may last.
+
+    Raises:
+        HistoryUnavailableError: as History.replay, before there was a note.
+    """
+    has_notes = False
+    async with aclosing(reading) as parts:
+        try:
+            async for part in parts:
+                has_notes = has_notes or bool(part.notes)
+                yield part
+        except HistoryUnavailableError as error:
+            if not has_notes:
+                raise
+            _log.warning("replay_broken_off", error=str(error))

@@ -1,0 +1,421 @@
+"""A room in a gateway: its log's newest part, and who reads it."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final, NamedTuple, Protocol
+
+import structlog
+
+from chat_gateway.history.history import History
+from chat_gateway.log.announcement import Announcement
+from chat_gateway.log.epochs import common_sequence
+from chat_gateway.log.event_bytes import note_frame
+from chat_gateway.log.outbox_mark import BEFORE_ALL, UNMARKED, OutboxMark
+from chat_gateway.log.positions import Head, Past
+from chat_gateway.log.ring_budget import RingBudget
+from chat_gateway.log.room_log import RoomLog, Stretch
+from chat_gateway.rooms.fan_out import FanOut
+from chat_gateway.rooms.gap_reader import GapReader
+from chat_gateway.rooms.gap_repair import GapRepair
+from chat_gateway.rooms.past_reader import PageLimits, PastPage, PastReader
+from chat_gateway.rooms.room_readers import FallenBehind, RoomReaders, TailReader
+from chat_gateway.store.heads import Heads
+from chat_gateway.transport.outlet import Audience
+from notecast_runtime.backoff import Backoff
+from notecast_runtime.errors import (
+    HistoryUnavailableError,
+    NotecastError,
+    Place,
+    RedisUnavailableError,
+)
+from notecast_runtime.fair_turns import FairTurns
+from notecast_runtime.outbox import OutboxId
+from notecast_wire.fairness.clients import ClientId
+
+_EARLY_NOTES = 64
+"""How many are kept that are heard while the log is opened; what is not is fetched."""
+
+SURE_SECONDS: Final = 5.0
+"""For so long after Redis was asked, a room that agreed can't have missed a note that is gone by
+now: retention by age takes longer. It is asked about once a second."""
+
+_log = structlog.get_logger(__name__)
+
+
+class RoomLimits(NamedTuple):
+    """What one room may hold in memory."""
+
+    ring_notes: int
+    ring_bytes: int
+    run_bytes: int
+    """The most that is written to a stream at once."""
+
+
+class RoomReader(TailReader, Protocol):
+    """A stream, as a room sees it that has it at its live tail."""
+
+    def fall_behind(self, room: "Room", next_sequence: int, *, is_blocked: bool) -> None:
+        """Learns that it is no longer at the live tail, and has to see to itself.
+
+        Args:
+            room: where.
+            next_sequence: the first that it was not sent.
+            is_blocked: whether its outlet has refused to take more for now.
+        """
+
+
+class Doubts(Protocol):
+    """Settles whether Redis still holds what a room has shown."""
+
+    def see(self, room: str, epoch: int) -> None:
+        """Learns that this epoch has begun in the room."""
+
+    def suspect(self, room: str, epoch: int, entry: OutboxId) -> None:
+        """Learns that Redis may no longer hold an entry of the outbox that was seen there."""
+
+    async def check(self) -> None:
+        """Has a later epoch begun where the data are older than what was seen, and pauses.
+
+        Raises:
+            RedisUnavailableError: Redis can't say it now.
+        """
+
+
+class Shared(NamedTuple):
+    """What all rooms of a gateway have in common."""
+
+    history: History
+    """Where notes come from that are older than the ring."""
+
+    gaps: GapReader
+    """Where notes come from that were not heard."""
+
+    heads: Heads
+    """Says how epochs ended."""
+
+    doubts: Doubts
+    """Told where what is heard contradicts what was heard before."""
+
+    fan_out: FanOut
+    """Told when there is something to deliver."""
+
+    limits: RoomLimits
+    rings: RingBudget
+    """Bound on the memory of all rooms' rings."""
+
+    make_audience: Callable[[], Audience]
+    """Makes an audience of those who stand at a live tail."""
+
+    reads: FairTurns
+    """At reading from history."""
+
+    clock: Callable[[], float] = time.monotonic
+
+
+class Room:
+    """Keeps the log in order, whatever is heard, and delivers it.
+
+    Args:
+        name: the room's name.
+        shared: what it needs.
+
+    Attributes:
+        readers: who reads it.
+    """
+
+    __slots__ = (
+        "_agreed_at",
+        "_agreed_id",
+        "_early",
+        "_entering",
+        "_floor",
+        "_heard_id",
+        "_log",
+        "_mark",
+        "_past",
+        "_repair",
+        "_shared",
+        "name",
+        "readers",
+    )
+
+    def __init__(self, name: str, shared: Shared) -> None:
+        self.name = name
+        self._shared = shared
+        self._log: RoomLog | None = None
+        self._floor = 0  # up to there, nobody has written or nothing is left
+        self.readers: RoomReaders[RoomReader] = RoomReaders(shared.make_audience)
+        self._heard_id = self._agreed_id = BEFORE_ALL
+        self._agreed_at = shared.clock()
+        self._mark = UNMARKED
+        self._early: deque[Announcement] | None = None
+        self._past: PastReader | None = None
+        self._repair: GapRepair | None = None
+        self._entering: asyncio.Task[None] | None = None
+
+    @property
+    def log(self) -> RoomLog:
+        """The log; the room must be open."""
+        assert self._log is not None, "the room is not open yet"  # noqa: S101 - ours to keep
+        return self._log
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a log."""
+        return self._log is not None
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether any were heard, or were there when it was opened; the room must be open."""
+        return self.log.newest > self._floor
+
+    @property
+    def outbox_id(self) -> OutboxId:
+        """All that the log has yet to get is behind it in the outbox."""
+        return max(self._heard_id, self._agreed_id, self._mark.outbox_id)
+
+    @property
+    def _last_id(self) -> OutboxId:
+        """The id of the newest note that was heard; where none was, as far as is agreed on."""
+        return self._heard_id if self._heard_id > BEFORE_ALL else self._agreed_id
+
+    @property
+    def live_place(self) -> Place:
+        """Where the readers at the live tail are."""
+        return Place(self.name, self.log.epoch, self.readers.tail.sequence)
+
+    @property
+    def live_readers(self) -> int:
+        """How many read at the live tail."""
+        return len(self.readers.tail)
+
+    @property
+    def live_connections(self) -> int:
+        """On how many connections they are, each counted once for each encoding."""
+        return self.readers.tail.connections
+
+    def open(self, head: Head) -> None:
+        """Begins the log at a head that was read after the channel was confirmed."""
+        limits = self._shared.limits
+        self._log = RoomLog(
+            head.epoch,
+            head.sequence,
+            max_notes=limits.ring_notes,
+            max_bytes=limits.ring_bytes,
+            run_bytes=limits.run_bytes,
+            budget=self._shared.rings,
+        )
+        self.readers.tail.sequence = head.sequence
+        self._floor = head.sequence if head.is_floor else 0
+        self._agreed_id = head.outbox_id
+        self._hear_early()
+
+    def hear(self, announcement: Announcement) -> None:
+        """Takes a live note, in whatever order it comes."""
+        log = self._log
+        if log is None:
+            self._keep_early(announcement)
+        elif announcement.epoch == log.epoch:
+            epoch, sequence, outbox_id, note = announcement
+            if sequence == log.newest + 1:
+                self._heard_id = outbox_id
+            elif sequence > log.newest or outbox_id > self._last_id:
+                # Ahead of lost ones, or late and by repair known before; or its sequence was taken
+                # twice, and Redis has lost this one, or what was heard under it.
+                self._shared.doubts.suspect(self.name, epoch, outbox_id)
+                self._shared.doubts.suspect(self.name, epoch, self._last_id)
+            log.hear(sequence, note_frame(epoch, sequence, note))
+            self._look_after()
+        elif announcement.epoch > log.epoch:
+            self._keep_early(announcement)
+            self._enter_later_epoch(announcement.epoch)
+
+    def has_all(self, epoch: int, sequence: int) -> bool:
+        """Whether the log is whole, as far as this sequence of this epoch at least."""
+        return self._log is not None and self._log.has_all(epoch, sequence)
+
+    @property
+    def _is_sure(self) -> bool:
+        """Whether the log can have missed no note of which Redis has nothing any more."""
+        agreed_at = max(self._agreed_at, self._mark.agreed_at)
+        return self._shared.clock() - agreed_at <= SURE_SECONDS
+
+    def agrees(self, head: Head, asked_at: float) -> bool:
+        """Whether the log has all that a head says; where it has, the head's outbox id counts.
+
+        Args:
+            head: as Redis has it.
+            asked_at: the monotonic time at which it was asked for that.
+        """
+        if not self.has_all(head.epoch, head.sequence):
+            return False
+        self._agreed_at = asked_at
+        if head.outbox_id > self._agreed_id and head.sequence == self.log.newest:
+            self._agreed_id = head.outbox_id
+        return True
+
+    def follow(self, mark: OutboxMark) -> None:
+        """Has the mark say from now on how far the outbox was heard, where it is further.
+
+        It is for a room that agrees with all that the mark stands for. One that enters another
+        epoch follows it no longer.
+        """
+        self._leave_mark(self.outbox_id, mark)  # what another mark has said still holds
+
+    def _leave_mark(self, agreed_id: OutboxId, mark: OutboxMark) -> None:
+        self._agreed_at = max(self._agreed_at, self._mark.agreed_at)
+        self._agreed_id, self._mark = agreed_id, mark
+
+    def hear_head(self, head: Head) -> None:
+        """Learns from Redis where the log stands: a note that was not heard shows itself."""
+        if head.epoch == self.log.epoch:
+            if head.is_floor:
+                self.pass_over(head.sequence)
+            if head.sequence == self.log.newest:
+                self._agreed_id = max(self._agreed_id, head.outbox_id)
+            self.log.hear_head(head.sequence)
+            self._look_after()
+        elif head.epoch > self.log.epoch:
+            self._enter_later_epoch(head.epoch)
+
+    def pass_over(self, floor: int) -> None:
+        """Goes on after a sequence up to which nothing is left.
+
+        Readers that have been sent all there was stay at the live tail. Where notes may have come
+        and gone that were not heard, for Redis was away or this gateway was cut off, they ask
+        history, as those that resume do.
+        """
+        if floor <= self.log.newest:
+            return
+        self.deliver()
+        # Who comes with a place below has to ask: there may have been notes that were not heard.
+        self.log.fill(Stretch(floor, floor), ())
+        if self._is_sure:
+            self.readers.tail.sequence = floor
+        self._floor = floor
+
+    async def reach(self, epoch: int) -> None:
+        """Returns when the log is in this epoch, or a later one."""
+        while self.log.epoch < epoch:
+            await asyncio.shield(self._enter_later_epoch(epoch))
+
+    def deliver(self) -> None:
+        """Has its readers sent what is new."""
+        self._tell(self.readers.deliver_live(self.log))
+        self.readers.deliver_behind()
+
+    def change_readers_epoch(self, head: Head, survived: int) -> None:
+        """Has all readers enter an epoch, which the log has yet to: see `RoomReaders`."""
+        self._tell(self.readers.cut_back(survived))
+        self.readers.enter_epoch(head, survived)
+
+    def deliver_soon(self) -> None:
+        """Has `deliver` called."""
+        self._shared.fan_out.mark(self)
+
+    def refuse_later_epoch(self, epoch: int) -> None:
+        """Has the log enter the epoch of what was read, before any of that counts.
+
+        Raises:
+            HistoryUnavailableError: the epoch is later than the log's; read again then.
+        """
+        if epoch > self.log.epoch:
+            self._enter_later_epoch(epoch)
+            raise HistoryUnavailableError("another epoch has begun")
+
+    def read_past(
+        self,
+        after: int,
+        client: ClientId,
+        most_notes: int | None = None,
+        most_bytes: int | None = None,
+    ) -> Coroutine[Any, Any, PastPage]:
+        """As PastReader.read."""
+        if self._past is None:
+            history, limits = self._shared.history, self._shared.limits
+            page = PageLimits(limits.ring_notes, limits.ring_bytes, limits.run_bytes)
+            self._past = PastReader(
+                self.name, self.log, history, page, self.refuse_later_epoch, self._shared.reads
+            )
+        return self._past.read(after, client, most_notes, most_bytes)
+
+    def end(self, error: NotecastError) -> None:
+        """Ends every stream that reads here."""
+        self.readers.end(error)
+
+    def close(self) -> None:
+        """Ends what the room has under way, and lets go of its log."""
+        self._cancel_reads()
+        if self._log is not None:
+            self._log.close()
+        if self._entering is not None:
+            self._entering.cancel()
+
+    def _cancel_reads(self) -> None:
+        if self._past is not None:
+            self._past.cancel()
+        if self._repair is not None:
+            self._repair.cancel()
+        self._past = self._repair = None
+
+    def _keep_early(self, announcement: Announcement) -> None:
+        if self._early is None:
+            self._early = deque(maxlen=_EARLY_NOTES)
+        self._early.append(announcement)
+
+    def _hear_early(self) -> None:
+        early, self._early = self._early, None
+        for announcement in early or ():
+            self.hear(announcement)
+
+    def _enter_later_epoch(self, epoch: int) -> asyncio.Task[None]:
+        """Finds out what the later epoch has left of this one, and goes on in it."""
+        self._shared.doubts.see(self.name, epoch)
+        if self._entering is None or self._entering.done():
+            self._entering = asyncio.create_task(self._enter())
+        return self._entering
+
+    async def _enter(self) -> None:
+        log = self.log
+        head, ends = await self._later_past(log.epoch)
+        common = common_sequence(log.epoch, ends) or 0
+        survived = min(log.newest, common)
+        _log.warning("epoch_entered", old=log.epoch, new=head.epoch, lost=log.newest - survived)
+        self._cancel_reads()
+        # Where this room has lost nothing, its own entry is there. What was agreed on may be an
+        # entry of another room of the partition, and lost.
+        self._leave_mark(BEFORE_ALL, UNMARKED)
+        if survived < log.newest:
+            self._heard_id = BEFORE_ALL
+        # Who has come from another gateway may have been shown more than was heard here.
+        self.change_readers_epoch(head, common)
+        log.enter_epoch(head.epoch, survived)
+        self.hear_head(head)
+        self._hear_early()
+
+    async def _later_past(self, epoch: int) -> Past:
+        """Waits until Redis tells of a later epoch; another one begins where it has lost that."""
+        backoff = Backoff()
+        while True:
+            try:
+                past = await self._shared.heads.past(self.name)
+                if past.head.epoch > epoch:
+                    return past
+                await self._shared.doubts.check()
+            except RedisUnavailableError as error:
+                _log.warning("epoch_waits", error=str(error))
+            await asyncio.sleep(backoff.next_delay())
+
+    def _tell(self, fallen: Iterable[FallenBehind[RoomReader]]) -> None:
+        for reader, next_sequence, is_blocked in fallen:
+            reader.fall_behind(self, next_sequence, is_blocked=is_blocked)
+
+    def _look_after(self) -> None:
+        """Delivers what can be, and has fetched what is missing."""
+        self.deliver_soon()
+        if self.log.missing():
+            if self._repair is None:
+                self._repair = GapRepair(self, self._shared.gaps)
+            self._repair.begin()

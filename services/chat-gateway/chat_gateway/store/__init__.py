@@ -1,0 +1,1 @@
+"""What the gateway asks of Redis: accepting notes, heads, the outbox, the live feed."""

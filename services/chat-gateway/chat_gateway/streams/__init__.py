@@ -1,0 +1,1 @@
+"""Clients' streams: where each stands in its rooms, from joining to leaving."""

@@ -1,0 +1,152 @@
+"""The streams that are open: how many there may be, who is sent away, and which nobody reads."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from itertools import islice
+from typing import Final, Protocol
+
+import structlog
+
+from notecast_runtime.errors import TooManyStreamsError
+from notecast_runtime.tasks import going_on
+from notecast_wire.fairness.clients import ClientId
+from notecast_wire.fairness.shares import Shares
+
+_SWEEPS_PER_LIMIT: Final = 4
+_SWEEPS_PER_LIFETIME: Final = 20
+_LONGEST_INTERVAL_SECONDS: Final = 5.0
+
+# With the sweep that is up to a twentieth late, a stream lives within 20 % of its lifetime.
+_SHORTEST_LIFE: Final = 0.8
+_LONGEST_LIFE: Final = 1.15
+
+_NEVER: Final = float("inf")
+
+_LONGEST_WAIT_SECONDS: Final = 0.5
+"""Before a client that was sent away comes back: those of one sweep come at different moments."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Stream(Protocol):
+    """A stream, as far as its client's reading and its end go."""
+
+    client: ClientId
+    """Whom it belongs to."""
+
+    @property
+    def waiting_since(self) -> float | None:
+        """As Outlet.waiting_since."""
+
+    def cut(self, waited_seconds: float, limit_seconds: float) -> None:
+        """Ends it: its client is too slow."""
+
+    def send_away(self, after_seconds: float) -> bool:
+        """Has its client go on elsewhere, and ends it; one whose client can't be told so stays.
+
+        Args:
+            after_seconds: when the client is to come back.
+
+        Returns:
+            False where it does not flow yet, so that this must be said again.
+        """
+
+
+class Streams:
+    """Bounds the streams of this gateway, in number and age, and ends those that are stuck.
+
+    One sweep over all of them rather than a timer for each: a stream is stuck and freed
+    with every note, so a timer would be set and cleared as often; a sweep over 10,000
+    streams takes a few milliseconds, every few seconds.
+
+    Args:
+        shares: bounds the streams that are open, and those of each client.
+        slow_reader_seconds: how long a stream may have something to send of which nothing
+            gets out. It is ended when that is over, by at most a quarter or 5 s later.
+        clock: that of the outlets.
+        lifetime_seconds: after about that long a stream is sent away, so that replicas that came
+            later get their share; drawn within 20 % for each stream, or those that came together
+            would go together. 0: never.
+    """
+
+    def __init__(
+        self,
+        shares: Shares,
+        slow_reader_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        lifetime_seconds: float = 0,
+    ) -> None:
+        self._shares = shares
+        self._limit_seconds = slow_reader_seconds
+        self._clock = clock
+        self._lifetime_seconds = lifetime_seconds
+        # Each with the time at which it is to be sent away.
+        self._open: dict[Stream, float] = {}
+        self._sent_away: set[Stream] = set()
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    @property
+    def staying(self) -> int:
+        """How many of them were not sent away."""
+        return len(self._open) - len(self._sent_away)
+
+    def add(self, stream: Stream) -> None:
+        """Gives a stream its place, which it has until its status is out.
+
+        Raises:
+            TooManyStreamsError: there is none, or none for its client.
+        """
+        if refusal := self._shares.take(stream.client):
+            raise TooManyStreamsError(refusal.limit, refusal.scope)
+        self._open[stream] = self._end_of_life()
+
+    def discard(self, stream: Stream) -> None:
+        """Takes the place back, if it has one."""
+        if self._open.pop(stream, None) is not None:
+            self._shares.give_back(stream.client)
+        self._sent_away.discard(stream)
+
+    def send_away(self, count: int) -> None:
+        """Sends so many of those away that were not yet, the oldest first."""
+        if count > 0:
+            staying = (stream for stream in self._open if stream not in self._sent_away)
+            for stream in tuple(islice(staying, count)):
+                self._send_away(stream)
+
+    async def run(self) -> None:
+        """Sweeps until cancelled."""
+        interval = min(self._limit_seconds / _SWEEPS_PER_LIMIT, _LONGEST_INTERVAL_SECONDS)
+        if self._lifetime_seconds:
+            interval = min(interval, self._lifetime_seconds / _SWEEPS_PER_LIFETIME)
+        while going_on():
+            await asyncio.sleep(interval)
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Ends the streams that have been stuck for too long by now, or whose life is over."""
+        now = self._clock()
+        for stream, end_of_life in tuple(self._open.items()):
+            since = stream.waiting_since
+            if since is not None and now - since > self._limit_seconds:
+                _log.info("slow_reader_ended", waited_seconds=round(now - since, 1))
+                stream.cut(now - since, self._limit_seconds)
+            elif now >= end_of_life and stream not in self._sent_away:
+                self._send_away(stream)
+
+    def _end_of_life(self) -> float:
+        if not self._lifetime_seconds:
+            return _NEVER
+        share = random.uniform(_SHORTEST_LIFE, _LONGEST_LIFE)  # noqa: S311 - jitter needs no secrecy
+        return self._clock() + share * self._lifetime_seconds
+
+    def _send_away(self, stream: Stream) -> None:
+        after_seconds = random.uniform(0, _LONGEST_WAIT_SECONDS)  # noqa: S311 - as above
+        # Known before it is told: telling may end it, and so take it out.
+        self._sent_away.add(stream)
+        if not stream.send_away(after_seconds) or stream not in self._open:
+            self._sent_away.discard(stream)

@@ -1,0 +1,212 @@
+"""One client's stream: its places in its rooms, written to one outlet."""
+
+import asyncio
+from collections.abc import Sequence
+
+from chat_gateway.log.cursors import Start
+from chat_gateway.log.encodings import Encoding
+from chat_gateway.log.event_bytes import reconnect_frame
+from chat_gateway.log.ring import Run
+from chat_gateway.rooms.hub import Hub
+from chat_gateway.rooms.room import Room
+from chat_gateway.streams.joining import Joined
+from chat_gateway.streams.room_cursor import RoomCursor
+from chat_gateway.streams.streams import Streams
+from chat_gateway.transport.outlet import Outlet
+from notecast.v1.event_pb2 import Discontinuity
+from notecast_runtime.errors import NotecastError, Place, SlowReaderError
+from notecast_runtime.status import OK, Ending, ending_of
+from notecast_wire.fairness.clients import ClientId
+from notecast_wire.fairness.held_bytes import Holder
+
+
+class Subscription:
+    """A stream, from its request to its end.
+
+    In each room it is either at the live tail, which it shares with others, or it has a cursor
+    of its own. A gateway may have many thousands that are idle, so one of those is small: no
+    task, no queue, no cursor. Implements `room.RoomReader`, `room_cursor.Stream` and
+    `streams.Stream`.
+
+    Args:
+        hub: where rooms are left.
+        streams: where the stream has its place.
+        encode: makes the client's messages.
+        client: whom it belongs to.
+    """
+
+    __slots__ = (
+        "_cursors",
+        "_ending",
+        "_farewell",
+        "_hub",
+        "_outlet",
+        "_page_permit",
+        "_rooms",
+        "_streams",
+        "_turn",
+        "client",
+        "encode",
+        "is_blocked",
+    )
+
+    def __init__(self, hub: Hub, streams: Streams, encode: Encoding, client: ClientId) -> None:
+        self.encode = encode
+        self.client = client
+        self.is_blocked = False
+        self._hub = hub
+        self._streams = streams
+        self._outlet: Outlet | None = None
+        self._rooms: tuple[Room, ...] = ()
+        self._cursors: tuple[RoomCursor, ...] = ()
+        self._turn = 0
+        self._page_permit: asyncio.Semaphore | None = None
+        self._farewell: bytes | None = None
+        self._ending: Ending | None = None
+
+    def begin(self, joined: Sequence[Joined]) -> None:
+        """Takes its place in rooms that were just joined; nothing is sent before `flow`."""
+        self._rooms = tuple(each.room for each in joined)
+        self._cursors = tuple(self._placed(each) for each in joined)
+
+    def flow(self, outlet: Outlet) -> None:
+        """Begins to deliver, until the outlet is done."""
+        self._outlet = outlet
+        outlet.on_done(self.finish)
+        if self._ending is None:
+            self._deliver()
+        else:
+            self._say_end()  # it was ended in the meantime
+
+    @property
+    def outlet(self) -> Outlet:
+        """What is written to; there is one once the stream flows."""
+        assert self._outlet is not None, "the stream does not flow yet"  # noqa: S101 - ours to keep
+        return self._outlet
+
+    @property
+    def page_permit(self) -> asyncio.Semaphore:
+        """As Stream.page_permit."""
+        if self._page_permit is None:
+            self._page_permit = asyncio.Semaphore()
+        return self._page_permit
+
+    @property
+    def waiting_since(self) -> float | None:
+        """As Outlet.waiting_since; None once the stream was ended."""
+        outlet = self._outlet
+        return None if outlet is None or self._ending is not None else outlet.waiting_since
+
+    def write(self, message: bytes) -> bool:
+        """As Stream.write."""
+        if self._outlet is None or self.is_blocked:
+            return False
+        if self._outlet.write(message):
+            return True
+        self._block()
+        return False
+
+    def hold(self, holder: Holder, size: int) -> None:
+        """As Stream.hold."""
+        if self._outlet is not None:
+            self._outlet.hold(holder, size)
+
+    def go_live(self, cursor: RoomCursor) -> None:
+        """As Stream.go_live."""
+        cursor.close()
+        self._cursors = tuple(each for each in self._cursors if each is not cursor)
+        if not self._cursors:
+            self._page_permit = None
+        cursor.room.readers.tail.add(self)
+
+    def fall_behind(self, room: Room, next_sequence: int, *, is_blocked: bool) -> None:
+        """As RoomReader.fall_behind."""
+        cursor = RoomCursor(room, self, Start(next_sequence, resumes=True))
+        self._cursors = (*self._cursors, cursor)
+        if is_blocked:
+            self._block()
+
+    def end(self, error: NotecastError) -> None:
+        """Leaves all rooms, and ends the stream with the error behind what was written to it.
+
+        So its client can go on from the places that the error names. What it has yet to read
+        of that keeps the status waiting, and until then the stream has its place, or a client
+        could hold on to more of them than there may be.
+        """
+        self._end(ending_of(error))
+
+    def send_away(self, after_seconds: float) -> bool:
+        """As Stream.send_away: `Reconnect` with its places behind what was written, then OK."""
+        if self._outlet is None:
+            return False
+        frame = reconnect_frame(round(after_seconds * 1000), self._places())
+        (farewell,) = self.encode(Run(frame, 0))
+        if farewell.body and self._ending is None:
+            self._farewell = farewell.body
+            self._end(OK)
+        return True
+
+    def cut(self, waited_seconds: float, limit_seconds: float) -> None:
+        """Ends the stream: its client has read nothing for too long."""
+        self.end(SlowReaderError(self._places(), waited_seconds, limit_seconds))
+
+    def finish(self) -> None:
+        """Leaves nothing behind: the stream is over, or has not come to be."""
+        self._leave()
+        self._streams.discard(self)
+        self._outlet = None
+
+    def _placed(self, joined: Joined) -> RoomCursor:
+        cursor = RoomCursor(joined.room, self, joined.start, joined.caught_up_at)
+        if joined.after is not None:
+            reason, resumes_at = Discontinuity.REASON_EPOCH, joined.start.next_sequence
+            cursor.tell_break(reason, joined.after, resumes_at)
+        return cursor
+
+    def _places(self) -> list[Place]:
+        behind = {cursor.room: cursor.place for cursor in self._cursors}
+        return [behind.get(room) or room.live_place for room in self._rooms]
+
+    def _block(self) -> None:
+        self.is_blocked = True
+        self.outlet.on_writable(self._resume)
+
+    def _resume(self) -> None:
+        self.is_blocked = False
+        if self._ending is None:
+            self._deliver()
+        else:
+            self._say_end()
+
+    def _end(self, ending: Ending) -> None:
+        if self._ending is not None:
+            return
+        self._ending = ending
+        self._leave()
+        if not self.is_blocked:
+            self._say_end()
+
+    def _say_end(self) -> None:
+        if self._outlet is None or self._ending is None:
+            return
+        if self._farewell is not None:
+            if not self.write(self._farewell):
+                return  # it is said once there is room
+            self._farewell = None
+        self._outlet.end(*self._ending)
+
+    def _deliver(self) -> None:
+        # The cursor served first goes last the next time: a busy room starves no other.
+        self._turn = (self._turn + 1) % max(len(self._cursors), 1)
+        for cursor in self._cursors[self._turn :] + self._cursors[: self._turn]:
+            cursor.deliver()
+
+    def _leave(self) -> None:
+        for cursor in self._cursors:
+            cursor.close()
+        for room in self._rooms:
+            if self._outlet is not None:
+                room.readers.tail.discard(self)
+            self._hub.leave(room, self.client)
+        self._rooms = ()
+        self._cursors = ()

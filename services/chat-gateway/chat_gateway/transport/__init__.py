@@ -1,0 +1,1 @@
+"""Clients' streams as the fan-out writes to them, whatever carries them."""

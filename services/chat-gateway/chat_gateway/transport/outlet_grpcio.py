@@ -1,0 +1,157 @@
+"""Streams on `grpc.aio`: each is the task of its call, which awaits each write."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+import grpc
+from grpc import aio
+
+from chat_gateway.transport.outlet import Audience, Context, Outlet, TrailingMetadata
+from notecast_runtime.status import Ending
+from notecast_wire.fairness.held_bytes import Holder
+
+Clock = Callable[[], float]
+"""Seconds that only ever grow."""
+
+
+class GrpcioOutlet:
+    """An outlet whose stream is written by `run`, in the task of the call.
+
+    Args:
+        clock: of `waiting_since`.
+    """
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._message: bytes | None = None
+        self._has_refused = False
+        self._waiting_since: float | None = None
+        self._ending: Ending | None = None
+        self._news = asyncio.Event()
+        self._writable: Callable[[], None] = _nothing
+        self._done: Callable[[], None] = _nothing
+
+    @property
+    def waiting_since(self) -> float | None:
+        """As Outlet.waiting_since."""
+        return self._waiting_since
+
+    def on_writable(self, callback: Callable[[], None]) -> None:
+        """As Outlet.on_writable."""
+        self._writable = callback
+
+    def hold(self, holder: Holder, size: int) -> None:
+        """As Outlet.hold; grpc.aio has no budget of what it keeps, so nothing is ever too much."""
+
+    def on_done(self, callback: Callable[[], None]) -> None:
+        """As Outlet.on_done."""
+        self._done = callback
+
+    def write(self, message: bytes) -> bool:
+        """As Outlet.write."""
+        if self._message is not None or self._ending is not None:
+            self._has_refused = True
+            return False
+        self._message = message
+        self._waiting_since = self._clock()
+        self._news.set()
+        return True
+
+    def end(
+        self, code: grpc.StatusCode, details: str, trailing_metadata: TrailingMetadata = ()
+    ) -> None:
+        """As Outlet.end."""
+        self._ending = self._ending or Ending(code, details, trailing_metadata)
+        self._news.set()
+
+    async def run(self, send: Callable[[bytes], Awaitable[None]]) -> Ending:
+        """Sends what `write` takes, until the call is cancelled or the stream ended.
+
+        Args:
+            send: writes a message; returns when flow control has let it through.
+
+        Returns:
+            What `end` was given.
+        """
+        while self._ending is None or self._message is not None:
+            await self._news.wait()
+            self._news.clear()
+            if self._message is not None:
+                await send(self._message)
+                self._message = self._waiting_since = None
+            if self._has_refused:
+                self._has_refused = False
+                self._writable()
+        return self._ending
+
+    def finish(self) -> None:
+        """Says that the stream is over."""
+        self._message = self._waiting_since = None
+        self._done()
+
+
+def _nothing() -> None:
+    pass
+
+
+class GrpcioAudience:
+    """An audience of `GrpcioOutlet`, each written by itself: grpc.aio has no other way."""
+
+    def __init__(self) -> None:
+        self._outlets: dict[Outlet, None] = {}
+
+    def __len__(self) -> int:
+        """As Audience.__len__."""
+        return len(self._outlets)
+
+    @property
+    def connections(self) -> int:
+        """As Audience.connections: grpc.aio does not tell of them."""
+        return len(self._outlets)
+
+    def add(self, outlet: Outlet) -> None:
+        """As Audience.add."""
+        self._outlets[outlet] = None
+
+    def discard(self, outlet: Outlet) -> None:
+        """As Audience.discard."""
+        self._outlets.pop(outlet, None)
+
+    def send(self, message: bytes) -> Sequence[Outlet]:
+        """As Audience.send."""
+        return [outlet for outlet in self._outlets if not outlet.write(message)]
+
+
+class GrpcioTransport:
+    """Implements `Transport`; a call's handler lasts as long as its stream."""
+
+    run_bytes = 262_144
+    """Each message costs the same here, so they are large.
+
+    Far below the 4 MiB that gRPC clients take in one, with the largest note on top.
+    """
+
+    def make_audience(self) -> Audience:
+        """As Transport.make_audience."""
+        return GrpcioAudience()
+
+    def pace(self, seconds: float) -> None:
+        """As Transport.pace: what comes is taken at once here."""
+
+    async def carry(self, context: Context, flow: Callable[[Outlet], None]) -> None:
+        """As Transport.carry; returns when the stream is over, and aborts the call on an error."""
+        outlet = GrpcioOutlet()
+        try:
+            flow(outlet)
+            await context.send_initial_metadata(())
+            code, details, trailing_metadata = await outlet.run(context.write)
+            # Behind what the client does not read the status waits too. The stream is over
+            # then only, or a client could hold on to more of them than there may be.
+            if code is grpc.StatusCode.OK:
+                return  # which says it; to abort with OK would be an error of ours
+            with suppress(aio.InternalError):  # the client has left instead
+                await context.abort(code, details, trailing_metadata)
+        finally:
+            outlet.finish()
