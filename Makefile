@@ -59,7 +59,7 @@ lint: .venv/.development ## every static check
 	$(BIN)/buf lint
 	$(BIN)/python tools/generate_stubs.py --check
 	$(BIN)/python tools/generate_variables.py --check
-	$(BIN)/python tools/generate_tables.py --check
+	$(BIN)/python -m tools.generate_tables --check
 	$(BIN)/python tools/generate_partition_tags.py --check
 	$(BIN)/hadolint $(DOCKERFILES)
 	$(BIN)/python tools/check_envoy.py
@@ -70,7 +70,7 @@ proto: .venv/.development ## write the stubs of the contracts into proto/gen
 
 docs: .venv/.development ## write what is made from the code: the documents' tables, the names of variables
 	@$(BIN)/python tools/generate_variables.py
-	@$(BIN)/python tools/generate_tables.py
+	@$(BIN)/python -m tools.generate_tables
 
 bench: .venv/.development ## servers compared under load, in 10 minutes (QUICK=1: in 90 s; CASES= BENCH_PEERS=)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) --cases '$(CASES)' --peers '$(BENCH_PEERS)'

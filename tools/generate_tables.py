@@ -1,7 +1,8 @@
-"""Writes the tables in the documents that say what the code, Compose and the benchmarks say.
+"""Writes the tables and pictures in the documents that say what code, Compose and benchmarks say.
 
-A table stands between `<!-- table of NAME -->` and `<!-- end of table -->`; what NAME may be,
-`TABLES` says. `--check` writes nothing and exits with 1 where a table is stale.
+A table stands between `<!-- table of NAME -->` and `<!-- end of table -->`, a picture between
+`<!-- picture of NAME -->` and `<!-- end of picture -->`. `TABLES` and `PICTURES` have the names.
+`--check` writes nothing and exits with 1 where one of them is stale.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +20,23 @@ from chat_gateway.settings import GatewaySettings
 from history.settings import HistorySettings
 from notecast_local.settings import LocalSettings
 from notecast_runtime.settings import ServiceSettings, describe_values
+from tools.import_layers import picture
+from tools.module_tables import modules_of, packages
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("docs/operations.md", "services/chat-gateway/README.md", "services/history/README.md")
+DOCUMENTS = (
+    "docs/architecture.md",
+    "docs/operations.md",
+    "services/chat-gateway/README.md",
+    "services/history/README.md",
+)
 COMPOSE = ROOT / "deploy"
 FIGURES = ROOT / "docs" / "benchmarks" / "full.json"
 
 _MARKED = re.compile(
-    r"(?P<begin><!-- table of (?P<name>[\w -]+) -->\n).*?(?P<end><!-- end of table -->)", re.DOTALL
+    r"(?P<begin><!-- (?P<kind>table|picture) of (?P<name>[\w -]+) -->\n).*?"
+    r"(?P<end><!-- end of (?P=kind) -->)",
+    re.DOTALL,
 )
 _INTERPOLATION = re.compile(r"\$\{(?P<variable>\w+)(?::?[-?+])?(?:(?<=\?)(?P<message>[^}]*))?")
 _SAID = re.compile(r"^#   (?P<variable>NOTECAST_\w+) +(?P<what>.+(?:\n# {15,}\S.*)*)", re.MULTILINE)
@@ -161,6 +172,12 @@ def _cost(figure: Mapping[str, Any]) -> Row:
     )
 
 
+def modules(package: str) -> Table:
+    """Every module of a package, by layer, and what it is for."""
+    rows = [(f"`{path}`", sentence) for path, sentence in modules_of(package)]
+    return Table(("module", "what it is for"), rows)
+
+
 TABLES: Mapping[str, Callable[[], Table]] = {
     "settings of both services": lambda: settings_of(
         ServiceSettings, ServiceSettings.model_fields.keys() - SHARED
@@ -173,35 +190,40 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "settings of Compose": settings_of_compose,
     "what notes cost": cost_of_notes,
     "what streams cost": memory_of_streams,
+    **{f"modules of {package}": partial(modules, package) for package in packages()},
 }
-"""What a document may ask for."""
+"""The tables that a document may ask for."""
+
+PICTURES: Mapping[str, Callable[[], str]] = {"the layers": picture}
+"""The pictures that a document may ask for, in Markdown."""
 
 
 def filled(text: str) -> str:
-    """A document with its tables as they should be.
+    """A document with its tables and pictures as they should be.
 
     Raises:
-        KeyError: it asks for a table that there is none of.
+        KeyError: it asks for one that there is none of.
     """
+    made = {"table": TABLES, "picture": PICTURES}
     return _MARKED.sub(
-        lambda found: f"{found['begin']}{TABLES[found['name']]()}{found['end']}", text
+        lambda found: f"{found['begin']}{made[found['kind']][found['name']]()}{found['end']}", text
     )
 
 
 def stale(documents: Iterable[Path]) -> list[Path]:
-    """The documents with a table that is not as it should be."""
+    """The documents with a table or a picture that is not as it should be."""
     return [path for path in documents if filled(path.read_text()) != path.read_text()]
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only say whether a table is stale")
+    parser.add_argument("--check", action="store_true", help="only say what is stale")
     options = parser.parse_args(arguments)
     changed = stale(root / name for name in DOCUMENTS)
     for path in changed:
         if options.check:
-            print(f"stale: a table in {path.relative_to(root)}", file=sys.stderr)
+            print(f"stale: a table or picture in {path.relative_to(root)}", file=sys.stderr)
         else:
             path.write_text(filled(path.read_text()))
     if options.check:

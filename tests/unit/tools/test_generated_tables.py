@@ -126,7 +126,7 @@ def test_the_check_fails_where_a_table_is_stale_and_writing_mends_it(
     assert said in right
     page.write_text(right.replace(said, instead))
     assert tables.main(["--check"], copy) == 1
-    assert "stale: a table in docs/operations.md" in capsys.readouterr().err
+    assert "stale: a table or picture in docs/operations.md" in capsys.readouterr().err
     assert page.read_text() != right
     assert tables.main([], copy) == 0
     assert page.read_text() == right

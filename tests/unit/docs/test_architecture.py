@@ -1,0 +1,77 @@
+"""The page about the architecture names what there is, and nothing else."""
+
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "architecture.md"
+HOMES = {
+    "chat_gateway": "services/chat-gateway",
+    "history": "services/history",
+    "notecast_runtime": "libs",
+    "notecast_wire": "libs",
+    "notecast_text": "libs",
+    "notecast_environment": "libs",
+}
+FOREIGN = frozenset({"doc/statuscodes.md"})
+"""Files of others, named with whose they are."""
+
+
+def files() -> list[str]:
+    """Every file of the repository."""
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return listed.stdout.splitlines()
+
+
+def modules() -> list[str]:
+    """Every module and script of services and libraries, from the folder of its package on."""
+    return [
+        path.relative_to(ROOT / home).as_posix()
+        for package, home in HOMES.items()
+        for path in sorted((ROOT / home / package).rglob("*"))
+        if path.suffix in {".py", ".lua"} and path.name != "__init__.py"
+    ]
+
+
+def named(page: str) -> list[str]:
+    """The modules in the tables under "Every module", in the same form."""
+    tables = page.partition("\n## Every module\n")[2]
+    return [
+        f"{package}/{path}"
+        for package, body in re.findall(
+            r"^### [^\n]*`(\w+)`\n(.*?)(?=^### |\Z)", tables, re.MULTILINE | re.DOTALL
+        )
+        for path in re.findall(r"^\| `([^`]+[^`/])` \|", body, re.MULTILINE)
+    ]
+
+
+def test_every_module_of_services_and_libraries_is_named_once() -> None:
+    found = named(PAGE.read_text())
+    assert len(found) > 100
+    assert Counter(found) == Counter(modules())
+
+
+def test_no_service_and_no_library_is_left_out() -> None:
+    packages = {path.parent.name for path in ROOT.glob("libs/*/__init__.py")}
+    packages |= {path.parent.name for path in ROOT.glob("services/*/*/__init__.py")}
+    assert packages == set(HOMES)
+
+
+def test_a_file_that_a_document_names_is_there() -> None:
+    there = {f"/{name}" for name in files()}
+    lost = []
+    documents = [name for name in files() if name.endswith(".md") and name != "CHANGELOG.md"]
+    assert len(documents) > 10
+    for document in documents:
+        text = (ROOT / document).read_text()
+        paths = set(re.findall(r"`([\w./-]+\.(?:py|lua|proto|sh|toml|yaml|yml|md))`", text))
+        lost += [
+            f"{document}: {path}"
+            for path in paths - FOREIGN
+            if not any(name.endswith(f"/{path}") for name in there)
+        ]
+    assert lost == []

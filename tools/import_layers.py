@@ -1,0 +1,95 @@
+"""The layers of the code as the import contracts in pyproject.toml have them, and their picture."""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = ROOT / "pyproject.toml"
+ALL = "all packages"
+"""The name of the layers that have no container: those of the whole project."""
+
+_IN_A_LINE = 4
+"""Names of one layer in a line of the picture."""
+_IO = "asyncio"
+"""What a package may not import that is without I/O."""
+
+
+class Layers(NamedTuple):
+    """One `layers` contract.
+
+    Attributes:
+        container: the package that has them; `ALL` for those of the project.
+        layers: the names of each layer's modules, the highest layer first.
+    """
+
+    container: str
+    layers: Sequence[Sequence[str]]
+
+    def rank(self, module: str) -> int:
+        """How far below the highest layer a module stands; one that is in none, below all."""
+        return next(
+            (rank for rank, names in enumerate(self.layers) if module in names), len(self.layers)
+        )
+
+
+def contracts(project: Path = PROJECT) -> Sequence[Mapping[str, Any]]:
+    """The import contracts, as they are written."""
+    contracts: Sequence[Mapping[str, Any]] = tomllib.loads(project.read_text())["tool"][
+        "importlinter"
+    ]["contracts"]
+    return contracts
+
+
+def layers(project: Path = PROJECT) -> list[Layers]:
+    """Every `layers` contract, for each of its containers, in the order of the file."""
+    return [
+        Layers(container, [_names(layer) for layer in contract["layers"]])
+        for contract in contracts(project)
+        if contract["type"] == "layers"
+        for container in contract.get("containers", [ALL])
+    ]
+
+
+def _names(layer: str) -> list[str]:
+    return [name.strip(" ()") for name in layer.replace("|", ":").split(":")]
+
+
+def without_io(project: Path = PROJECT) -> set[str]:
+    """The packages that a contract keeps from doing I/O."""
+    return {
+        module
+        for contract in contracts(project)
+        if contract["type"] == "forbidden" and _IO in contract["forbidden_modules"]
+        for module in contract["source_modules"]
+    }
+
+
+def picture(project: Path = PROJECT) -> str:
+    """The layers as a Mermaid flowchart in Markdown, the highest layer at the top."""
+    pure = without_io(project)
+    lines = ["```mermaid", "flowchart TB"]
+    for number, group in enumerate(layers(project)):
+        lines.append(f'  subgraph g{number}["{group.container}"]')
+        lines.append("    direction TB")
+        nodes = [f"g{number}l{rank}" for rank in range(len(group.layers))]
+        for node, names in zip(nodes, group.layers, strict=True):
+            lines.append(f'    {node}["{_label(group.container, names, pure)}"]')
+        lines.append(f"    {' --> '.join(nodes)}")
+        lines.append("  end")
+    return "\n".join([*lines, "```", ""])
+
+
+def _label(container: str, names: Sequence[str], pure: set[str]) -> str:
+    shown = list(_shown(container, names, pure))
+    lines = [
+        ", ".join(shown[start : start + _IN_A_LINE]) for start in range(0, len(shown), _IN_A_LINE)
+    ]
+    return ",<br/>".join(lines)
+
+
+def _shown(container: str, names: Sequence[str], pure: set[str]) -> Iterator[str]:
+    for name in names:
+        whole = name if container == ALL else f"{container}.{name}"
+        yield f"{name} (no I/O)" if whole in pure else name
