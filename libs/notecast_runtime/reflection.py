@@ -7,22 +7,20 @@ so the one is served as the other.
 
 from collections.abc import Iterable
 
-import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.descriptor import ServiceDescriptor
 from grpc import aio
 from grpc_reflection.v1alpha import reflection_pb2
 
 from notecast_runtime.reflection_service import ReflectionServicer
+from notecast_runtime.registration import add_service
 from notecast_runtime.standard_streams import StandardStreams
 from notecast_runtime.symbols import Symbols
 
-_METHOD = "ServerReflectionInfo"
 _FILE = "grpc/reflection/v1/reflection.proto"
 _PACKAGE = "grpc.reflection.v1"
-SERVICES = (
-    f"{_PACKAGE}.ServerReflection",
-    reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].full_name,
-)
+_REFLECTION: ServiceDescriptor = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]  # type: ignore[assignment]  # the stubs name its C twin
+SERVICES = (f"{_PACKAGE}.ServerReflection", _REFLECTION.full_name)
 
 
 def add_reflection(server: aio.Server, services: Iterable[str], streams: StandardStreams) -> None:
@@ -35,15 +33,9 @@ def add_reflection(server: aio.Server, services: Iterable[str], streams: Standar
     """
     _describe_v1()
     symbols = Symbols((*services, *SERVICES), descriptor_pool.Default())
-    handler = grpc.stream_stream_rpc_method_handler(
-        ReflectionServicer(symbols, streams).ServerReflectionInfo,
-        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
+    servicer = ReflectionServicer(symbols, streams)
     for service in SERVICES:
-        server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(service, {_METHOD: handler}),)
-        )
+        add_service(server, _REFLECTION, servicer, name=service)
 
 
 def _describe_v1() -> None:

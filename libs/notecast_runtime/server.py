@@ -9,13 +9,15 @@ from contextlib import suppress
 from typing import Final, Literal, cast
 
 import structlog
+from google.protobuf.descriptor import ServiceDescriptor
 from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 import notecast_wire
 from notecast_runtime.health import Health
 from notecast_runtime.health_service import HealthServicer
 from notecast_runtime.reflection import add_reflection
+from notecast_runtime.registration import add_service
 from notecast_runtime.standard_streams import MAX_STREAMS, ClientOf, Context, StandardStreams
 from notecast_runtime.status import ErrorInterceptor
 from notecast_wire.calls.context import Context as WireContext
@@ -23,6 +25,8 @@ from notecast_wire.fairness.clients import NO_PROXIES, ClientId, TrustedProxies
 from notecast_wire.fairness.shares import UNDIVIDED, ShareRatios, Shares
 
 _log = structlog.get_logger(__name__)
+
+_HEALTH: ServiceDescriptor = health_pb2.DESCRIPTOR.services_by_name["Health"]  # type: ignore[assignment]  # the stubs name its C twin
 
 _OPTIONS = (
     # A second process on the same port must fail, not share it unseen.
@@ -97,9 +101,8 @@ def create_server(
         )
     else:
         server = aio.server(interceptors=interceptors, options=_OPTIONS)
-    health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(health, streams), server)
-    health_service = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-    add_reflection(server, (*services, health_service), streams)
+    add_service(server, _HEALTH, HealthServicer(health, streams))
+    add_reflection(server, (*services, _HEALTH.full_name), streams)
     return server
 
 

@@ -17,10 +17,9 @@ from history.persist_worker import PERSISTING, REDIS, PersistWorker
 from history.replay import Replayer
 from history.retention import RETENTION, AgeRetention
 from history.room_log import RoomLog
-from history.service import SERVICE, HistoryServicer
+from history.service import CONTRACT, SERVICE, HistoryServicer
 from history.settings import HistorySettings
 from history.supervision import supervised
-from notecast.v1 import history_pb2_grpc
 from notecast_runtime.client_metadata import client_behind
 from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.garbage import spare_the_long_lived
@@ -32,6 +31,7 @@ from notecast_runtime.redis.connector import RedisConnector
 from notecast_runtime.redis.epoch_guard import EpochGuard
 from notecast_runtime.redis.layout import exit_on_another_layout
 from notecast_runtime.redis.writes import REDIS_WRITES, WriteWatch
+from notecast_runtime.registration import add_service
 from notecast_runtime.server import client_of, create_server, listen, stop_on_signals
 from notecast_runtime.settings import load_settings, warn_of_unknown_variables
 from notecast_runtime.standard_streams import MAX_STREAMS, StandardStreams
@@ -86,7 +86,7 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
         shares = Shares("streams", MAX_STREAMS, ShareRatios())
         streams = StandardStreams(shares, peer_of)
         server = create_server(health, [SERVICE], "wire", streams=streams)
-        history_pb2_grpc.add_HistoryServiceServicer_to_server(servicer, server)
+        add_service(server, CONTRACT, servicer)
         port = listen(server, settings.listen_host, settings.listen_port)
         await server.start()
         persisting = asyncio.create_task(supervised("worker", worker.run, health, PERSISTING))

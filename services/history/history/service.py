@@ -15,7 +15,8 @@ from notecast_runtime.standard_streams import ClientOf
 
 _TURN_SECONDS: Final = 5.0
 
-SERVICE = history_pb2.DESCRIPTOR.services_by_name["HistoryService"].full_name
+CONTRACT = history_pb2.DESCRIPTOR.services_by_name["HistoryService"]
+SERVICE = CONTRACT.full_name
 
 
 class HistoryServicer(history_pb2_grpc.HistoryServiceServicer):

@@ -7,11 +7,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chat_gateway.api.note_ids import NoteIds
 from chat_gateway.api.validation import RequestLimits, check_send
+from chat_gateway.log.protobuf_fields import CREATE_TIME_TAG, varint
 from chat_gateway.store.accept import Acceptor, Submission
 from notecast.v1.chat_pb2 import SendNoteRequest, SendNoteResponse
 from notecast.v1.note_pb2 import Cursor, Note
-
-_CREATE_TIME_TAG = b"\x3a"  # Note.create_time = 7, length-delimited; shorter than 128 bytes
 
 
 class Sender:
@@ -80,4 +79,4 @@ def _timestamp(nanoseconds: int) -> Timestamp:
 def timed_note(note: bytes, create_time: Timestamp) -> bytes:
     """A serialised Note with its create_time added: concatenated messages merge."""
     field = create_time.SerializeToString()
-    return b"".join((note, _CREATE_TIME_TAG, bytes((len(field),)), field))
+    return b"".join((note, CREATE_TIME_TAG, varint(len(field)), field))

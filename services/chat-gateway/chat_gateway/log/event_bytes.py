@@ -6,21 +6,22 @@ valid `SubscribeResponse`, and goes to every stream without being parsed again.
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
 
+from chat_gateway.log.protobuf_fields import (
+    EPOCH_TAG,
+    EVENT_NOTE_TAG,
+    EVENTS_TAG,
+    SEQUENCE_TAG,
+    varint,
+)
 from notecast.v1.event_pb2 import CaughtUp, Discontinuity, Event, Reconnect, RoomPlace
 from notecast.v1.note_pb2 import Cursor
 from notecast_runtime.errors import Place
 
-_EVENTS_TAG = b"\x0a"  # SubscribeResponse.events = 1, length-delimited
-_NOTE_TAG = b"\x0a"  # Event.note = 1, length-delimited
-_EPOCH_TAG = b"\x10"  # Note.epoch = 2, varint
-_SEQUENCE_TAG = b"\x18"  # Note.sequence = 3, varint
-
 
 def note_bytes(epoch: int, sequence: int, note: bytes) -> bytes:
     """A whole serialised Note, from one without its place and that place."""
-    return b"".join((note, _EPOCH_TAG, _varint(epoch), _SEQUENCE_TAG, _varint(sequence)))
+    return b"".join((note, EPOCH_TAG, varint(epoch), SEQUENCE_TAG, varint(sequence)))
 
 
 def note_frame(epoch: int, sequence: int, note: bytes) -> bytes:
@@ -32,9 +33,15 @@ def note_frame(epoch: int, sequence: int, note: bytes) -> bytes:
         note: a serialised Note without epoch and sequence.
     """
     whole = note_bytes(epoch, sequence, note)
-    size = _varint(len(whole))
+    size = varint(len(whole))
     return b"".join(
-        (_EVENTS_TAG, _varint(len(_NOTE_TAG) + len(size) + len(whole)), _NOTE_TAG, size, whole)
+        (
+            EVENTS_TAG,
+            varint(len(EVENT_NOTE_TAG) + len(size) + len(whole)),
+            EVENT_NOTE_TAG,
+            size,
+            whole,
+        )
     )
 
 
@@ -74,17 +81,4 @@ def reconnect_frame(after_ms: int, places: Iterable[Place]) -> bytes:
 
 def _event_frame(event: Event) -> bytes:
     serialised = event.SerializeToString()
-    return b"".join((_EVENTS_TAG, _varint(len(serialised)), serialised))
-
-
-@lru_cache(4_096)  # an epoch, a room's next sequence and the usual sizes come again and again
-def _varint(number: int) -> bytes:
-    """Base-128 varint of a number that is not negative."""
-    if number < 0x80:
-        return bytes((number,))
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+    return b"".join((EVENTS_TAG, varint(len(serialised)), serialised))
