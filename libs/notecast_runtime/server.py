@@ -42,7 +42,7 @@ _WIRE_OPTIONS = (
     *_OPTIONS,
     # A busy server takes requests together: a turn for each would cost it twice as much. A gateway
     # whose next round of delivery begins later makes it longer.
-    ("notecast_wire.gathering_ms", 10),
+    ("notecast_wire.read_batching_ms", 10),
 )
 
 

@@ -4,12 +4,12 @@ import math
 from typing import Final
 
 from notecast_wire.calls.outlet import StreamOutlet
-from notecast_wire.calls.server_state import Link
+from notecast_wire.calls.server_state import ConnectionHandle
 from notecast_wire.http2.frames import MAX_FRAME_BYTES
 from notecast_wire.http2.output import PIECE_BYTES
 from notecast_wire.http2.shared_window import NO_JOINT_WINDOW, JointWindow
 from notecast_wire.http2.stream import Stream
-from notecast_wire.rpc.messages import frame
+from notecast_wire.rpc.messages import length_prefixed
 
 _AT_ONCE_BYTES: Final = 16_384
 """So much for one connection is not kept for the end of the turn: whatever would join it there
@@ -24,11 +24,11 @@ class _Group(JointWindow):
     first, and which are members of that joint window.
     """
 
-    __slots__ = ("heads", "link", "others", "streams")
+    __slots__ = ("handle", "heads", "others", "streams")
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, handle: ConnectionHandle) -> None:
         super().__init__()
-        self.link = link
+        self.handle = handle
         self.streams: list[Stream] = []
         self.heads: list[bytes] = []
         self.others: list[Stream] | None = None
@@ -66,7 +66,7 @@ class _Group(JointWindow):
         is full. A stream of which something is kept never passes: its own window is closed,
         as the others' would be that stand behind a closed connection.
         """
-        connection = self.link.connection
+        connection = self.handle.connection
         needed = size * len(self.heads)
         if connection.congested or needed > connection.send_window:
             return False
@@ -87,7 +87,7 @@ class _Group(JointWindow):
         What is much is written at once, so that the next group's is made where it was: what the
         caches hold of it is then as much as one connection gets, and not all of them.
         """
-        connection = self.link.connection
+        connection = self.handle.connection
         output, heads = connection.output, self.heads
         size = len(heads) * len(between)
         if not output and size < _AT_ONCE_BYTES:
@@ -99,7 +99,7 @@ class _Group(JointWindow):
             piece[-1] += data
             output.append(between.join(piece))
         if size >= _AT_ONCE_BYTES:
-            self.link.flush()
+            self.handle.flush()
 
     def _admit(self, stream: Stream) -> None:
         """Makes a stream a member of this joint window; it must not be one of any other."""
@@ -149,7 +149,7 @@ class Audience:
     __slots__ = ("_groups", "_size")
 
     def __init__(self) -> None:
-        self._groups: dict[Link, _Group] = {}
+        self._groups: dict[ConnectionHandle, _Group] = {}
         self._size = 0
 
     def __len__(self) -> int:
@@ -164,22 +164,22 @@ class Audience:
         """Makes the outlet a member, unless its call has ended. It must not be one already."""
         if outlet.done:
             return
-        group = self._groups.get(outlet.link)
+        group = self._groups.get(outlet.handle)
         if group is None:
-            group = self._groups[outlet.link] = _Group(outlet.link)
+            group = self._groups[outlet.handle] = _Group(outlet.handle)
         group.add(outlet.stream)
         outlet.join(self)
         self._size += 1
 
     def discard(self, outlet: StreamOutlet) -> None:
         """Lets the outlet go, where it is a member."""
-        group = self._groups.get(outlet.link)
+        group = self._groups.get(outlet.handle)
         if group is None or not group.discard(outlet.stream):
             return
         outlet.part(self)
         self._size -= 1
         if not group.streams:
-            del self._groups[outlet.link]
+            del self._groups[outlet.handle]
 
     def send(self, message: bytes) -> list[StreamOutlet]:
         """Writes a serialised message to all members.
@@ -192,7 +192,7 @@ class Audience:
             The members that could not take it, as of `StreamOutlet.write`. They stay members:
             discard those that are to catch up first.
         """
-        data = frame(message)
+        data = length_prefixed(message)
         size = len(data)
         refused: list[StreamOutlet] = []
         length = size.to_bytes(3)

@@ -7,8 +7,8 @@ from typing import Any
 from grpc import StatusCode, aio
 
 from notecast_wire.calls.deadlines import Expiring
-from notecast_wire.calls.request_messages import Inbox
-from notecast_wire.calls.server_state import Link
+from notecast_wire.calls.request_messages import RequestMessages
+from notecast_wire.calls.server_state import ConnectionHandle
 from notecast_wire.calls.unsent_answer import outlive
 from notecast_wire.fairness.call_shares import CallAccount
 from notecast_wire.fairness.clients import ClientId
@@ -24,13 +24,13 @@ Serve = Callable[["Call", Any], Coroutine[Any, Any, None]]
 
 
 class Call:
-    """A call that has neither ended nor been handed over.
+    """A call that has neither ended nor been detached.
 
     It is its stream's `call`, and is told what comes on it. Its handler's task begins with
     the whole request where that is one message, so nothing waits in a task for it.
 
     Args:
-        link: its connection.
+        handle: its connection.
         stream: its stream.
         headers: the request's.
         method: its method; None where only interceptors may know one.
@@ -38,7 +38,8 @@ class Call:
 
     Attributes:
         account: has a place among the calls under way for it, to be given back; None: it has none.
-        inbox: what has come of the request; None where that is nothing, or all in one piece.
+        request_messages: what has come of the request; None where nothing has, or all of it in one
+            piece.
         message: the request of a method that takes one, as it is to be deserialised.
         awaits_request: there is a bound on how long its request may take to be whole.
         task: the handler's, once it is started.
@@ -46,7 +47,7 @@ class Call:
         on_close: what to call when the call is over.
         expires: the loop's time at which the deadline passes; None without one.
         started: response headers are out.
-        over: the status is out, the client has left, or the call was handed over.
+        over: the status is out, the client has left, or the call was detached.
         left: the client has left.
     """
 
@@ -58,29 +59,34 @@ class Call:
         "due_tick",
         "entered",
         "expires",
+        "handle",
         "headers",
-        "inbox",
         "left",
-        "link",
         "message",
         "method",
         "on_close",
         "over",
+        "request_messages",
         "started",
         "stream",
         "task",
     )
 
     def __init__(
-        self, link: Link, stream: Stream, headers: Headers, method: Method | None, serve: Serve
+        self,
+        handle: ConnectionHandle,
+        stream: Stream,
+        headers: Headers,
+        method: Method | None,
+        serve: Serve,
     ) -> None:
-        self.link = link
+        self.handle = handle
         self.stream = stream
         self.headers = headers
         self.method = method
         self._serve = serve
         self.account: CallAccount | None = None
-        self.inbox: Inbox | None = None
+        self.request_messages: RequestMessages | None = None
         self.message: bytes | None = None
         self.awaits_request = False
         self.task: asyncio.Task[None] | None = None
@@ -92,7 +98,7 @@ class Call:
         self.over = False
         self.left = False
         self._waiter: asyncio.Future[None] | None = None
-        link.serving.open_calls += 1
+        handle.server.open_calls += 1
 
     @property
     def client(self) -> ClientId:
@@ -102,7 +108,7 @@ class Call:
     def begin(self, *, ended: bool) -> None:
         """Starts the task already where it reads the request itself; takes an early end."""
         if self.method is None or self.method.reads_many:
-            self._open_inbox()
+            self._open_request_messages()
             self._start()
         if ended:
             self.request_ended()
@@ -116,7 +122,7 @@ class Call:
         if self.task is None and not self.over:
             self.limit_request()
             if self.account is None and not (self.method is not None and self.method.asks_health):
-                account = self.link.serving.call_shares.account_of(self.stream.client)
+                account = self.handle.server.call_shares.account_of(self.stream.client)
                 if refusal := account.take():
                     self.throw(over_share(refusal))
                 else:
@@ -125,25 +131,25 @@ class Call:
     def limit_request(self) -> None:
         """Bounds how long the request may take to be whole."""
         self.awaits_request = True
-        self.link.serving.request_timeouts.start(self)
+        self.handle.server.request_timeouts.start(self)
 
     def set_deadline(self, seconds: float) -> None:
         """Ends the call with DEADLINE_EXCEEDED after so long, up to 10 ms more."""
-        serving = self.link.serving
-        self.expires = serving.loop.time() + seconds
-        serving.deadlines.add(self, self.expires)
+        server = self.handle.server
+        self.expires = server.loop.time() + seconds
+        server.deadlines.add(self, self.expires)
 
     def data_received(self, data: bytes, size: int, *, ended: bool) -> None:
         """Takes what a DATA frame has brought: see `DataReceived`."""
-        if ended and self.inbox is None:
+        if ended and self.request_messages is None:
             message = whole_message(data)
-            limit = self.link.serving.options.max_receive_message_bytes
+            limit = self.handle.server.options.max_receive_message_bytes
             if message is not None and len(message) <= limit:
                 self.message = message
                 self._start()
                 return
         try:
-            (self.inbox or self._open_inbox()).receive(data, size)
+            (self.request_messages or self._open_request_messages()).receive(data, size)
         except CallError as error:
             self.throw(error)
             return
@@ -154,11 +160,11 @@ class Call:
         """The request is whole."""
         if self.awaits_request:
             self._request_came()
-        inbox = self.inbox or self._open_inbox()
+        request_messages = self.request_messages or self._open_request_messages()
         try:
-            inbox.end()
+            request_messages.end()
             if self.task is None:
-                self.message = inbox.take_only()
+                self.message = request_messages.take_only()
                 self._start()
         except CallError as error:
             self.throw(error)
@@ -169,7 +175,7 @@ class Call:
         DEADLINE_EXCEEDED rather than CANCELLED, which is the caller's own doing: a time has
         expired before the operation could complete (gRPC's doc/statuscodes.md).
         """
-        seconds = self.link.serving.options.request_timeout
+        seconds = self.handle.server.options.request_timeout
         text = f"the request was not whole within {seconds:g} s"
         self.throw(CallError(StatusCode.DEADLINE_EXCEEDED, text))
 
@@ -198,7 +204,7 @@ class Call:
 
     def throw(self, error: CallError) -> None:
         """Ends the call with a status at once, whatever waits to be sent, and its task with it."""
-        self.link.connection.drop_unsent(self.stream)
+        self.handle.connection.drop_unsent(self.stream)
         self.finish(error.code, error.details, error.metadata)
         self._cancel()
 
@@ -211,11 +217,11 @@ class Call:
         """
         if self._waiter is not None:
             raise aio.UsageError("another write is under way")
-        if self.link.connection.send_data(self.stream, data):
-            if self.link.wrote(len(data)):
+        if self.handle.connection.send_data(self.stream, data):
+            if self.handle.wrote(len(data)):
                 await asyncio.sleep(0)
             return
-        self._waiter = self.link.serving.loop.create_future()
+        self._waiter = self.handle.server.loop.create_future()
         try:
             await self._waiter
         finally:
@@ -223,7 +229,7 @@ class Call:
 
     def finish(self, code: StatusCode, details: str = "", metadata: Headers | None = None) -> None:
         """Sends the status behind what was sent; the call is over with that."""
-        connection = self.link.connection
+        connection = self.handle.connection
         if self.started:
             connection.send_trailers(self.stream, trailers(code, details, metadata or []))
         else:
@@ -236,29 +242,29 @@ class Call:
 
         Its deadline goes on where data are kept that the client has yet to take.
         """
-        serving = self.link.serving
-        serving.open_calls -= 1
+        server = self.handle.server
+        server.open_calls -= 1
         if self.account is not None:
             self._leave_place(self.account)
         self._release()
         if self.due_tick or self.stream.unsent is not None:
-            outlive(self, self.link, self.stream)
+            outlive(self, self.handle, self.stream)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(aio.InternalError("the call has ended"))
         if self.on_close is not None:
             self.on_close()
 
-    def hand_over(self, successor: Expiring) -> None:
+    def detach(self, successor: Expiring) -> None:
         """Lets another have the stream, the deadline and the place among the open calls."""
         if self.due_tick:
-            self.link.serving.deadlines.replace(self, successor)
+            self.handle.server.deadlines.replace(self, successor)
         self._release()
         self.stream.call = successor
-        self.link.make_room()
+        self.handle.make_room()
 
     def _request_came(self) -> None:
         self.awaits_request = False
-        self.link.serving.request_timeouts.discard(self)
+        self.handle.server.request_timeouts.discard(self)
         if self.account is not None and not (self.method is not None and self.method.counted):
             self._leave_place(self.account)
 
@@ -271,25 +277,27 @@ class Call:
         self.stream.call = None
         if self.awaits_request:
             self._request_came()
-        if self.inbox is not None:
-            self.inbox.close()
+        if self.request_messages is not None:
+            self.request_messages.close()
 
-    def _open_inbox(self) -> Inbox:
+    def _open_request_messages(self) -> RequestMessages:
         gzip = dict(self.headers).get(b"grpc-encoding") == b"gzip"
         one = self.method is None or not self.method.reads_many
-        self.inbox = Inbox(self.link, self.stream, gzip=gzip, each_in_time=not one)
-        return self.inbox
+        self.request_messages = RequestMessages(
+            self.handle, self.stream, gzip=gzip, each_in_time=not one
+        )
+        return self.request_messages
 
     def _start(self) -> None:
-        serving = self.link.serving
+        server = self.handle.server
         if self.awaits_request:
             self._request_came()
         name = None if self.method is None else self.method.name
-        self.task = serving.loop.create_task(self._serve(self, self.method), name=name)
-        serving.running.add(self)
+        self.task = server.loop.create_task(self._serve(self, self.method), name=name)
+        server.running.add(self)
 
     def _cancel(self) -> None:
         if self.task is not None:
             self.task.cancel()
             if not self.entered:
-                self.link.serving.running.discard(self)
+                self.handle.server.running.discard(self)

@@ -12,7 +12,7 @@ from grpc import Compression, StatusCode, aio
 
 from notecast_wire.calls.outlet import StreamOutlet
 from notecast_wire.calls.peers import AuthContext, auth_context, identity_key, peer_name
-from notecast_wire.calls.response import Reply
+from notecast_wire.calls.response import Response
 from notecast_wire.fairness.clients import ClientId
 from notecast_wire.rpc.metadata import Metadata, Metadatum, decode_metadata, encode_metadata
 from notecast_wire.rpc.status import status_code
@@ -22,11 +22,11 @@ _log = structlog.get_logger(__name__)
 DoneCallback = Callable[["Context"], None]
 
 
-class Context(Reply, aio.ServicerContext[Any, Any]):
+class Context(Response, aio.ServicerContext[Any, Any]):
     """One call, as its handler sees it.
 
     It does what `grpc.aio.ServicerContext` says, where nothing else is said here, and
-    `hand_over` and `client` besides.
+    `detach` and `client` besides.
     """
 
     _callbacks: list[DoneCallback] | None = None
@@ -38,10 +38,10 @@ class Context(Reply, aio.ServicerContext[Any, Any]):
             grpc.aio.UsageError: the method takes one message, not a stream, or another read is
                 under way.
         """
-        inbox = self._call.inbox
-        if inbox is None or not self._method.reads_many:
+        request_messages = self._call.request_messages
+        if request_messages is None or not self._method.reads_many:
             raise aio.UsageError("the method takes one message: there is nothing to read")
-        message = await inbox.next()
+        message = await request_messages.next()
         return aio.EOF if message is None else self.deserialized(message)
 
     async def write(self, message: Any) -> None:  # noqa: ANN401 - what its serialiser takes
@@ -51,7 +51,7 @@ class Context(Reply, aio.ServicerContext[Any, Any]):
 
         Raises:
             grpc.aio.UsageError: the response is no stream, or another write is under way, or the
-                call has ended or was handed over.
+                call has ended or was detached.
             grpc.aio.InternalError: the client has left.
         """
         if not self._method.writes_many:
@@ -75,32 +75,34 @@ class Context(Reply, aio.ServicerContext[Any, Any]):
             raise aio.UsageError("Send initial metadata failed: already sent")
         self._begin(encode_metadata(initial_metadata))
 
-    def hand_over(self) -> StreamOutlet:
-        """Gives the rest of the response to an outlet, for writing without a task.
+    def detach(self) -> StreamOutlet:
+        """Detaches the call from its handler; an outlet writes the rest of the response.
 
-        For methods with one request and a stream as response. The call now lives until the
-        outlet ends it, the client leaves, the deadline passes or the server stops, whatever
-        the handler does; that should return at once, and what it returns is nothing. With
-        the handler, its task, the request and this context are gone: an idle stream is an
-        outlet, and little else. Response headers are sent where they were not before.
+        For methods with one request and a stream of responses. From now on the call ends when
+        the outlet ends it, the client leaves, the deadline passes or the server stops. The
+        handler should return at once; what it returns is ignored. Its task, the request and this
+        context are freed with it: an idle stream costs little more than its outlet. Sends the
+        response headers if they were not sent before.
 
         Raises:
             grpc.aio.UsageError: another kind of method, or a call that has ended.
         """
         if self._method.reads_many or not self._method.writes_many:
-            raise aio.UsageError("only a call with one request and a stream back is handed over")
+            raise aio.UsageError(
+                "only a call with one request and a stream of responses can be detached"
+            )
         call = self._call
         if call.over and not call.left:
             raise aio.UsageError("the call has ended")
         if not (call.over or call.started):
             self._begin([])
-        self.outlet = outlet = StreamOutlet(call.link, call.stream)
+        self.outlet = outlet = StreamOutlet(call.handle, call.stream)
         if call.over:
             outlet.done = True  # the client left while the handler ran; the outlet says so
         else:
             for callback in self._callbacks or ():
                 outlet.on_done(partial(callback, self))
-            call.hand_over(outlet)
+            call.detach(outlet)
         return outlet
 
     async def abort(
@@ -196,7 +198,7 @@ class Context(Reply, aio.ServicerContext[Any, Any]):
 
     def peer(self) -> str:
         """The client's address: `ipv4:1.2.3.4:5`, `ipv6:%5B::1%5D:5`, or `unix:`."""
-        return peer_name(self._call.link.transport)
+        return peer_name(self._call.handle.transport)
 
     def client(self) -> ClientId:
         """Whom the call comes from: where `peer` is a trusted proxy, the client behind it."""
@@ -204,7 +206,7 @@ class Context(Reply, aio.ServicerContext[Any, Any]):
 
     def auth_context(self) -> AuthContext:
         """How the connection is secured, and what the client's certificate says."""
-        return auth_context(self._call.link.transport)
+        return auth_context(self._call.handle.transport)
 
     def peer_identity_key(self) -> str | None:
         """The entry of `auth_context` that names the client; None without a certificate."""
@@ -221,12 +223,12 @@ class Context(Reply, aio.ServicerContext[Any, Any]):
         call = self._call
         if call.expires is None:
             return None
-        return max(0.0, call.expires - call.link.serving.loop.time())
+        return max(0.0, call.expires - call.handle.server.loop.time())
 
     def add_done_callback(self, callback: DoneCallback) -> None:
         """Has the callback called with this context once the call has ended in any way."""
         if self.done():
-            self._call.link.serving.loop.call_soon(callback, self)
+            self._call.handle.server.loop.call_soon(callback, self)
         elif self.outlet is not None:
             self.outlet.on_done(partial(callback, self))
         else:

@@ -7,13 +7,13 @@ from typing import Final, Protocol
 
 from grpc import StatusCode
 
-from notecast_wire.calls.server_state import Link
+from notecast_wire.calls.server_state import ConnectionHandle
 from notecast_wire.calls.unsent_answer import outlive
 from notecast_wire.fairness.held_bytes import Holder
 from notecast_wire.fairness.shares import ShareRefusal
 from notecast_wire.http2.settings import DEFAULT_WINDOW_BYTES
 from notecast_wire.http2.stream import Stream
-from notecast_wire.rpc.messages import frame
+from notecast_wire.rpc.messages import length_prefixed
 from notecast_wire.rpc.metadata import Metadata, encode_metadata
 from notecast_wire.rpc.status import LATER, trailers
 
@@ -28,18 +28,18 @@ class Membership(Protocol):
 
 
 class StreamOutlet:
-    """The sending end of a call that its handler has handed over.
+    """The sending end of a call that its handler has detached.
 
     It has no queue: a message is taken or it is not, and who could not write is told when to
     try again. Messages are sent as they are, never compressed: they are shared by streams whose
     clients may not take the same.
 
     Args:
-        link: the call's connection.
+        handle: the call's connection.
         stream: the call's stream.
 
     Attributes:
-        link: the connection that it writes to.
+        handle: the connection that it writes to.
         stream: the stream that it writes to.
         done: the call has ended, or the client has left.
     """
@@ -53,12 +53,12 @@ class StreamOutlet:
         "_since",
         "done",
         "due_tick",
-        "link",
+        "handle",
         "stream",
     )
 
-    def __init__(self, link: Link, stream: Stream) -> None:
-        self.link = link
+    def __init__(self, handle: ConnectionHandle, stream: Stream) -> None:
+        self.handle = handle
         self.stream = stream
         self.done = False
         self.due_tick = 0
@@ -81,12 +81,12 @@ class StreamOutlet:
             window is too small, the socket is full, or the call has ended. `on_writable` tells
             when to try again.
         """
-        return self.write_framed(frame(message))
+        return self.write_framed(length_prefixed(message))
 
     def write_framed(self, data: bytes) -> bool:
         """As `write`, of a message that has its prefix already."""
         stream = self.stream
-        connection = self.link.connection
+        connection = self.handle.connection
         if self.done:
             return False
         if stream.unsent is not None or connection.congested or not self._fits(len(data)):
@@ -96,7 +96,7 @@ class StreamOutlet:
             self._since = None
         else:
             self._wait()
-        self.link.wrote(len(data))  # a socket that is full is seen before all has been put out
+        self.handle.wrote(len(data))  # a socket that is full is seen before all has been put out
         return True
 
     @property
@@ -124,7 +124,7 @@ class StreamOutlet:
             holder: holds it. One holder may hold one thing.
             size: in bytes, from now on; 0: nothing.
         """
-        budget = self.link.serving.held_output
+        budget = self.handle.server.held_output
         budget.hold(holder, holder, self.stream.client, 0 if self.done else size)
 
     def on_done(self, callback: Callable[[], None]) -> None:
@@ -133,7 +133,7 @@ class StreamOutlet:
         Where it has ended already, that is soon, too. Several are called in order.
         """
         if self.done:
-            self.link.serving.loop.call_soon(callback)
+            self.handle.server.loop.call_soon(callback)
             return
         earlier = self._on_done
         self._on_done = callback if earlier is None else _in_order(earlier, callback)
@@ -154,7 +154,7 @@ class StreamOutlet:
         nothing gets it as well.
         """
         if not self.done:
-            self.link.connection.drop_unsent(self.stream)
+            self.handle.connection.drop_unsent(self.stream)
             self.end(code, details, trailing_metadata)
 
     def join(self, audience: Membership) -> None:
@@ -184,7 +184,7 @@ class StreamOutlet:
     def lose(self, refusal: ShareRefusal) -> None:
         """Too much that waits to be sent is held for its client."""
         if not self.done:
-            self.link.connection.drop_unsent(self.stream)
+            self.handle.connection.drop_unsent(self.stream)
             self._say_end(trailers(StatusCode.RESOURCE_EXHAUSTED, str(refusal), LATER))
 
     def stop(self, why: str) -> None:
@@ -192,7 +192,7 @@ class StreamOutlet:
         self.cut(StatusCode.UNAVAILABLE, why)
 
     def _say_end(self, block: bytes) -> None:
-        self.link.connection.send_trailers(self.stream, block)
+        self.handle.connection.send_trailers(self.stream, block)
         self._lose()
 
     def _lose(self) -> None:
@@ -201,20 +201,20 @@ class StreamOutlet:
             return
         self.done = True
         self.stream.call = None
-        serving = self.link.serving
-        serving.open_calls -= 1
-        outlive(self, self.link, self.stream)
+        server = self.handle.server
+        server.open_calls -= 1
+        outlive(self, self.handle, self.stream)
         for audience in self._audiences:
             audience.discard(self)
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
         if self._on_done is not None:
-            serving.loop.call_soon(self._on_done)
+            server.loop.call_soon(self._on_done)
         self._on_done = self._on_writable = self._since = None
 
     def _fits(self, size: int) -> bool:
-        connection = self.link.connection
+        connection = self.handle.connection
         ours, shared = self.stream.send_window, connection.send_window
         if size <= ours and size <= shared:
             return True
@@ -230,14 +230,14 @@ class StreamOutlet:
         self._since = time.monotonic()
         self._seen = self._progress()
         if self.stream.unsent is None:
-            self.link.connection.await_writable(self.stream)
+            self.handle.connection.await_writable(self.stream)
             if self._retry is None:
-                self._retry = self.link.serving.loop.call_later(_PATIENCE_SECONDS, self._try_again)
+                self._retry = self.handle.server.loop.call_later(_PATIENCE_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
         """The window has been open, though not wide enough, for a while."""
         self._retry = None
-        connection = self.link.connection
+        connection = self.handle.connection
         window = min(self.stream.send_window, connection.send_window)
         open_ = window > 0 and not connection.congested and self.stream.unsent is None
         if open_ and self._since is not None and self._on_writable is not None:

@@ -33,10 +33,10 @@ _SOONEST: Final = 0.8
 _EARLY_SECONDS: Final = 0.001
 """Loops' timers are so early at most."""
 
-Take = Callable[[bytes], None]
+Process = Callable[[bytes], None]
 
 
-class Gathering:
+class ReadBatcher:
     """Lets a busy server take many requests in one go, as network cards do with packets.
 
     To wake up for one request costs as much again as to serve it: the caches are others' by then,
@@ -50,9 +50,9 @@ class Gathering:
         seconds: how long to gather; 0: never.
 
     Attributes:
-        until: a time of the loop at which to take what waits; one that is past, or much less than
-            `seconds` behind the last time, does not count. It may be moved on at any time, and
-            what waits already is kept for that once at most.
+        flush_at: the time of the loop at which to process what waits. Ignored where it is past, or
+            much less than `seconds` after the last flush. It may be moved on at any time; what
+            waits already is kept for that once at most.
     """
 
     __slots__ = (
@@ -64,42 +64,42 @@ class Gathering:
         "_seconds",
         "_together",
         "_took_at",
-        "until",
+        "flush_at",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self._loop = loop
         self._seconds = seconds
-        self.until = 0.0
-        self._held: list[tuple[Take, bytes]] = []
+        self.flush_at = 0.0
+        self._held: list[tuple[Process, bytes]] = []
         self._bytes = self._request_bytes = 0
         self._took_at = loop.time()
         self._together = False
         self._due: asyncio.TimerHandle | None = None
 
-    def put(self, take: Take, data: bytes, calls: int) -> None:
-        """Hands data to `take`: now or later, in order, and once.
+    def add(self, process: Process, data: bytes, calls: int) -> None:
+        """Hands data to `process`: now or later, in order, and once.
 
         Args:
-            take: takes what has come; it must bear to be called when its connection has closed.
+            process: takes what has come; it must bear to be called when its connection has closed.
             data: from the socket.
             calls: how many are under way.
         """
         if not self._held and not self._is_busy(calls):
-            take(data)
+            process(data)
             return
-        self._held.append((take, data))
+        self._held.append((process, data))
         self._bytes += len(data)
         if _begins_with_request(data):
             self._request_bytes += len(data)
         if self._request_bytes >= _ENOUGH_BYTES or self._bytes >= _MOST_BYTES:
-            self.release()
+            self.flush()
         elif self._due is None:
             end = self._end()
-            wake = self.release if end == self.until else self._wake
+            wake = self.flush if end == self.flush_at else self._wake
             self._due = self._loop.call_at(max(end, self._loop.time()), wake)
 
-    def release(self) -> None:
+    def flush(self) -> None:
         """Has all taken that waits."""
         if self._due is not None:
             self._due.cancel()
@@ -108,9 +108,9 @@ class Gathering:
         held, self._held = self._held, []
         self._bytes = self._request_bytes = 0
         self._together = len(held) >= _COMPANY
-        for take, data in held:
+        for process, data in held:
             try:
-                take(data)
+                process(data)
             except Exception as error:  # of one connection: the others' data go on
                 context = {"message": "what came could not be taken", "exception": error}
                 self._loop.call_exception_handler(context)
@@ -122,16 +122,16 @@ class Gathering:
 
     def _end(self) -> float:
         """When what waits is taken: at the time that was named, unless that comes too soon."""
-        if self.until >= self._took_at + self._seconds * _SOONEST:
-            return self.until
+        if self.flush_at >= self._took_at + self._seconds * _SOONEST:
+            return self.flush_at
         return self._took_at + self._seconds
 
     def _wake(self) -> None:
         """The usual time is over; a time that was named meanwhile is waited for, and no other."""
-        if self._loop.time() < self.until - _EARLY_SECONDS:
-            self._due = self._loop.call_at(self.until, self.release)
+        if self._loop.time() < self.flush_at - _EARLY_SECONDS:
+            self._due = self._loop.call_at(self.flush_at, self.flush)
         else:
-            self.release()
+            self.flush()
 
 
 def _begins_with_request(data: bytes) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 
 from grpc import StatusCode, aio
 
-from notecast_wire.calls.server_state import Link
+from notecast_wire.calls.server_state import ConnectionHandle
 from notecast_wire.fairness.shares import ShareRefusal
 from notecast_wire.http2.stream import Stream
 from notecast_wire.rpc.messages import (
@@ -21,7 +21,7 @@ from notecast_wire.rpc.status import CallError, over_share
 _MESSAGE_COST_BYTES: Final = 160  # what a waiting message takes besides its bytes
 
 
-class Inbox:
+class RequestMessages:
     """Takes a request's data and hands out its messages, one reader at a time.
 
     The client is given its window back as long as no whole message waits: a handler that
@@ -29,7 +29,7 @@ class Inbox:
     came, and are unpacked when they are read: what waits is never more than was sent.
 
     Args:
-        link: its connection.
+        handle: its connection.
         stream: the request's.
         gzip: the request's headers say that its messages may be compressed.
         each_in_time: the request may go on for as long as it likes, and each of its messages has
@@ -42,8 +42,8 @@ class Inbox:
     __slots__ = (
         "_each_in_time",
         "_gzip",
+        "_handle",
         "_held",
-        "_link",
         "_messages",
         "_reader",
         "_stream",
@@ -54,13 +54,15 @@ class Inbox:
         "ended",
     )
 
-    def __init__(self, link: Link, stream: Stream, *, gzip: bool, each_in_time: bool) -> None:
-        self._link = link
+    def __init__(
+        self, handle: ConnectionHandle, stream: Stream, *, gzip: bool, each_in_time: bool
+    ) -> None:
+        self._handle = handle
         self._stream = stream
         self._gzip = gzip
         self._each_in_time = each_in_time
         self._timed = False
-        self._reader = MessageReader(link.serving.options.max_receive_message_bytes)
+        self._reader = MessageReader(handle.server.options.max_receive_message_bytes)
         self._messages: deque[RawMessage] = deque()
         self._waiting = 0
         self._held = 0
@@ -141,7 +143,7 @@ class Inbox:
     def time_out(self) -> None:
         """A message is not whole in time: ends the call, as `Call.time_out` does."""
         self._timed = False
-        seconds = self._link.serving.options.request_timeout
+        seconds = self._handle.server.options.request_timeout
         text = f"a message of the request was not whole within {seconds:g} s"
         self._stream.call.throw(CallError(StatusCode.DEADLINE_EXCEEDED, text))
 
@@ -168,7 +170,7 @@ class Inbox:
                 StatusCode.INTERNAL, "a message is compressed, and no grpc-encoding says how"
             )
         try:
-            return unpack(raw.data, self._link.serving.options.max_receive_message_bytes)
+            return unpack(raw.data, self._handle.server.options.max_receive_message_bytes)
         except (MessageError, MessageTooLargeError) as error:
             raise _call_error(error) from error
 
@@ -177,9 +179,9 @@ class Inbox:
         held = self._waiting + self._reader.held_bytes
         if held != self._held:
             self._held = held
-            self._link.serving.held_requests.hold(self, self, self._stream.client, held)
+            self._handle.server.held_requests.hold(self, self, self._stream.client, held)
         if not self._messages and self._uncredited:
-            self._link.connection.consumed(self._stream, self._uncredited)
+            self._handle.connection.consumed(self._stream, self._uncredited)
             self._uncredited = 0
 
     def _watch_message(self, *, begun: bool) -> None:
@@ -194,17 +196,17 @@ class Inbox:
             self._stop_watching()
         elif begun or not self._timed:
             self._timed = True
-            self._link.serving.request_timeouts.start(self)
+            self._handle.server.request_timeouts.start(self)
 
     def _stop_watching(self) -> None:
         if self._timed:
             self._timed = False
-            self._link.serving.request_timeouts.discard(self)
+            self._handle.server.request_timeouts.discard(self)
 
     async def _more(self) -> None:
         if self._waiter is not None:
             raise aio.UsageError("another read is under way")
-        self._waiter = self._link.serving.loop.create_future()
+        self._waiter = self._handle.server.loop.create_future()
         try:
             await self._waiter
         finally:

@@ -7,7 +7,7 @@ from grpc import Compression, StatusCode, aio
 
 from notecast_wire.calls.call import Call
 from notecast_wire.calls.outlet import StreamOutlet
-from notecast_wire.rpc.messages import frame, frame_gzip
+from notecast_wire.rpc.messages import length_prefixed, length_prefixed_gzip
 from notecast_wire.rpc.metadata import Headers, Metadata
 from notecast_wire.rpc.methods import Method
 from notecast_wire.rpc.status import OK_TRAILERS, PLAIN_HEADERS, CallError, response_headers
@@ -15,7 +15,7 @@ from notecast_wire.rpc.status import OK_TRAILERS, PLAIN_HEADERS, CallError, resp
 _log = structlog.get_logger(__name__)
 
 
-class Reply:
+class Response:
     """A call's response, as far as it is settled; for what runs the handler.
 
     What few handlers use has its default on the class, so that the others do not pay for it.
@@ -25,7 +25,7 @@ class Reply:
         method: what the call is of.
 
     Attributes:
-        outlet: whom the rest of the response was handed over to.
+        outlet: writes the rest of the response, once the call was detached.
     """
 
     outlet: StreamOutlet | None = None
@@ -74,9 +74,9 @@ class Reply:
             self.finish_stream()
             return
         data = self._serialized(response)
-        connection = call.link.connection
-        if self._plain and not call.started and not call.link.serving.gzip:
-            connection.respond(call.stream, PLAIN_HEADERS, frame(data), OK_TRAILERS)
+        connection = call.handle.connection
+        if self._plain and not call.started and not call.handle.server.gzip:
+            connection.respond(call.stream, PLAIN_HEADERS, length_prefixed(data), OK_TRAILERS)
             call.close()
             return
         if not call.started:
@@ -85,7 +85,7 @@ class Reply:
         self.finish_stream()
 
     def finish_stream(self) -> None:
-        """Ends a call whose messages were sent, where it has not ended or been handed over."""
+        """Ends a call whose messages were sent, unless it has ended or was detached."""
         if not self._call.over:
             self._call.finish(self._code, self._details, self._trailing_headers)
 
@@ -110,7 +110,7 @@ class Reply:
         """Sends the headers; with them is settled whether messages are compressed."""
         call = self._call
         wanted = self._compression
-        if wanted is None and call.link.serving.gzip:
+        if wanted is None and call.handle.server.gzip:
             wanted = Compression.Gzip
         if wanted is Compression.Gzip:
             accepted = dict(call.headers).get(b"grpc-accept-encoding", b"")
@@ -118,11 +118,11 @@ class Reply:
         call.started = True
         plain = not (metadata or self._gzip)
         block = PLAIN_HEADERS if plain else response_headers(metadata, gzip=self._gzip)
-        call.link.connection.send_headers(call.stream, block)
+        call.handle.connection.send_headers(call.stream, block)
 
     def _serialized(self, message: Any) -> bytes:  # noqa: ANN401 - what the method gives
         data = self._method.serialize(message)
-        most = self._call.link.serving.options.max_send_message_bytes
+        most = self._call.handle.server.options.max_send_message_bytes
         if len(data) > most:
             raise CallError(
                 StatusCode.RESOURCE_EXHAUSTED,
@@ -133,5 +133,5 @@ class Reply:
     def _packed(self, data: bytes) -> bytes:
         if not self._gzip or self._skip_compression:
             self._skip_compression = False
-            return frame(data)
-        return frame_gzip(data)
+            return length_prefixed(data)
+        return length_prefixed_gzip(data)

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from notecast_wire.calls.deadlines import Deadlines
-from notecast_wire.calls.read_batching import Gathering
+from notecast_wire.calls.read_batching import ReadBatcher
 from notecast_wire.calls.request_timeouts import RequestTimeouts
 from notecast_wire.fairness.call_shares import CallShares
 from notecast_wire.fairness.held_bytes import HeldBytes
@@ -16,7 +16,7 @@ from notecast_wire.http2.connection import Connection
 from notecast_wire.rpc.options import ServerOptions
 
 
-class Serving:
+class ServerState:
     """A server's state while it serves.
 
     Args:
@@ -29,10 +29,10 @@ class Serving:
         client_budgets: what the clients behind proxies may do wrong.
         deadlines: of its calls.
         request_timeouts: of what its clients have begun to send.
-        gathering: when what comes is taken.
+        read_batcher: when what comes is taken.
         held_requests: what has come of requests and is not read yet.
         held_output: what could not be sent yet.
-        open_calls: how many have no status yet, handed over ones included.
+        open_calls: how many calls have no status yet, detached ones included.
         running: the calls whose handlers have not returned.
         stopping: no more connections are taken.
     """
@@ -45,7 +45,7 @@ class Serving:
         self.gzip = gzip
         self.deadlines = Deadlines(loop)
         self.request_timeouts = RequestTimeouts(loop, options.request_timeout)
-        self.gathering = Gathering(loop, options.gathering)
+        self.read_batcher = ReadBatcher(loop, options.read_batching)
         self.call_shares = CallShares(options.max_calls, options.share_ratios)
         self.client_budgets = ClientBudgets(options.limits, options.share_ratios, time.monotonic)
         self.held_requests = HeldBytes(
@@ -70,16 +70,16 @@ class Serving:
         return f"#{next(self._connections)}"
 
 
-class Link(Protocol):
+class ConnectionHandle(Protocol):
     """A client's connection, as its calls see it.
 
     Attributes:
         connection: the HTTP/2 side of it.
-        serving: the server's state.
+        server: the server's state.
     """
 
     connection: Connection
-    serving: Serving
+    server: ServerState
 
     @property
     def transport(self) -> asyncio.BaseTransport:
@@ -101,7 +101,7 @@ class Link(Protocol):
         """Ends the connection and the calls that it carries; its client has so long to read."""
 
 
-class Links:
+class OpenConnections:
     """The connections of a server that are open.
 
     Attributes:
@@ -111,21 +111,21 @@ class Links:
     def __init__(self) -> None:
         self.empty = asyncio.Event()
         self.empty.set()
-        self._links: set[Link] = set()
+        self._connections: set[ConnectionHandle] = set()
 
-    def __iter__(self) -> Iterator[Link]:
-        return iter(self._links)
+    def __iter__(self) -> Iterator[ConnectionHandle]:
+        return iter(self._connections)
 
     def __len__(self) -> int:
-        return len(self._links)
+        return len(self._connections)
 
-    def add(self, link: Link) -> None:
+    def add(self, handle: ConnectionHandle) -> None:
         """Knows a connection."""
-        self._links.add(link)
+        self._connections.add(handle)
         self.empty.clear()
 
-    def discard(self, link: Link) -> None:
+    def discard(self, handle: ConnectionHandle) -> None:
         """Forgets a connection."""
-        self._links.discard(link)
-        if not self._links:
+        self._connections.discard(handle)
+        if not self._connections:
             self.empty.set()

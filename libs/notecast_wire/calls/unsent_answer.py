@@ -3,28 +3,28 @@
 from grpc import StatusCode
 
 from notecast_wire.calls.deadlines import Expiring
-from notecast_wire.calls.server_state import Link
+from notecast_wire.calls.server_state import ConnectionHandle
 from notecast_wire.fairness.shares import ShareRefusal
 from notecast_wire.http2.stream import Stream
 from notecast_wire.rpc.metadata import Headers
 from notecast_wire.rpc.status import LATER, trailers
 
 
-def outlive(call: Expiring, link: Link, stream: Stream) -> None:
+def outlive(call: Expiring, handle: ConnectionHandle, stream: Stream) -> None:
     """Lets the deadline of a call that is over go on, where its client has yet to take data.
 
     Where it has not, the deadline is discarded.
 
     Args:
         call: the call; it is no longer the stream's.
-        link: the call's connection.
+        handle: the call's connection.
         stream: the call's stream.
     """
-    deadlines = link.serving.deadlines
+    deadlines = handle.server.deadlines
     if stream.unsent is None:
         deadlines.discard(call)
     else:
-        stream.call = UnsentAnswer(link, stream)
+        stream.call = UnsentAnswer(handle, stream)
         deadlines.replace(call, stream.call)
 
 
@@ -36,14 +36,14 @@ class UnsentAnswer:
     (RFC 9113, 5.2.1).
 
     Args:
-        link: the call's connection.
+        handle: the call's connection.
         stream: the call's stream.
     """
 
-    __slots__ = ("due_tick", "link", "stream")
+    __slots__ = ("due_tick", "handle", "stream")
 
-    def __init__(self, link: Link, stream: Stream) -> None:
-        self.link = link
+    def __init__(self, handle: ConnectionHandle, stream: Stream) -> None:
+        self.handle = handle
         self.stream = stream
         self.due_tick = 0
 
@@ -63,7 +63,7 @@ class UnsentAnswer:
         """All is out, or the client has left."""
         self.stream.call = None
         if self.due_tick:
-            self.link.serving.deadlines.discard(self)
+            self.handle.server.deadlines.discard(self)
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -79,4 +79,4 @@ class UnsentAnswer:
 
     def _end(self, code: StatusCode, details: str, metadata: Headers | None = None) -> None:
         self.stream_ended()
-        self.link.connection.end_instead(self.stream, trailers(code, details, metadata or []))
+        self.handle.connection.end_instead(self.stream, trailers(code, details, metadata or []))

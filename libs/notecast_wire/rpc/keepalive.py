@@ -20,7 +20,7 @@ class Due(Enum):
     """End it with what it carries."""
 
 
-class Upkeep:
+class Keepalive:
     """The times of one connection. All are seconds of one monotonic clock.
 
     The rules are gRPC's A8 (keepalive, and how often clients may ping) and A9 (age, idleness).
@@ -57,7 +57,7 @@ class Upkeep:
         self._pinged = -_NEVER
         self._strikes = 0
 
-    def hear(self, now: float) -> None:
+    def received(self, now: float) -> None:
         """Something came from the client, which therefore lives."""
         self._heard = now
         self._ping_sent = None

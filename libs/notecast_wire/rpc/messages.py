@@ -38,17 +38,17 @@ class RawMessage(NamedTuple):
     data: bytes
 
 
-def frame(message: bytes) -> bytes:
+def length_prefixed(message: bytes) -> bytes:
     """A message with its prefix, not compressed."""
     return b"\0" + len(message).to_bytes(4) + message
 
 
-def frame_gzip(message: bytes) -> bytes:
+def length_prefixed_gzip(message: bytes) -> bytes:
     """A message with its prefix, compressed where that makes it smaller."""
     packer = zlib.compressobj(wbits=_GZIP_WINDOW_BITS)
     packed = packer.compress(message) + packer.flush()
     if len(packed) >= len(message):
-        return frame(message)
+        return length_prefixed(message)
     return b"\1" + len(packed).to_bytes(4) + packed
 
 

@@ -35,7 +35,8 @@ class ServerOptions:
         max_connection_age: then a client is asked to open another connection; ± 10 % each.
         max_connection_age_grace: how long its calls may go on after that.
         max_connection_idle: a connection without a call for so long ends.
-        gathering: how long what comes waits for more while several calls are under way; 0: never.
+        read_batching: how long received data waits for more while several calls are under way;
+            0: never.
         handshake_timeout: for TLS, and then for the client's preface and settings.
         request_timeout: for what a client has begun to send to become whole: a frame, a header
             block, the request of a method that takes one message, or a message of a stream.
@@ -57,7 +58,7 @@ class ServerOptions:
     max_connection_age: float = _NEVER
     max_connection_age_grace: float = _NEVER
     max_connection_idle: float = _NEVER
-    gathering: float = 0.0
+    read_batching: float = 0.0
     handshake_timeout: float = 20.0
     request_timeout: float = 20.0
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
@@ -103,7 +104,7 @@ _OPTIONS: Final[Mapping[str, _Option]] = {
     "grpc.max_concurrent_streams": _Option("max_concurrent_streams", 1, int, of_limits=True),
     "grpc.max_metadata_size": _Option("max_header_list_bytes", 1, int, of_limits=True),
     "grpc.http2.lookahead_bytes": _Option("stream_window_bytes", 1, int, of_limits=True),
-    "notecast_wire.gathering_ms": _Option("gathering", 0, _seconds),
+    "notecast_wire.read_batching_ms": _Option("read_batching", 0, _seconds),
     "notecast_wire.request_timeout_ms": _Option("request_timeout", 1, _seconds),
     "notecast_wire.max_held_request_bytes": _Option("max_held_request_bytes", 1, int),
     "notecast_wire.max_held_output_bytes": _Option("max_held_output_bytes", 1, int),

@@ -35,7 +35,7 @@ class _Requests:
 
 
 async def answer(call: Call, method: Method) -> None:
-    """Runs the method's handler, and ends the call unless it was handed over."""
+    """Runs the method's handler, and ends the call unless it was detached."""
     call.entered = True
     context = Context(call, method)
     try:
@@ -59,16 +59,16 @@ async def answer(call: Call, method: Method) -> None:
     except Exception as error:
         _conclude(call, context, error)
     finally:
-        call.link.serving.running.discard(call)
+        call.handle.server.running.discard(call)
         call.task = None
 
 
 async def _late(call: Call) -> bytes:
     """The request of a method that was unknown when the call began."""
-    assert call.inbox is not None  # noqa: S101 - such calls begin with one
-    if not call.inbox.ended:
+    assert call.request_messages is not None  # noqa: S101 - such calls begin with one
+    if not call.request_messages.ended:
         call.limit_request()
-    return await call.inbox.only()
+    return await call.request_messages.only()
 
 
 async def _send_all(responses: Any, context: Context) -> None:  # noqa: ANN401 - a generator

@@ -8,7 +8,7 @@ from typing import Final
 _RESET: Final = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER
 
 
-def cut(transport: asyncio.Transport) -> None:
+def abort(transport: asyncio.Transport) -> None:
     """Closes the socket at once, and has the system forget what nobody has read of it.
 
     Else it would keep megabytes for a client that reads nothing, for minutes.
@@ -20,7 +20,7 @@ def cut(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def say_no_more(transport: asyncio.Transport) -> None:
+def half_close(transport: asyncio.Transport) -> None:
     """Closes the socket for writing, behind what was written, and goes on reading.
 
     Were something of the client's unread, a window update for example, closing would reset the

@@ -12,7 +12,7 @@ import structlog
 from grpc import StatusCode, aio
 
 from notecast_wire.calls.call import Call
-from notecast_wire.calls.server_state import Link
+from notecast_wire.calls.server_state import ConnectionHandle
 from notecast_wire.fairness.call_shares import CallAccount
 from notecast_wire.http2.events import RequestBegun
 from notecast_wire.http2.stream import Stream
@@ -35,7 +35,11 @@ from notecast_wire.rpc.status import (
     trailers_only,
 )
 from notecast_wire.server.call_task import answer
-from notecast_wire.server.http_errors import METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, answer_http
+from notecast_wire.server.http_errors import (
+    METHOD_NOT_ALLOWED,
+    UNSUPPORTED_MEDIA_TYPE,
+    send_http_error,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -94,30 +98,30 @@ class Dispatcher:
             if not self._interceptors:
                 self._direct[path] = self._methods[path]
 
-    def begin(self, link: Link, event: RequestBegun) -> None:
+    def begin(self, handle: ConnectionHandle, event: RequestBegun) -> None:
         """Begins the call that a request asks for, or answers why not."""
         stream, headers, ended = event
         fields = dict(headers)
         if fields[b":method"] != b"POST":
-            answer_http(link, event, METHOD_NOT_ALLOWED)
+            send_http_error(handle, event, METHOD_NOT_ALLOWED)
             return
         content_type = fields.get(b"content-type", b"")
         if content_type != GRPC and not is_grpc(content_type):
-            answer_http(link, event, UNSUPPORTED_MEDIA_TYPE)
+            send_http_error(handle, event, UNSUPPORTED_MEDIA_TYPE)
             return
         try:
-            call = self._call(link, stream, headers, fields)
+            call = self._call(handle, stream, headers, fields)
         except CallError as error:
             block = trailers_only(error.code, error.details, error.metadata)
-            link.connection.send_headers(stream, block, end_stream=True)
+            handle.connection.send_headers(stream, block, end_stream=True)
             return
         stream.call = call
         call.begin(ended=ended)
 
     def _call(
-        self, link: Link, stream: Stream, headers: Headers, fields: dict[bytes, bytes]
+        self, handle: ConnectionHandle, stream: Stream, headers: Headers, fields: dict[bytes, bytes]
     ) -> Call:
-        if self._most_calls is not None and link.serving.open_calls >= self._most_calls:
+        if self._most_calls is not None and handle.server.open_calls >= self._most_calls:
             raise CallError(StatusCode.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!")
         encoding = fields.get(b"grpc-encoding")
         if encoding not in _ENCODINGS:
@@ -128,16 +132,18 @@ class Dispatcher:
         path = fields[b":path"]
         method = self._direct.get(path)
         if method is not None:
-            account = _place(link, stream) if method.counted else None
-            call = Call(link, stream, headers, method, answer)
+            account = _place(handle, stream) if method.counted else None
+            call = Call(handle, stream, headers, method, answer)
             call.account = account
         else:
-            call = self._indirect_call(link, stream, headers, path.decode("latin-1"))
+            call = self._indirect_call(handle, stream, headers, path.decode("latin-1"))
         if seconds is not None:
             call.set_deadline(seconds)
         return call
 
-    def _indirect_call(self, link: Link, stream: Stream, headers: Headers, name: str) -> Call:
+    def _indirect_call(
+        self, handle: ConnectionHandle, stream: Stream, headers: Headers, name: str
+    ) -> Call:
         try:
             method = self._find(_CallDetails(name, headers))
         except MalformedMetadataError as error:
@@ -147,9 +153,9 @@ class Dispatcher:
             raise CallError(StatusCode.INTERNAL, "the method's handler is unusable") from error
         if method is None and not self._interceptors:
             raise _NOT_FOUND
-        account = _place(link, stream) if method is not None and method.counted else None
+        account = _place(handle, stream) if method is not None and method.counted else None
         run = self._answer_intercepted if self._interceptors else answer
-        call = Call(link, stream, headers, method, run)
+        call = Call(handle, stream, headers, method, run)
         call.account = account
         return call
 
@@ -183,7 +189,7 @@ class Dispatcher:
         else:
             await answer(call, found)
         finally:
-            call.link.serving.running.discard(call)
+            call.handle.server.running.discard(call)
 
     async def _intercepted(self, call: Call, method: Method | None) -> Method:
         path = dict(call.headers)[b":path"]
@@ -214,13 +220,13 @@ class Dispatcher:
         )
 
 
-def _place(link: Link, stream: Stream) -> CallAccount:
+def _place(handle: ConnectionHandle, stream: Stream) -> CallAccount:
     """The account of a call's client, from which a place was taken for it.
 
     Raises:
         CallError: RESOURCE_EXHAUSTED; there is none.
     """
-    account = link.serving.call_shares.account_of(stream.client)
+    account = handle.server.call_shares.account_of(stream.client)
     if refusal := account.take():
         raise over_share(refusal)
     return account

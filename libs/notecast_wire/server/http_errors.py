@@ -3,7 +3,7 @@
 from asyncio import TimerHandle
 from typing import Final
 
-from notecast_wire.calls.server_state import Link
+from notecast_wire.calls.server_state import ConnectionHandle
 from notecast_wire.http2.events import RequestBegun
 from notecast_wire.http2.header_encoder import encode_headers
 from notecast_wire.http2.stream import Stream
@@ -11,11 +11,11 @@ from notecast_wire.http2.stream import Stream
 _REST_SECONDS: Final = 0.1
 """How long an answer waits for the rest of its request: many clients can't be answered before."""
 
-HttpAnswer = tuple[bytes, bytes]
+HttpError = tuple[bytes, bytes]
 """A header block, and the body."""
 
 
-def _http_answer(status: bytes, text: bytes, *more: tuple[bytes, bytes]) -> HttpAnswer:
+def _http_error(status: bytes, text: bytes, *more: tuple[bytes, bytes]) -> HttpError:
     headers = [
         (b":status", status),
         (b"content-type", b"text/plain; charset=utf-8"),
@@ -25,18 +25,18 @@ def _http_answer(status: bytes, text: bytes, *more: tuple[bytes, bytes]) -> Http
     return encode_headers(headers), text
 
 
-METHOD_NOT_ALLOWED: Final = _http_answer(
+METHOD_NOT_ALLOWED: Final = _http_error(
     b"405", b"This is a gRPC server: it is called with POST.\n", (b"allow", b"POST")
 )
-UNSUPPORTED_MEDIA_TYPE: Final = _http_answer(
+UNSUPPORTED_MEDIA_TYPE: Final = _http_error(
     b"415", b"This is a gRPC server: it speaks application/grpc.\n"
 )
 
 
-def answer_http(link: Link, event: RequestBegun, answer: HttpAnswer) -> None:
+def send_http_error(handle: ConnectionHandle, event: RequestBegun, answer: HttpError) -> None:
     """Answers a request once it is whole, or soon; to HEAD without the body (RFC 9110, 9.3.2)."""
     bodiless = (b":method", b"HEAD") in event.headers
-    refusal = _Refusal(link, event.stream, answer, bodiless=bodiless)
+    refusal = _Refusal(handle, event.stream, answer, bodiless=bodiless)
     if event.ended:
         refusal.request_ended()
     else:
@@ -46,10 +46,12 @@ def answer_http(link: Link, event: RequestBegun, answer: HttpAnswer) -> None:
 class _Refusal:
     """Its stream's `call` until the answer is out; drops what the request says."""
 
-    __slots__ = ("_answer", "_bodiless", "_link", "_stream", "_timer")
+    __slots__ = ("_answer", "_bodiless", "_handle", "_stream", "_timer")
 
-    def __init__(self, link: Link, stream: Stream, answer: HttpAnswer, *, bodiless: bool) -> None:
-        self._link = link
+    def __init__(
+        self, handle: ConnectionHandle, stream: Stream, answer: HttpError, *, bodiless: bool
+    ) -> None:
+        self._handle = handle
         self._stream = stream
         self._answer = answer
         self._bodiless = bodiless
@@ -58,7 +60,7 @@ class _Refusal:
     def wait(self) -> None:
         """Sets the time for the rest of the request."""
         self._stream.call = self
-        self._timer = self._link.serving.loop.call_later(_REST_SECONDS, self.request_ended)
+        self._timer = self._handle.server.loop.call_later(_REST_SECONDS, self.request_ended)
 
     def await_request(self) -> None:
         """It has its time: see `wait`."""
@@ -71,7 +73,7 @@ class _Refusal:
     def request_ended(self) -> None:
         """Answers."""
         self.stream_ended()
-        connection = self._link.connection
+        connection = self._handle.connection
         block, text = self._answer
         connection.send_headers(self._stream, block, end_stream=self._bodiless)
         if not self._bodiless:

@@ -6,7 +6,7 @@ from typing import Final, cast
 import structlog
 
 from notecast_wire.calls.peers import peer_address
-from notecast_wire.calls.server_state import Links, Serving
+from notecast_wire.calls.server_state import OpenConnections, ServerState
 from notecast_wire.http2.codes import MAX_STREAM_ID, ErrorCode
 from notecast_wire.http2.connection import Connection
 from notecast_wire.http2.events import (
@@ -23,9 +23,9 @@ from notecast_wire.http2.events import (
     StreamWritable,
 )
 from notecast_wire.http2.stream import Stream
-from notecast_wire.rpc.keepalive import Due, Upkeep
+from notecast_wire.rpc.keepalive import Due, Keepalive
 from notecast_wire.rpc.status import refuse_call
-from notecast_wire.server.closing import cut, say_no_more
+from notecast_wire.server.closing import abort, half_close
 from notecast_wire.server.credentials import negotiated_http2
 from notecast_wire.server.dispatch import Dispatcher
 from notecast_wire.server.socket_reader import SocketReader
@@ -52,9 +52,9 @@ class ServerProtocol(asyncio.Protocol):
     Whatever is put out during a turn of the event loop is written at once, at its end.
 
     Args:
-        serving: the server's state.
+        server: the server's state.
         dispatcher: begins calls.
-        links: where the connection is known while it lives.
+        connections: where the connection is known while it lives.
 
     Attributes:
         connection: the HTTP/2 side of it.
@@ -63,22 +63,24 @@ class ServerProtocol(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, serving: Serving, dispatcher: Dispatcher, links: Links) -> None:
-        self.serving = serving
-        self._reader = SocketReader(serving.loop)
-        self._writer = SocketWriter(serving.loop)
+    def __init__(
+        self, server: ServerState, dispatcher: Dispatcher, connections: OpenConnections
+    ) -> None:
+        self.server = server
+        self._reader = SocketReader(server.loop)
+        self._writer = SocketWriter(server.loop)
         self.connection = Connection(
-            serving.options.limits,
+            server.options.limits,
             self._writer.schedule,
-            budgets=serving.client_budgets,
+            budgets=server.client_budgets,
             refuse=refuse_call,
         )
-        self.connection.held_output = serving.held_output
+        self.connection.held_output = server.held_output
         self._writer.connection = self.connection
         self._dispatcher = dispatcher
-        self._links = links
-        self._time = serving.loop.time
-        self._upkeep = Upkeep(serving.options, self._time())
+        self._connections = connections
+        self._time = server.loop.time
+        self._keepalive = Keepalive(server.options, self._time())
         self._timer: asyncio.TimerHandle | None = None
         self._pong_timer: asyncio.TimerHandle | None = None
         self._taken = 0
@@ -94,14 +96,14 @@ class ServerProtocol(asyncio.Protocol):
         """Greets the client, where TLS (if any) has agreed on HTTP/2."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
         self._reader.transport = self._writer.transport = self.transport
-        self._links.add(self)
+        self._connections.add(self)
         tls = self.transport.get_extra_info("ssl_object")
-        if self.serving.stopping or (tls is not None and not negotiated_http2(tls)):
+        if self.server.stopping or (tls is not None and not negotiated_http2(tls)):
             self.transport.abort()
             return
         host, port = peer_address(self.transport)
-        connection = port or self.serving.next_connection()
-        self.connection.serve(self.serving.options.trusted_proxies.peer(host, connection))
+        connection = port or self.server.next_connection()
+        self.connection.serve(self.server.options.trusted_proxies.peer(host, connection))
         self.make_room()
         self.connection.start()
         self._look_after()
@@ -112,9 +114,9 @@ class ServerProtocol(asyncio.Protocol):
             self._reader.dropped(len(data))
             return
         now = self._time()
-        self._upkeep.hear(now)
+        self._keepalive.received(now)
         self._reader.took(len(data), now)
-        self.serving.gathering.put(self._take, data, len(self.serving.running))
+        self.server.read_batcher.add(self._take, data, len(self.server.running))
 
     def pause_writing(self) -> None:
         """The socket takes no more for now."""
@@ -128,8 +130,8 @@ class ServerProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the interface's
         """The socket is gone."""
         self._closing = True
-        self.serving.request_timeouts.discard(self)
-        self._links.discard(self)
+        self.server.request_timeouts.discard(self)
+        self._connections.discard(self)
         for timer in (self._timer, self._pong_timer):
             if timer is not None:
                 timer.cancel()
@@ -162,7 +164,7 @@ class ServerProtocol(asyncio.Protocol):
             return
         self.connection.goaway(ErrorCode.NO_ERROR, MAX_STREAM_ID)
         self._farewell = self.connection.ping()
-        self.serving.loop.call_later(_FAREWELL_SECONDS, self._say_last)
+        self.server.loop.call_later(_FAREWELL_SECONDS, self._say_last)
 
     def end(self, seconds: float = _LINGER_SECONDS) -> None:
         """Ends the connection, and with UNAVAILABLE the calls that it carries.
@@ -198,7 +200,7 @@ class ServerProtocol(asyncio.Protocol):
         try:
             self._handle(self.connection.receive(data))
         except Exception:  # a fault of ours: what state the connection is in, nobody knows
-            cut(self.transport)
+            abort(self.transport)
             raise
         unfinished = self.connection.unfinished
         if unfinished != self._unfinished:
@@ -208,9 +210,9 @@ class ServerProtocol(asyncio.Protocol):
         """Bounds how long a frame or a header block may take to be whole."""
         self._unfinished = unfinished
         if unfinished and not self._closing:
-            self.serving.request_timeouts.start(self)
+            self.server.request_timeouts.start(self)
         else:
-            self.serving.request_timeouts.discard(self)
+            self.server.request_timeouts.discard(self)
 
     def _handle(self, events: list[Event]) -> None:
         unended: list[Stream] = []
@@ -259,9 +261,9 @@ class ServerProtocol(asyncio.Protocol):
         self._answer_pings_in(answer_in)
         # An acknowledgement and window updates are no use to the client; what is more was data.
         if self._writer.flushed_bytes - self._bytes_at_ping > _OVERHEAD_BYTES:
-            self._upkeep.sent()
+            self._keepalive.sent()
         self._bytes_at_ping = self._writer.flushed_bytes
-        if self._upkeep.pinged(self._time(), calls=bool(self.connection.streams)):
+        if self._keepalive.pinged(self._time(), calls=bool(self.connection.streams)):
             _log.info("connection_ended", code="ENHANCE_YOUR_CALM", reason="too many pings")
             self.connection.goaway(ErrorCode.ENHANCE_YOUR_CALM, debug=b"too_many_pings")
             self._close(_LINGER_SECONDS)
@@ -269,7 +271,7 @@ class ServerProtocol(asyncio.Protocol):
     def _answer_pings_in(self, seconds: float) -> None:
         """Sees to the PINGs that wait, if any do: 0 seconds say that none does."""
         if seconds and self._pong_timer is None:
-            self._pong_timer = self.serving.loop.call_later(seconds, self._answer_pings)
+            self._pong_timer = self.server.loop.call_later(seconds, self._answer_pings)
 
     def _answer_pings(self) -> None:
         self._pong_timer = None
@@ -285,8 +287,8 @@ class ServerProtocol(asyncio.Protocol):
             return
         now = self._time()
         if self.connection.established:
-            self._upkeep.settle()
-        due = self._upkeep.check(now, calls=len(self.connection.streams), taken=self._taken)
+            self._keepalive.settle()
+        due = self._keepalive.check(now, calls=len(self.connection.streams), taken=self._taken)
         if due is Due.END:
             _log.info("connection_ended", reason="no sign of life, or its time is over")
             self.end()
@@ -295,8 +297,8 @@ class ServerProtocol(asyncio.Protocol):
             self.connection.ping()
         elif due is Due.LEAVE:
             self.leave()
-        then = min(self._upkeep.next_check(), now + _FAR_SECONDS)
-        self._timer = self.serving.loop.call_at(then, self._look_after)
+        then = min(self._keepalive.next_check(), now + _FAR_SECONDS)
+        self._timer = self.server.loop.call_at(then, self._look_after)
 
     def _say_last(self) -> None:
         if not (self._last_said or self._closing):
@@ -320,9 +322,9 @@ class ServerProtocol(asyncio.Protocol):
         self._writer.on_flushed = None
         self._writer.flush()
         if not self.transport.is_closing():
-            say_no_more(self.transport)
+            half_close(self.transport)
         self._closing = True
         self._abort_after(seconds)
 
     def _abort_after(self, seconds: float) -> None:
-        self.serving.loop.call_later(seconds, cut, self.transport)
+        self.server.loop.call_later(seconds, abort, self.transport)

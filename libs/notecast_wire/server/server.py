@@ -14,7 +14,7 @@ import grpc
 import structlog
 from grpc import Compression, aio
 
-from notecast_wire.calls.server_state import Links, Serving
+from notecast_wire.calls.server_state import OpenConnections, ServerState
 from notecast_wire.fairness.clients import NO_PROXIES, TrustedProxies
 from notecast_wire.fairness.shares import ShareRatios
 from notecast_wire.rpc.options import ServerOptions, read_options
@@ -55,8 +55,8 @@ class Server(aio.Server):
         self._gzip = gzip
         self._listeners: list[tuple[Listener, ssl.SSLContext | None]] = []
         self._accepting: list[asyncio.Server] = []
-        self._links = Links()
-        self._serving: Serving | None = None
+        self._connections = OpenConnections()
+        self._state: ServerState | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._grace_over = asyncio.Event()
         self._ends_at = math.inf
@@ -112,16 +112,16 @@ class Server(aio.Server):
         Raises:
             grpc.aio.UsageError: it was started or stopped before.
         """
-        if self._serving is not None or self._stopping is not None:
+        if self._state is not None or self._stopping is not None:
             raise aio.UsageError("a server starts once")
         _keep_freed_memory()
         loop = asyncio.get_running_loop()
-        self._serving = Serving(loop, self._options, gzip=self._gzip)
+        self._state = ServerState(loop, self._options, gzip=self._gzip)
         for listener, tls in self._listeners:
             for listening in listener.sockets:
                 self._accepting.append(
                     await loop.create_server(
-                        self._new_link,
+                        self._new_connection,
                         sock=listening,
                         backlog=_BACKLOG,
                         ssl=tls,
@@ -157,18 +157,19 @@ class Server(aio.Server):
             self._stopping = loop.create_task(self._stop())
         await asyncio.shield(self._stopping)
 
-    def gather_until(self, seconds: float) -> None:
-        """Has what waits for company taken so many seconds from now, unless that is too soon.
+    def flush_reads_in(self, seconds: float) -> None:
+        """Flushes the batched reads in `seconds`; ignored if that is too early.
 
-        It is for servers whose answers go out in rounds: what is taken sooner would only wait for
-        the next one. Where nothing waits (`notecast_wire.gathering_ms`), or before `start`, it does
-        nothing.
+        For servers that answer in rounds: a request that is processed earlier would only wait for
+        the next round. Does nothing before `start`, or where reads are not batched
+        (`notecast_wire.read_batching_ms`).
 
         Args:
-            seconds: no more than clients may be kept waiting; nobody else bounds it.
+            seconds: how long from now. The caller bounds it by how long clients may wait;
+                nothing else does.
         """
-        if self._serving is not None:
-            self._serving.gathering.until = self._serving.loop.time() + seconds
+        if self._state is not None:
+            self._state.read_batcher.flush_at = self._state.loop.time() + seconds
 
     async def wait_for_termination(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - the interface's
         """Returns once the server has stopped: True; or False after so many seconds."""
@@ -189,38 +190,38 @@ class Server(aio.Server):
             accepting.close()
         for listener, _ in self._listeners:
             listener.close()
-        if self._serving is not None:
-            self._serving.stopping = True
-            await self._end_calls(self._serving)
+        if self._state is not None:
+            self._state.stopping = True
+            await self._end_calls(self._state)
         self._stopped.set()
 
-    async def _end_calls(self, serving: Serving) -> None:
+    async def _end_calls(self, state: ServerState) -> None:
         # 2. Clients are asked to leave, and have the grace for it.
         if not self._grace_over.is_set():
-            for link in list(self._links):
-                link.leave()
-            await _first(self._links.empty, self._grace_over)
+            for connection in list(self._connections):
+                connection.leave()
+            await _first(self._connections.empty, self._grace_over)
         # 3. What goes on after that is ended.
-        for link in list(self._links):
-            link.end(self._time_left(serving) * _LINGERING_SHARE)
+        for connection in list(self._connections):
+            connection.end(self._time_left(state) * _LINGERING_SHARE)
         # 4. Handlers have a moment to clean up, and clients to read how their calls ended.
-        tasks = [call.task for call in serving.running if call.task is not None]
+        tasks = [call.task for call in state.running if call.task is not None]
         if tasks:
-            _, stuck = await asyncio.wait(tasks, timeout=self._time_left(serving))
+            _, stuck = await asyncio.wait(tasks, timeout=self._time_left(state))
             if stuck:
                 names = sorted({task.get_name() for task in stuck})
                 _log.warning("handlers_do_not_end", count=len(stuck), methods=names)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._links.empty.wait(), self._time_left(serving))
-        serving.deadlines.stop()
-        serving.request_timeouts.stop()
+            await asyncio.wait_for(self._connections.empty.wait(), self._time_left(state))
+        state.deadlines.stop()
+        state.request_timeouts.stop()
 
-    def _time_left(self, serving: Serving) -> float:
-        return max(self._ends_at - serving.loop.time(), 0.0)
+    def _time_left(self, state: ServerState) -> float:
+        return max(self._ends_at - state.loop.time(), 0.0)
 
-    def _new_link(self) -> ServerProtocol:
-        assert self._serving is not None  # noqa: S101 - it is there before anything is accepted
-        return ServerProtocol(self._serving, self._dispatcher, self._links)
+    def _new_connection(self) -> ServerProtocol:
+        assert self._state is not None  # noqa: S101 - it is there before anything is accepted
+        return ServerProtocol(self._state, self._dispatcher, self._connections)
 
 
 def _keep_freed_memory() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from notecast_wire.server.closing import cut
+from notecast_wire.server.closing import abort
 
 _TURN_BYTES: Final = 65_536
 """After so many bytes in one turn of the loop others are read."""
@@ -50,7 +50,7 @@ class SocketReader:
         """Waits no longer for a client to close its side that goes on sending."""
         self._dropped_bytes += size
         if self._dropped_bytes > _MAX_DROPPED_BYTES:
-            cut(self.transport)
+            abort(self.transport)
 
     def _read_on(self) -> None:
         if not self.transport.is_closing():

@@ -8,7 +8,7 @@ import structlog
 
 from notecast_wire.http2.connection import Connection
 from notecast_wire.http2.output import PIECE_BYTES
-from notecast_wire.server.closing import cut
+from notecast_wire.server.closing import abort
 
 _log = structlog.get_logger(__name__)
 
@@ -109,7 +109,7 @@ class SocketWriter:
         self._squeezed_bytes += size
         if self._squeezed_bytes > _MAX_SQUEEZED_BYTES * self.connection.patience:
             _log.info("connection_ended", reason="the client reads nothing and goes on asking")
-            cut(self.transport)
+            abort(self.transport)
 
 
 def _pieces(output: list[bytes]) -> Iterator[bytes]:

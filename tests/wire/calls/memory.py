@@ -9,7 +9,7 @@ import h2.events
 import h2.settings
 
 from notecast_wire import StreamOutlet
-from notecast_wire.calls.server_state import Link, Serving
+from notecast_wire.calls.server_state import ConnectionHandle, ServerState
 from notecast_wire.http2.connection import Connection, ConnectionLimits
 from notecast_wire.http2.events import Event, StreamEnded, StreamWritable
 from notecast_wire.rpc.options import ServerOptions
@@ -17,8 +17,8 @@ from notecast_wire.rpc.status import PLAIN_HEADERS
 from tests.wire.calls.raw_client import Response, begin, fields, grpc_headers, message
 
 
-class MemoryLink:
-    """What outlets and audiences need of a link, without a socket.
+class MemoryConnection:
+    """What outlets and audiences need of a handle, without a socket.
 
     `exchange` carries bytes both ways until nothing is left to say. The client keeps to its
     windows: `h2` raises FlowControlError when more comes than it has allowed.
@@ -26,7 +26,7 @@ class MemoryLink:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, initial_window: int = 65_535) -> None:
         self.connection = Connection(ConnectionLimits(), lambda: None)
-        self.serving = Serving(loop, ServerOptions(), gzip=False)
+        self.server = ServerState(loop, ServerOptions(), gzip=False)
         self.connection.start()
         config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
         self.client = h2.connection.H2Connection(config)
@@ -42,9 +42,9 @@ class MemoryLink:
         self.client.send_data(stream_id, message(b""), end_stream=True)
         self.exchange()
         stream = self.connection.streams[stream_id]
-        self.serving.open_calls += 1
+        self.server.open_calls += 1
         self.connection.send_headers(stream, PLAIN_HEADERS)
-        stream.call = StreamOutlet(cast(Link, self), stream)
+        stream.call = StreamOutlet(cast(ConnectionHandle, self), stream)
         self.exchange()
         return cast(StreamOutlet, stream.call)
 
@@ -63,9 +63,9 @@ class MemoryLink:
             for event in self.client.receive_data(heard):
                 self._take(event)
             for ours in self.connection.receive(said):
-                self.handle(ours)
+                self.dispatch(ours)
 
-    def handle(self, event: Event) -> None:
+    def dispatch(self, event: Event) -> None:
         """As the protocol does."""
         match event:
             case StreamWritable(stream) if stream.call is not None:

@@ -115,28 +115,28 @@ class Served(NamedTuple):
     @property
     def calls(self) -> int:
         """How many calls have no status yet."""
-        serving = self.server._serving
-        assert serving is not None
-        return serving.open_calls
+        state = self.server._state
+        assert state is not None
+        return state.open_calls
 
     @property
     def tasks(self) -> int:
         """How many handlers have not returned."""
-        serving = self.server._serving
-        assert serving is not None
-        return len(serving.running)
+        state = self.server._state
+        assert state is not None
+        return len(state.running)
 
     @property
-    def links(self) -> list[ServerProtocol]:
+    def connections(self) -> list[ServerProtocol]:
         """The connections that are open."""
-        return list(self.server._links)  # type: ignore[arg-type]  # it makes them of this kind
+        return list(self.server._connections)  # type: ignore[arg-type]  # it makes them of this kind
 
     @property
     def held(self) -> int:
         """What is held of requests, in bytes."""
-        serving = self.server._serving
-        assert serving is not None
-        return serving.held_requests.total
+        state = self.server._state
+        assert state is not None
+        return state.held_requests.total
 
 
 @asynccontextmanager

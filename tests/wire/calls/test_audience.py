@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from notecast_wire import Audience, StreamOutlet
 from tests.support.waiting import eventually
-from tests.wire.calls.memory import MemoryLink
+from tests.wire.calls.memory import MemoryConnection
 from tests.wire.calls.raw_client import message, raw_client
 from tests.wire.calls.serving import Context, serving, unary_stream
 
@@ -26,47 +26,47 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def test_all_members_of_a_connection_get_a_message_in_one_piece(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
-    links = [MemoryLink(loop) for _ in range(3)]
+    handles = [MemoryConnection(loop) for _ in range(3)]
     audience = Audience()
-    outlets = [(link, link.subscribe()) for link in links for _ in range(5)]
+    outlets = [(handle, handle.subscribe()) for handle in handles for _ in range(5)]
     for _, outlet in outlets:
         audience.add(outlet)
     assert (len(audience), audience.connections) == (15, 3)
     assert audience.send(b"hello") == []
-    assert [len(link.connection.output) for link in links] == [1, 1, 1]
-    for link in links:
-        link.exchange()
-    assert all(link.response(outlet).messages == [b"hello"] for link, outlet in outlets)
+    assert [len(handle.connection.output) for handle in handles] == [1, 1, 1]
+    for handle in handles:
+        handle.exchange()
+    assert all(handle.response(outlet).messages == [b"hello"] for handle, outlet in outlets)
 
 
 def test_frames_take_their_bytes_from_both_windows(loop: asyncio.AbstractEventLoop) -> None:
-    link = MemoryLink(loop)
+    handle = MemoryConnection(loop)
     audience = Audience()
-    outlets = [link.subscribe() for _ in range(4)]
+    outlets = [handle.subscribe() for _ in range(4)]
     for outlet in outlets:
         audience.add(outlet)
     audience.send(bytes(95))
-    assert link.connection.send_window == 65_535 - 400
+    assert handle.connection.send_window == 65_535 - 400
     assert all(outlet.stream.send_window == 65_535 - 100 for outlet in outlets)
 
 
 def test_a_message_larger_than_a_frame_arrives_in_several(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
-    link = MemoryLink(loop)
+    handle = MemoryConnection(loop)
     audience = Audience()
-    outlet = link.subscribe()
+    outlet = handle.subscribe()
     audience.add(outlet)
     for size in (16_379, 16_380, 30_000):
         assert audience.send(bytes(size)) == []
-        link.exchange()
-        assert link.response(outlet).messages[-1] == bytes(size)
+        handle.exchange()
+        assert handle.response(outlet).messages[-1] == bytes(size)
 
 
 def test_who_has_no_room_is_named_and_the_others_get_theirs(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
-    narrow, wide = MemoryLink(loop, initial_window=30), MemoryLink(loop)
+    narrow, wide = MemoryConnection(loop, initial_window=30), MemoryConnection(loop)
     audience = Audience()
     slow, quick, far = narrow.subscribe(), narrow.subscribe(), wide.subscribe()
     for outlet in (slow, quick, far):
@@ -75,17 +75,17 @@ def test_who_has_no_room_is_named_and_the_others_get_theirs(
     narrow.client.increment_flow_control_window(100, quick.stream.id)
     narrow.exchange()
     assert audience.send(b"y" * 20) == [slow]
-    for link in (narrow, wide):
-        link.exchange()
+    for handle in (narrow, wide):
+        handle.exchange()
     assert narrow.response(slow).messages == [b"x" * 20]
     assert narrow.response(quick).messages == [b"x" * 20, b"y" * 20]
     assert wide.response(far).messages == [b"x" * 20, b"y" * 20]
 
 
 def test_a_failed_group_has_taken_from_no_window(loop: asyncio.AbstractEventLoop) -> None:
-    link = MemoryLink(loop, initial_window=10)
+    handle = MemoryConnection(loop, initial_window=10)
     audience = Audience()
-    first, second, third = (link.subscribe() for _ in range(3))
+    first, second, third = (handle.subscribe() for _ in range(3))
     for outlet in (first, second, third):
         audience.add(outlet)
     second.write(b"12345")
@@ -98,48 +98,48 @@ def test_a_failed_group_has_taken_from_no_window(loop: asyncio.AbstractEventLoop
 def test_a_failed_group_of_streams_in_two_audiences_has_taken_from_no_window(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
-    link = MemoryLink(loop, initial_window=10)
+    handle = MemoryConnection(loop, initial_window=10)
     one, other = Audience(), Audience()
-    first, second, third = (link.subscribe() for _ in range(3))
+    first, second, third = (handle.subscribe() for _ in range(3))
     for outlet in (first, second, third):
         one.add(outlet)
         other.add(outlet)
     assert one.send(b"") == []
     second.write(b"")
-    connection_window = link.connection.send_window
+    connection_window = handle.connection.send_window
     assert other.send(b"12345") == [first, second, third]
     assert other.send(b"") == [second]
     assert [outlet.stream.send_window for outlet in (first, second, third)] == [0, 0, 0]
-    assert link.connection.send_window == connection_window - 10
+    assert handle.connection.send_window == connection_window - 10
 
 
 @pytest.mark.parametrize("room", [0, -1])
 def test_room_for_a_message_is_counted_to_the_byte(
     loop: asyncio.AbstractEventLoop, room: int
 ) -> None:
-    link = MemoryLink(loop, initial_window=1_000)
+    handle = MemoryConnection(loop, initial_window=1_000)
     audience = Audience()
-    one, other = link.subscribe(), link.subscribe()
+    one, other = handle.subscribe(), handle.subscribe()
     for outlet in (one, other):
         audience.add(outlet)
     other.write(bytes(895 - room))
     assert audience.send(bytes(95)) == ([] if room == 0 else [other])
-    link.exchange()
+    handle.exchange()
 
 
 def test_a_member_leaves_when_it_is_discarded_and_when_its_call_ends(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
-    link = MemoryLink(loop)
+    handle = MemoryConnection(loop)
     one, other = Audience(), Audience()
-    ended, cut, left, gone, stays = (link.subscribe() for _ in range(5))
+    ended, cut, left, gone, stays = (handle.subscribe() for _ in range(5))
     for outlet in (ended, cut, left, gone, stays):
         one.add(outlet)
         other.add(outlet)
     ended.end(StatusCode.OK)
     cut.cut(StatusCode.ABORTED)
-    link.client.reset_stream(left.stream.id)
-    link.exchange()
+    handle.client.reset_stream(left.stream.id)
+    handle.exchange()
     one.discard(gone)
     one.discard(gone)
     assert (len(one), len(other)) == (1, 2)
@@ -147,17 +147,17 @@ def test_a_member_leaves_when_it_is_discarded_and_when_its_call_ends(
     assert len(one) == 1
     one.send(b"one")
     other.send(b"other")
-    link.exchange()
-    assert link.response(stays).messages == [b"one", b"other"]
-    assert link.response(gone).messages == [b"other"]
-    assert link.response(ended).messages == []
-    for event in link.connection.close():
-        link.handle(event)
+    handle.exchange()
+    assert handle.response(stays).messages == [b"one", b"other"]
+    assert handle.response(gone).messages == [b"other"]
+    assert handle.response(ended).messages == []
+    for event in handle.connection.close():
+        handle.dispatch(event)
     assert (len(one), len(other)) == (0, 0)
 
 
 def test_a_full_socket_refuses_for_all_of_its_streams(loop: asyncio.AbstractEventLoop) -> None:
-    full, free = MemoryLink(loop), MemoryLink(loop)
+    full, free = MemoryConnection(loop), MemoryConnection(loop)
     audience = Audience()
     outlets = [full.subscribe(), full.subscribe(), free.subscribe()]
     for outlet in outlets:
@@ -165,7 +165,7 @@ def test_a_full_socket_refuses_for_all_of_its_streams(loop: asyncio.AbstractEven
     full.connection.pause()
     assert audience.send(b"hello") == outlets[:2]
     for event in full.connection.resume():
-        full.handle(event)
+        full.dispatch(event)
     assert audience.send(b"again") == []
     full.exchange()
     assert full.response(outlets[0]).messages == [b"again"]
@@ -207,11 +207,11 @@ def test_no_window_is_ever_exceeded_and_what_was_taken_arrives_in_order(
                 trial.taken[outlet].append(data)
             else:
                 trial.act(outlet, action, size)
-            trial.link.exchange()
+            trial.handle.exchange()
             trial.check_windows()
         trial.open_all()
         for outlet in trial.members:
-            assert trial.link.response(outlet).messages == trial.taken[outlet]
+            assert trial.handle.response(outlet).messages == trial.taken[outlet]
             assert outlet.waiting_since is None
     finally:
         loop.close()
@@ -225,10 +225,10 @@ class Trial:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, initial: int, used: int) -> None:
-        self.link = MemoryLink(loop, initial)
-        _use_up(self.link, used)
+        self.handle = MemoryConnection(loop, initial)
+        _use_up(self.handle, used)
         self.audiences = [Audience() for _ in range(3)]
-        self.outlets = [self.link.subscribe() for _ in range(5)]
+        self.outlets = [self.handle.subscribe() for _ in range(5)]
         self.taken: dict[StreamOutlet, list[bytes]] = {outlet: [] for outlet in self.outlets}
         self._joined = [set(self.outlets), set[StreamOutlet](), set[StreamOutlet]()]
         for outlet in self.outlets:
@@ -250,7 +250,7 @@ class Trial:
 
     def _fits(self, outlets: set[StreamOutlet], size: int) -> bool:
         """Whether there is room for all, as the client counts it."""
-        client, connection = self.link.client, self.link.connection
+        client, connection = self.handle.client, self.handle.connection
         return not connection.congested and all(
             outlet.stream.unsent is None
             and client.remote_flow_control_window(outlet.stream.id) >= size * len(outlets)
@@ -260,12 +260,12 @@ class Trial:
     def check_windows(self) -> None:
         """Each is what the client says, to the byte."""
         for outlet in self.members:
-            window = min(outlet.stream.send_window, self.link.connection.send_window)
-            assert window == self.link.client.remote_flow_control_window(outlet.stream.id)
+            window = min(outlet.stream.send_window, self.handle.connection.send_window)
+            assert window == self.handle.client.remote_flow_control_window(outlet.stream.id)
 
     def act(self, outlet: StreamOutlet, action: str, size: int) -> None:
         """Something that changes what can be sent."""
-        client, connection = self.link.client, self.link.connection
+        client, connection = self.handle.client, self.handle.connection
         match action:
             case "connection":
                 client.increment_flow_control_window(size)
@@ -274,7 +274,7 @@ class Trial:
             case "full":
                 connection.pause()
             case "free":
-                _resume(self.link)
+                _resume(self.handle)
             case "stream" if not outlet.done:
                 client.increment_flow_control_window(size, outlet.stream.id)
             case "join" if not outlet.done and outlet not in self._joined[size]:
@@ -288,27 +288,27 @@ class Trial:
 
     def open_all(self) -> None:
         """Lets everything out that was taken."""
-        _resume(self.link)
-        self.link.client.increment_flow_control_window(1_000_000)
+        _resume(self.handle)
+        self.handle.client.increment_flow_control_window(1_000_000)
         for outlet in self.members:
-            self.link.client.increment_flow_control_window(1_000_000, outlet.stream.id)
-        self.link.exchange()
+            self.handle.client.increment_flow_control_window(1_000_000, outlet.stream.id)
+        self.handle.exchange()
 
 
-def _use_up(link: MemoryLink, size: int) -> None:
+def _use_up(handle: MemoryConnection, size: int) -> None:
     """Narrows the connection's window, by a stream with all the window that it wants."""
-    outlet = link.subscribe()
-    link.client.increment_flow_control_window(65_535, outlet.stream.id)
-    link.exchange()
-    link.connection.send_data(outlet.stream, bytes(size))
-    link.exchange()
+    outlet = handle.subscribe()
+    handle.client.increment_flow_control_window(65_535, outlet.stream.id)
+    handle.exchange()
+    handle.connection.send_data(outlet.stream, bytes(size))
+    handle.exchange()
     outlet.end(StatusCode.OK)
-    link.exchange()
+    handle.exchange()
 
 
-def _resume(link: MemoryLink) -> None:
-    for event in link.connection.resume():
-        link.handle(event)
+def _resume(handle: MemoryConnection) -> None:
+    for event in handle.connection.resume():
+        handle.dispatch(event)
 
 
 async def test_a_stream_whose_client_reads_nothing_costs_the_others_nothing() -> None:
@@ -316,7 +316,7 @@ async def test_a_stream_whose_client_reads_nothing_costs_the_others_nothing() ->
     refused: list[StreamOutlet] = []
 
     async def subscribe(_: bytes, context: Context) -> None:
-        audience.add(context.hand_over())
+        audience.add(context.detach())
 
     async with (
         serving({"Subscribe": unary_stream(subscribe)}) as served,

@@ -64,7 +64,7 @@ def has_come(response: Response) -> bool:
 
 
 def under_way(running: Served) -> int:
-    state = running.server._serving
+    state = running.server._state
     assert state is not None
     return state.call_shares.held
 

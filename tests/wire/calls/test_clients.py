@@ -33,7 +33,7 @@ class Clients:
         return b""
 
     async def stay(self, _: bytes, context: Context) -> None:
-        outlet = context.hand_over()
+        outlet = context.detach()
         assert outlet.stream.client == context.client()
         await self.who(b"", context)
 

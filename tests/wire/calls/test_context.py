@@ -221,7 +221,7 @@ async def test_a_handler_reads_and_writes_only_what_its_method_has() -> None:
         with pytest.raises(aio.UsageError):
             await context.write(b"")
         with pytest.raises(aio.UsageError):
-            context.hand_over()
+            context.detach()
         return b"checked"
 
     async with serving({"Check": unary_unary(check)}) as served:

@@ -29,14 +29,14 @@ async def large(request: bytes, _: Context) -> bytes:
 
 
 async def stay(_: bytes, context: Context) -> None:
-    """A stream that is handed over, with a message that no small window takes."""
+    """A stream that is detached, with a message that no small window takes."""
     await context.send_initial_metadata(())
-    context.hand_over().write(bytes(60_000))
+    context.detach().write(bytes(60_000))
 
 
 async def leave(_: bytes, context: Context) -> None:
     """The same, and the stream ends behind it."""
-    outlet = context.hand_over()
+    outlet = context.detach()
     outlet.write(bytes(1_000))
     outlet.end(grpc.StatusCode.OK)
 
@@ -56,8 +56,8 @@ METHODS = {
 
 
 def output(served: Served) -> int:
-    assert served.server._serving is not None
-    return served.server._serving.held_output.total
+    assert served.server._state is not None
+    return served.server._state.held_output.total
 
 
 def statuses(client: RawClient, calls: Sequence[int]) -> list[str | None]:
@@ -73,7 +73,7 @@ async def test_the_deadline_stays_until_the_last_octet_is_out(name: str, size: b
         assert response.trailers["grpc-message"] == "Deadline Exceeded"
         assert output(served) == served.calls == 0
         await eventually(lambda: served.tasks == 0, "nothing is left")
-        assert len(served.server._serving.deadlines) == 0  # type: ignore[union-attr]
+        assert len(served.server._state.deadlines) == 0  # type: ignore[union-attr]
 
 
 async def test_an_answer_that_is_read_in_time_is_whole_and_leaves_no_deadline() -> None:
@@ -85,7 +85,7 @@ async def test_an_answer_that_is_read_in_time_is_whole_and_leaves_no_deadline() 
         assert (await client.ended(call)).messages == [bytes(40_000)]
         assert client.responses[call].status == "0"
         assert output(served) == 0
-        assert len(served.server._serving.deadlines) == 0  # type: ignore[union-attr]
+        assert len(served.server._state.deadlines) == 0  # type: ignore[union-attr]
 
 
 async def test_what_a_client_does_not_read_counts_while_it_is_kept_and_no_longer() -> None:

@@ -1,4 +1,4 @@
-"""Streams that were handed over: written without a task, with flow control to the byte."""
+"""Streams that were detached: written without a task, with flow control to the byte."""
 
 import asyncio
 import gc
@@ -15,7 +15,7 @@ from grpc import StatusCode, aio
 from notecast_wire import StreamOutlet
 from notecast_wire.calls.call import Call
 from notecast_wire.calls.context import Context as CallContext
-from notecast_wire.calls.request_messages import Inbox
+from notecast_wire.calls.request_messages import RequestMessages
 from notecast_wire.http2.header_encoder import encode_headers
 from tests.support.waiting import eventually
 from tests.wire.calls.raw_client import RawClient, connected, grpc_headers, message, raw_client
@@ -33,13 +33,13 @@ class Outlets:
     async def subscribe(self, _: bytes, context: Context) -> None:
         await context.send_initial_metadata((("joined", "yes"),))
         self.prepare(context)
-        outlet = context.hand_over()
+        outlet = context.detach()
         self.all.append(outlet)
         outlet.on_done(lambda: self.ended.append(outlet))
 
     async def next(self) -> StreamOutlet:
         """The outlet of the newest call, once it is there."""
-        await eventually(lambda: self.all, "a stream is handed over")
+        await eventually(lambda: self.all, "a stream is detached")
         return self.all[-1]
 
 
@@ -86,12 +86,12 @@ def alive(kind: type) -> int:
 async def test_an_idle_stream_holds_no_task_and_no_call() -> None:
     async with subscriptions() as (served, outlets):
         before = len(asyncio.all_tasks())
-        kinds = (StreamOutlet, Call, CallContext, Inbox)
+        kinds = (StreamOutlet, Call, CallContext, RequestMessages)
         alive_before = [alive(kind) for kind in kinds]
         async with raw_client(served.port) as client:
             for _ in range(50):
                 client.call("Subscribe")
-            await eventually(lambda: len(outlets.all) == 50, "all are handed over")
+            await eventually(lambda: len(outlets.all) == 50, "all are detached")
             # The raw client's reader is the only task that came.
             assert len(asyncio.all_tasks()) == before + 1
             assert (served.tasks, served.calls) == (0, 50)
@@ -154,7 +154,7 @@ async def test_who_was_refused_is_told_when_to_try_again_and_catches_up() -> Non
 async def test_a_closed_connection_window_holds_all_of_its_streams_back() -> None:
     async with subscribed(initial_window=100_000) as (_, outlets, client):
         streams = [client.call("Subscribe") for _ in range(2)]
-        await eventually(lambda: len(outlets.all) == 2, "both are handed over")
+        await eventually(lambda: len(outlets.all) == 2, "both are detached")
         one, two = outlets.all
         told: list[StreamOutlet] = []
         one.on_writable(lambda: told.append(one))
@@ -220,7 +220,7 @@ async def test_done_is_told_once_however_it_comes() -> None:
         async with raw_client(served.port) as client:
             for _ in range(4):
                 client.call("Subscribe")
-            await eventually(lambda: len(outlets.all) == 4, "all are handed over")
+            await eventually(lambda: len(outlets.all) == 4, "all are detached")
             ended, cut, left, last = outlets.all
             ended.end(StatusCode.OK)
             ended.end(StatusCode.ABORTED)
@@ -242,7 +242,7 @@ async def test_done_is_told_once_however_it_comes() -> None:
 
 async def test_headers_go_out_with_the_handing_over_at_the_latest() -> None:
     async def subscribe(_: bytes, context: Context) -> None:
-        assert context.hand_over().write(b"hello")
+        assert context.detach().write(b"hello")
 
     async with connected({"Subscribe": unary_stream(subscribe)}) as (_, client):
         response = client.responses[client.call("Subscribe")]
@@ -263,7 +263,7 @@ async def test_done_callbacks_of_the_context_outlive_the_handler() -> None:
         assert seen[0].done()
 
 
-async def test_a_deadline_ends_a_stream_that_was_handed_over() -> None:
+async def test_a_deadline_ends_a_stream_that_was_detached() -> None:
     async with subscribed(initial_window=10) as (served, outlets, client):
         stream = client.call("Subscribe", b"", ("grpc-timeout", "100m"))
         outlet = await outlets.next()
@@ -274,9 +274,9 @@ async def test_a_deadline_ends_a_stream_that_was_handed_over() -> None:
         assert served.calls == 0
 
 
-async def test_a_handler_that_fails_after_it_has_handed_over_ends_the_stream() -> None:
+async def test_a_handler_that_fails_after_it_has_detached_its_call_ends_the_stream() -> None:
     async def fail(_: bytes, context: Context) -> None:
-        context.hand_over()
+        context.detach()
         raise ValueError("too late")
 
     async with serving({"Fail": unary_stream(fail)}) as served:
@@ -285,12 +285,12 @@ async def test_a_handler_that_fails_after_it_has_handed_over_ends_the_stream() -
         assert "too late" in details
 
 
-async def test_what_was_handed_over_is_no_longer_the_contexts() -> None:
+async def test_a_detached_call_is_no_longer_the_contexts() -> None:
     told = asyncio.Event()
 
     async def twice(_: bytes, context: Context) -> None:
-        outlet = context.hand_over()
-        for attempt in (context.hand_over, lambda: context.send_initial_metadata(())):
+        outlet = context.detach()
+        for attempt in (context.detach, lambda: context.send_initial_metadata(())):
             with pytest.raises(aio.UsageError):
                 await attempt()
         with pytest.raises(aio.UsageError):
@@ -313,7 +313,7 @@ async def test_a_client_that_left_while_its_handler_ran_is_heard_of_from_the_out
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            outlet = context.hand_over()
+            outlet = context.detach()
             assert outlet.done
             outlet.on_done(told.set)
 
@@ -363,7 +363,7 @@ async def test_a_full_socket_holds_its_own_streams_back_and_no_others() -> None:
         outlet.on_writable(told.set)
         async with raw_client(served.port) as client:
             stream = client.call("Subscribe")
-            await eventually(lambda: len(outlets.all) == 2, "the other is handed over")
+            await eventually(lambda: len(outlets.all) == 2, "the other is detached")
             assert outlets.all[1].write(b"hello")
             await client.until(lambda: client.responses[stream].messages == [b"hello"], "hello")
         assert not told.is_set()
@@ -428,7 +428,7 @@ async def test_20_000_cancelled_streams_give_their_memory_back() -> None:
 
         async def cycle() -> None:
             await crowd.come(2_000)
-            await eventually(lambda: len(outlets.all) == 2_000, "all are handed over")
+            await eventually(lambda: len(outlets.all) == 2_000, "all are detached")
             await crowd.go(2_000)
             await eventually(lambda: len(outlets.ended) == 2_000, "all are done")
             await reader.read(1_000_000)

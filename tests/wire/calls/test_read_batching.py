@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from notecast_wire import server
-from notecast_wire.calls.read_batching import Gathering
+from notecast_wire.calls.read_batching import ReadBatcher
 from notecast_wire.http2.codes import FrameType
 from tests.support.waiting import eventually
 from tests.wire.calls.still_loop import StillLoop
@@ -29,29 +29,29 @@ def taken() -> list[tuple[str, bytes]]:
     return []
 
 
-async def gathering(seconds: float = SECONDS) -> Gathering:
+async def batcher(seconds: float = SECONDS) -> ReadBatcher:
     """One that has taken nothing for long enough to be idle is as good as new."""
-    return Gathering(asyncio.get_running_loop(), seconds)
+    return ReadBatcher(asyncio.get_running_loop(), seconds)
 
 
 @pytest.mark.parametrize("calls", [0, 1])
 async def test_an_idle_server_takes_at_once(taken: list[tuple[str, bytes]], calls: int) -> None:
-    (await gathering()).put(taking(taken, "a"), b"1", calls)
+    (await batcher()).add(taking(taken, "a"), b"1", calls)
     assert taken == [("a", b"1")]
 
 
 async def test_without_a_time_everything_is_taken_at_once(taken: list[tuple[str, bytes]]) -> None:
-    (await gathering(0)).put(taking(taken, "a"), b"1", calls=1_000)
+    (await batcher(0)).add(taking(taken, "a"), b"1", calls=1_000)
     assert taken == [("a", b"1")]
 
 
 async def test_a_busy_server_takes_what_comes_together_and_in_order(
     taken: list[tuple[str, bytes]],
 ) -> None:
-    held = await gathering()
-    held.put(taking(taken, "a"), b"1", calls=2)
-    held.put(taking(taken, "b"), b"2", calls=2)
-    held.put(taking(taken, "a"), b"3", calls=0)  # never before what came earlier
+    held = await batcher()
+    held.add(taking(taken, "a"), b"1", calls=2)
+    held.add(taking(taken, "b"), b"2", calls=2)
+    held.add(taking(taken, "a"), b"3", calls=0)  # never before what came earlier
     assert taken == []
     before = asyncio.get_running_loop().time()
     async with asyncio.timeout(10):
@@ -64,32 +64,32 @@ async def test_a_busy_server_takes_what_comes_together_and_in_order(
 async def test_a_server_that_has_gathered_goes_on_for_as_long_as_much_comes(
     taken: list[tuple[str, bytes]],
 ) -> None:
-    held = await gathering(3_600)
-    held.put(taking(taken, "a"), b"1", calls=2)
-    held.put(taking(taken, "b"), b"2", calls=2)
-    held.release()
-    held.put(taking(taken, "c"), b"3", calls=0)  # all were answered, and one comes soon
+    held = await batcher(3_600)
+    held.add(taking(taken, "a"), b"1", calls=2)
+    held.add(taking(taken, "b"), b"2", calls=2)
+    held.flush()
+    held.add(taking(taken, "c"), b"3", calls=0)  # all were answered, and one comes soon
     assert [name for name, _ in taken] == ["a", "b"]
-    held.release()
-    held.put(taking(taken, "d"), b"4", calls=0)  # it had been alone
+    held.flush()
+    held.add(taking(taken, "d"), b"4", calls=0)  # it had been alone
     assert [name for name, _ in taken] == ["a", "b", "c", "d"]
 
 
 async def test_nobody_waits_for_more_company_where_some_sixteen_small_calls_have_come(
     taken: list[tuple[str, bytes]],
 ) -> None:
-    held = await gathering(3_600)
+    held = await batcher(3_600)
     for number in range(15):
-        held.put(taking(taken, f"{number}"), frame(FrameType.HEADERS, 256), calls=2)
+        held.add(taking(taken, f"{number}"), frame(FrameType.HEADERS, 256), calls=2)
     assert taken == []
-    held.put(taking(taken, "last"), frame(FrameType.HEADERS, 256), calls=2)
+    held.add(taking(taken, "last"), frame(FrameType.HEADERS, 256), calls=2)
     assert [name for name, _ in taken] == [*map(str, range(15)), "last"]
 
 
 async def test_a_large_request_is_taken_at_once(taken: list[tuple[str, bytes]]) -> None:
-    held = await gathering(3_600)
+    held = await batcher(3_600)
     for number in range(5):
-        held.put(taking(taken, f"{number}"), frame(FrameType.DATA, 65_536), calls=2)
+        held.add(taking(taken, f"{number}"), frame(FrameType.DATA, 65_536), calls=2)
         assert len(taken) == number + 1
 
 
@@ -97,12 +97,12 @@ async def test_a_large_request_is_taken_at_once(taken: list[tuple[str, bytes]]) 
 async def test_what_is_no_request_waits_however_many_say_it_and_yet_not_without_bound(
     taken: list[tuple[str, bytes]], kind: int
 ) -> None:
-    held = await gathering(3_600)
+    held = await batcher(3_600)
     for number in range(100):
-        held.put(taking(taken, f"{number}"), frame(kind, 400), calls=2)
+        held.add(taking(taken, f"{number}"), frame(kind, 400), calls=2)
     assert taken == []
     for number in range(100, 1_000):
-        held.put(taking(taken, f"{number}"), frame(kind, 400), calls=2)
+        held.add(taking(taken, f"{number}"), frame(kind, 400), calls=2)
     assert len(taken) > 600
     assert [name for name, _ in taken] == [*map(str, range(len(taken)))]
 
@@ -110,8 +110,8 @@ async def test_what_is_no_request_waits_however_many_say_it_and_yet_not_without_
 async def test_who_comes_long_after_the_last_time_waits_for_nobody(
     taken: list[tuple[str, bytes]],
 ) -> None:
-    held = await gathering(1e-9)  # so that any time is long
-    held.put(taking(taken, "a"), b"1", calls=2)
+    held = await batcher(1e-9)  # so that any time is long
+    held.add(taking(taken, "a"), b"1", calls=2)
     async with asyncio.timeout(10):
         for _ in range(3):  # turns: a timer that is due, and it is over
             await asyncio.sleep(0)
@@ -122,9 +122,9 @@ async def test_what_waits_is_taken_no_sooner_than_at_the_time_that_was_named(
     taken: list[tuple[str, bytes]],
 ) -> None:
     loop = asyncio.get_running_loop()
-    held = await gathering(1e-9)
-    held.until = named = loop.time() + 0.05
-    held.put(taking(taken, "a"), b"1", calls=2)
+    held = await batcher(1e-9)
+    held.flush_at = named = loop.time() + 0.05
+    held.add(taking(taken, "a"), b"1", calls=2)
     await eventually(lambda: bool(taken), "it is taken")
     assert loop.time() >= named - 0.001, "a loop may be early by its clock's resolution"
 
@@ -133,10 +133,10 @@ async def test_nobody_is_kept_by_a_time_that_is_moved_on_again_and_again(
     taken: list[tuple[str, bytes]],
 ) -> None:
     loop = asyncio.get_running_loop()
-    held = await gathering(0.001)
-    held.until = named = loop.time() + 0.05
-    held.put(taking(taken, "a"), b"1", calls=2)
-    held.until = named + 3_600
+    held = await batcher(0.001)
+    held.flush_at = named = loop.time() + 0.05
+    held.add(taking(taken, "a"), b"1", calls=2)
+    held.flush_at = named + 3_600
     await eventually(lambda: bool(taken), "it is taken")
 
 
@@ -153,9 +153,9 @@ def test_what_waits_is_taken_at_the_time_that_was_named_or_else_at_the_usual_one
     named: float, taken_at: float
 ) -> None:
     loop = StillLoop()
-    held = Gathering(cast("asyncio.AbstractEventLoop", loop), seconds=100.0)
-    held.until = named
-    held.put(lambda _: None, b"1", calls=2)
+    held = ReadBatcher(cast("asyncio.AbstractEventLoop", loop), seconds=100.0)
+    held.flush_at = named
+    held.add(lambda _: None, b"1", calls=2)
     assert loop.due == [taken_at]
 
 
@@ -163,9 +163,9 @@ async def test_the_time_may_be_moved_on_while_something_waits(
     taken: list[tuple[str, bytes]],
 ) -> None:
     loop = asyncio.get_running_loop()
-    held = await gathering(0.001)
-    held.put(taking(taken, "a"), b"1", calls=2)
-    held.until = named = loop.time() + 0.05
+    held = await batcher(0.001)
+    held.add(taking(taken, "a"), b"1", calls=2)
+    held.flush_at = named = loop.time() + 0.05
     await eventually(lambda: bool(taken), "it is taken")
     assert loop.time() >= named - 0.001
 
@@ -173,25 +173,25 @@ async def test_the_time_may_be_moved_on_while_something_waits(
 async def test_a_time_that_was_named_makes_nobody_wait_who_would_not_anyway(
     taken: list[tuple[str, bytes]],
 ) -> None:
-    held = await gathering()
-    held.until = asyncio.get_running_loop().time() + 3_600
-    held.put(taking(taken, "a"), b"1", calls=1)
-    never = await gathering(0)
-    never.until = asyncio.get_running_loop().time() + 3_600
-    never.put(taking(taken, "b"), b"2", calls=2)
+    held = await batcher()
+    held.flush_at = asyncio.get_running_loop().time() + 3_600
+    held.add(taking(taken, "a"), b"1", calls=1)
+    never = await batcher(0)
+    never.flush_at = asyncio.get_running_loop().time() + 3_600
+    never.add(taking(taken, "b"), b"2", calls=2)
     assert [name for name, _ in taken] == ["a", "b"]
 
 
 async def test_a_server_has_requests_wait_until_a_time_that_it_is_told() -> None:
-    made = server(options=[("notecast_wire.gathering_ms", 1)])
-    made.gather_until(3_600)  # it does not serve yet, and nothing happens
+    made = server(options=[("notecast_wire.read_batching_ms", 1)])
+    made.flush_reads_in(3_600)  # it does not serve yet, and nothing happens
     await made.start()
-    assert made._serving is not None
-    gathers = made._serving.gathering
-    assert gathers.until == 0
+    assert made._state is not None
+    reads = made._state.read_batcher
+    assert reads.flush_at == 0
     before = asyncio.get_running_loop().time()
-    made.gather_until(0.5)
-    assert before + 0.5 <= gathers.until <= asyncio.get_running_loop().time() + 0.5
+    made.flush_reads_in(0.5)
+    assert before + 0.5 <= reads.flush_at <= asyncio.get_running_loop().time() + 0.5
     await made.stop(None)
 
 
@@ -204,9 +204,9 @@ async def test_a_fault_of_one_connection_does_not_keep_the_others(
     told: list[dict[str, object]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: told.append(context))
-    held = await gathering(3_600)
-    held.put(fails, b"a fault", calls=2)
-    held.put(taking(taken, "b"), b"2", calls=2)
-    held.release()
+    held = await batcher(3_600)
+    held.add(fails, b"a fault", calls=2)
+    held.add(taking(taken, "b"), b"2", calls=2)
+    held.flush()
     assert taken == [("b", b"2")]
     assert [str(each["exception"]) for each in told] == ["a fault"]

@@ -77,8 +77,8 @@ async def serving_proxies(limits: ConnectionLimits) -> AsyncIterator[int]:
     server.add_registered_method_handlers(SERVICE, METHODS)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    assert server._serving is not None
-    server._serving.client_budgets = ClientBudgets(limits, ShareRatios(), time.monotonic)
+    assert server._state is not None
+    server._state.client_budgets = ClientBudgets(limits, ShareRatios(), time.monotonic)
     try:
         yield port
     finally:

@@ -91,7 +91,7 @@ def test_without_a_bound_nothing_is_kept() -> None:
 
 
 async def subscribe(_: bytes, context: Context) -> None:
-    context.hand_over()
+    context.detach()
 
 
 HALF = message(b"abc")[:-1]
@@ -135,7 +135,7 @@ async def test_a_request_that_comes_late_but_in_time_is_answered() -> None:
     async with connected({"Echo": unary_unary(echo)}, options) as (served, client):
         call = client.begin(grpc_headers("Echo"), None, end=False)
         await client.settled()
-        bounds = served.server._serving.request_timeouts  # type: ignore[union-attr]
+        bounds = served.server._state.request_timeouts  # type: ignore[union-attr]
         assert len(bounds) == 1
         client.h2.send_data(call, message(b"abc"), end_stream=True)
         client.flush()
@@ -233,7 +233,7 @@ async def test_a_frame_or_header_block_that_does_not_become_whole_ends_the_conne
         assert client.goaways[0].debug.startswith(b"a frame or a header block that does not")
         assert client.responses[stream].status == "14"
         await client.close()
-        await eventually(lambda: not served.links and served.calls == 0, "nothing is left")
+        await eventually(lambda: not served.connections and served.calls == 0, "nothing is left")
 
 
 async def test_frames_that_come_in_pieces_have_a_time_each() -> None:
@@ -253,7 +253,7 @@ async def test_a_connection_that_is_gone_leaves_no_bound() -> None:
     async with connected({"Echo": unary_unary(echo)}) as (served, client):
         client.begin(grpc_headers("Echo"), HALF, end=False)
         await client.settled()
-        bounds = served.server._serving.request_timeouts  # type: ignore[union-attr]
+        bounds = served.server._state.request_timeouts  # type: ignore[union-attr]
         client.send_raw(raw.frame_head(raw.DATA, 0, 1, 1_000) + bytes(10))
         await eventually(lambda: len(bounds) == 2, "call and frame are awaited")
         await client.close()

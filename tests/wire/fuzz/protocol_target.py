@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from structlog.testing import capture_logs
 
-from notecast_wire.calls.server_state import Links, Serving
+from notecast_wire.calls.server_state import OpenConnections, ServerState
 from notecast_wire.fairness.clients import NO_PROXIES, TrustedProxies
 from notecast_wire.http2.limits import ConnectionLimits
 from notecast_wire.rpc.options import ServerOptions
@@ -95,9 +95,9 @@ def feed(pieces: Iterable[bytes]) -> None:
 async def _feed(pieces: Iterable[bytes], proxies: TrustedProxies) -> None:
     dispatcher = Dispatcher()
     dispatcher.add_generic((bytes_service.handler(),))
-    serving = Serving(_loop, replace(_OPTIONS, trusted_proxies=proxies), gzip=False)
-    links = Links()
-    protocol = ServerProtocol(serving, dispatcher, links)
+    state = ServerState(_loop, replace(_OPTIONS, trusted_proxies=proxies), gzip=False)
+    connections = OpenConnections()
+    protocol = ServerProtocol(state, dispatcher, connections)
     transport = _Transport(protocol)
     protocol.connection_made(transport)
     for piece in pieces:
@@ -106,15 +106,15 @@ async def _feed(pieces: Iterable[bytes], proxies: TrustedProxies) -> None:
         protocol.data_received(piece)
         _act(protocol, len(piece))
         await _turns(_TURNS_A_PIECE)
-        assert serving.held_requests.total <= _OPTIONS.max_held_request_bytes
-        assert serving.held_output.total <= _OPTIONS.max_held_output_bytes
+        assert state.held_requests.total <= _OPTIONS.max_held_request_bytes
+        assert state.held_output.total <= _OPTIONS.max_held_output_bytes
     transport.close()
     await _turns(_LAST_TURNS)
-    assert not links
-    assert not serving.running
-    assert serving.open_calls == 0
-    assert (serving.held_requests.total, serving.held_output.total) == (0, 0)
-    assert (len(serving.deadlines), len(serving.request_timeouts)) == (0, 0)
+    assert not connections
+    assert not state.running
+    assert state.open_calls == 0
+    assert (state.held_requests.total, state.held_output.total) == (0, 0)
+    assert (len(state.deadlines), len(state.request_timeouts)) == (0, 0)
     assert not protocol.connection.streams
     shares = protocol.connection._shares
     assert (shares is not None) == protocol.connection.peer.proxied

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notecast_wire.rpc.keepalive import Due, Upkeep
+from notecast_wire.rpc.keepalive import Due, Keepalive
 from notecast_wire.rpc.options import ServerOptions
 from tests.support.waiting import eventually
 from tests.wire.calls.raw_client import connected, raw_client
@@ -14,25 +14,25 @@ from tests.wire.calls.serving import Context, Served, echo, serving, unary_strea
 
 
 async def subscribe(_: bytes, context: Context) -> None:
-    context.hand_over()
+    context.detach()
 
 
-def upkeep(options: ServerOptions) -> Upkeep:
-    made = Upkeep(options, 0.0)
+def keepalive(options: ServerOptions) -> Keepalive:
+    made = Keepalive(options, 0.0)
     made.settle()
     return made
 
 
 def test_a_client_that_never_says_hello_is_given_up() -> None:
-    made = Upkeep(ServerOptions(handshake_timeout=5), 0.0)
+    made = Keepalive(ServerOptions(handshake_timeout=5), 0.0)
     assert made.next_check() == 5
     assert made.check(4.9, calls=0, taken=0) is Due.NOTHING
     assert made.check(5.0, calls=0, taken=0) is Due.END
 
 
 def test_silence_is_answered_with_a_ping_and_no_answer_with_the_end() -> None:
-    made = upkeep(ServerOptions(keepalive_time=10, keepalive_timeout=3))
-    made.hear(4)
+    made = keepalive(ServerOptions(keepalive_time=10, keepalive_timeout=3))
+    made.received(4)
     assert made.next_check() == 14
     assert made.check(14, calls=1, taken=1) is Due.PING
     assert made.next_check() == 17
@@ -41,45 +41,45 @@ def test_silence_is_answered_with_a_ping_and_no_answer_with_the_end() -> None:
 
 
 def test_any_sign_of_life_answers_a_ping() -> None:
-    made = upkeep(ServerOptions(keepalive_time=10, keepalive_timeout=3))
+    made = keepalive(ServerOptions(keepalive_time=10, keepalive_timeout=3))
     assert made.check(10, calls=1, taken=1) is Due.PING
-    made.hear(12)
+    made.received(12)
     assert made.check(13, calls=1, taken=1) is Due.NOTHING
     assert made.next_check() == 22
 
 
 def test_a_connection_without_calls_is_pinged_only_where_that_is_wanted() -> None:
-    assert upkeep(ServerOptions(keepalive_time=10)).check(10, calls=0, taken=0) is Due.NOTHING
-    wanted = upkeep(ServerOptions(keepalive_time=10, keepalive_without_calls=True))
+    assert keepalive(ServerOptions(keepalive_time=10)).check(10, calls=0, taken=0) is Due.NOTHING
+    wanted = keepalive(ServerOptions(keepalive_time=10, keepalive_without_calls=True))
     assert wanted.check(10, calls=0, taken=0) is Due.PING
 
 
 def test_two_pings_too_many_are_forgiven_and_the_third_is_not() -> None:
-    made = upkeep(ServerOptions(min_ping_interval=10))
+    made = keepalive(ServerOptions(min_ping_interval=10))
     assert [made.pinged(now, calls=True) for now in (0, 5, 9, 12)] == [False, False, False, True]
 
 
 def test_pings_at_their_pace_are_never_too_many() -> None:
-    made = upkeep(ServerOptions(min_ping_interval=10))
+    made = keepalive(ServerOptions(min_ping_interval=10))
     assert not any(made.pinged(now * 10.0, calls=True) for now in range(100))
 
 
 def test_what_is_sent_earns_pings() -> None:
-    made = upkeep(ServerOptions(min_ping_interval=10))
+    made = keepalive(ServerOptions(min_ping_interval=10))
     for now in range(100):
         made.sent()
         assert not made.pinged(float(now), calls=True)
 
 
 def test_without_a_call_a_client_pings_every_two_hours_unless_it_is_permitted() -> None:
-    strict = upkeep(ServerOptions(min_ping_interval=10))
+    strict = keepalive(ServerOptions(min_ping_interval=10))
     assert [strict.pinged(now, calls=False) for now in (0, 60, 120, 180)][-1]
-    permitted = upkeep(ServerOptions(min_ping_interval=10, keepalive_without_calls=True))
+    permitted = keepalive(ServerOptions(min_ping_interval=10, keepalive_without_calls=True))
     assert not any(permitted.pinged(now * 60.0, calls=False) for now in range(100))
 
 
 def test_an_old_connection_is_left_and_ended_after_its_grace() -> None:
-    made = upkeep(ServerOptions(max_connection_age=100, max_connection_age_grace=7))
+    made = keepalive(ServerOptions(max_connection_age=100, max_connection_age_grace=7))
     at = made.next_check()
     assert 90 <= at <= 110
     assert made.check(at, calls=1, taken=1) is Due.LEAVE
@@ -95,7 +95,7 @@ def test_ages_are_spread() -> None:
 
 
 def test_an_idle_connection_is_left_and_a_busy_one_is_not() -> None:
-    made = upkeep(ServerOptions(max_connection_idle=10))
+    made = keepalive(ServerOptions(max_connection_idle=10))
     assert made.check(9, calls=0, taken=0) is Due.NOTHING
     assert made.check(10, calls=1, taken=1) is Due.NOTHING
     assert made.check(20, calls=0, taken=2) is Due.NOTHING  # a call came and went since
@@ -116,12 +116,12 @@ def test_checks_come_to_rest(steps: list[tuple[float, int, bool]], permitted: in
         max_connection_age=100,
         max_connection_age_grace=30,
     )
-    made, now = Upkeep(options, 0.0), 0.0
+    made, now = Keepalive(options, 0.0), 0.0
     made.settle()
     for late, calls, heard in steps:
         now = max(now, made.next_check()) + late
         if heard:
-            made.hear(now)
+            made.received(now)
         # At most one thing each: the end, a farewell and a PING.
         for _ in range(3):
             if made.check(now, calls=calls, taken=0) is Due.END:
@@ -146,7 +146,7 @@ async def test_a_dead_client_is_noticed_and_its_streams_end() -> None:
         await eventually(lambda: served.calls == 1, "it is subscribed")
         client.fall_silent()
         await eventually(lambda: served.calls == 0, "its stream has ended")
-        await eventually(lambda: len(served.links) == 0, "the connection is gone", 20)
+        await eventually(lambda: len(served.connections) == 0, "the connection is gone", 20)
 
 
 async def test_a_client_that_says_nothing_at_all_is_hung_up_on() -> None:
@@ -219,6 +219,6 @@ async def test_an_old_connection_has_its_grace_and_its_streams_end_with_it() -> 
 
 def pings(served: Served) -> int:
     """How many PINGs the server has sent on its one connection."""
-    (link,) = served.links
+    (link,) = served.connections
     count: int = link.connection._pings
     return count

@@ -12,8 +12,8 @@ from notecast_wire.rpc.messages import (
     MessageError,
     MessageReader,
     MessageTooLargeError,
-    frame,
-    frame_gzip,
+    length_prefixed,
+    length_prefixed_gzip,
     unpack,
     whole_message,
 )
@@ -42,7 +42,7 @@ def test_messages_come_out_as_they_went_in_however_they_are_cut(
 
 @given(st.binary(max_size=50), st.integers(0, 60))
 def test_what_is_not_whole_is_held_and_no_more(data: bytes, cut: int) -> None:
-    wire = frame(data)
+    wire = length_prefixed(data)
     reader = MessageReader(MOST)
     found = reader.feed(wire[:cut])
     assert reader.held_bytes == (0 if found else len(wire[:cut]))
@@ -73,15 +73,15 @@ def test_a_flag_that_does_not_exist_is_an_error() -> None:
 
 @given(st.binary(max_size=60))
 def test_one_whole_plain_message_is_told_from_anything_else(data: bytes) -> None:
-    assert whole_message(frame(data)) == data
-    assert whole_message(frame(data) + b"\0") is None
-    assert whole_message(frame(data)[:-1]) is None
-    assert whole_message(b"\1" + frame(data)[1:]) is None
+    assert whole_message(length_prefixed(data)) == data
+    assert whole_message(length_prefixed(data) + b"\0") is None
+    assert whole_message(length_prefixed(data)[:-1]) is None
+    assert whole_message(b"\1" + length_prefixed(data)[1:]) is None
 
 
 @given(st.binary(max_size=2_000))
 def test_a_packed_message_is_read_by_gzip_and_by_us(data: bytes) -> None:
-    wire = frame_gzip(data)
+    wire = length_prefixed_gzip(data)
     assert int.from_bytes(wire[1:5]) == len(wire) - 5
     if wire[0]:
         assert len(wire) - 5 < len(data)

@@ -37,7 +37,7 @@ def test_the_defaults_are_those_of_grpc() -> None:
         ("grpc.max_connection_age_grace_ms", 5_000, "max_connection_age_grace", 5),
         ("grpc.max_connection_idle_ms", 9_000, "max_connection_idle", 9),
         ("grpc.server_handshake_timeout_ms", 3_000, "handshake_timeout", 3),
-        ("notecast_wire.gathering_ms", 6, "gathering", 0.006),
+        ("notecast_wire.read_batching_ms", 6, "read_batching", 0.006),
         ("notecast_wire.request_timeout_ms", 4_500, "request_timeout", 4.5),
         ("notecast_wire.max_held_request_bytes", 99, "max_held_request_bytes", 99),
         ("notecast_wire.max_held_output_bytes", 98, "max_held_output_bytes", 98),

@@ -9,7 +9,7 @@ import pytest
 from grpc import StatusCode
 
 from notecast_wire import Audience, StreamOutlet
-from notecast_wire.calls.server_state import Links, Serving
+from notecast_wire.calls.server_state import OpenConnections, ServerState
 from notecast_wire.http2.connection import PREFACE
 from notecast_wire.rpc.options import read_options
 from notecast_wire.server import protocol as server_protocol
@@ -89,9 +89,9 @@ class Wired:
         dispatcher.add_registered(
             {f"/{SERVICE}/{name}": handler for name, handler in methods.items()}
         )
-        self.serving = Serving(asyncio.get_running_loop(), read_options(options), gzip=False)
-        self.links = Links()
-        self.protocol = ServerProtocol(self.serving, dispatcher, self.links)
+        self.server = ServerState(asyncio.get_running_loop(), read_options(options), gzip=False)
+        self.connections = OpenConnections()
+        self.protocol = ServerProtocol(self.server, dispatcher, self.connections)
         self.transport = Transport(self.protocol)
         self._encoder = hpack.Encoder()
         self._next = 1
@@ -140,7 +140,7 @@ async def large(_: bytes, __: Context) -> bytes:
 
 
 async def subscribe(_: bytes, context: Context) -> None:
-    context.hand_over()
+    context.detach()
 
 
 @pytest.fixture
@@ -156,9 +156,9 @@ async def wired() -> AsyncIterator[Wired]:
     yield made
     made.transport.abort()
     await made.turn()
-    assert len(made.links) == 0
-    assert (made.serving.open_calls, len(made.serving.running)) == (0, 0)
-    assert (made.serving.held_requests.total, made.serving.held_output.total) == (0, 0)
+    assert len(made.connections) == 0
+    assert (made.server.open_calls, len(made.server.running)) == (0, 0)
+    assert (made.server.held_requests.total, made.server.held_output.total) == (0, 0)
 
 
 async def test_a_turn_of_the_loop_is_one_write(wired: Wired) -> None:
@@ -174,9 +174,9 @@ async def test_a_turn_of_the_loop_is_one_write(wired: Wired) -> None:
 async def test_a_call_that_is_given_up_before_its_task_begins_never_runs(wired: Wired) -> None:
     wired.begin()
     wired.protocol.data_received(wired.request("Note"))
-    assert len(wired.serving.running) == 1
+    assert len(wired.server.running) == 1
     wired.protocol.data_received(frame(RST_STREAM, 0, 1, (8).to_bytes(4)))
-    assert len(wired.serving.running) == 0
+    assert len(wired.server.running) == 0
     await wired.turn()
     assert not ran
 
@@ -244,7 +244,7 @@ async def test_an_answer_to_a_ping_that_had_to_wait_goes_with_what_is_written_ne
     wired.protocol.data_received(wired.request("Echo"))
     await wired.turn()
     assert kinds(wired.transport.written) == [HEADERS, 0, HEADERS]
-    now += wired.serving.options.limits.pong_spacing_seconds + 0.01
+    now += wired.server.options.limits.pong_spacing_seconds + 0.01
     wired.transport.written.clear()
     wired.protocol.data_received(wired.request("Echo"))
     await wired.turn()
@@ -277,12 +277,12 @@ async def test_a_connection_that_ends_does_not_wait_for_its_client_to_read(
     wired.protocol.end()
     assert kinds(wired.transport.written)[-2:] == [HEADERS, GOAWAY]
     assert not wired.transport.aborted
-    await asyncio.wait_for(wired.links.empty.wait(), 10)
+    await asyncio.wait_for(wired.connections.empty.wait(), 10)
     assert wired.transport.aborted
 
 
 async def test_who_connects_to_a_server_that_stops_is_hung_up_on(wired: Wired) -> None:
-    wired.serving.stopping = True
+    wired.server.stopping = True
     wired.protocol.connection_made(wired.transport)
     assert wired.transport.aborted
     assert not wired.transport.written
@@ -394,7 +394,7 @@ async def test_a_stream_that_has_ended_leaves_no_deadline(wired: Wired) -> None:
     block = hpack.Encoder().encode([*grpc_headers("Subscribe"), ("grpc-timeout", "1H")])
     wired.protocol.data_received(frame(HEADERS, 4, 1, block) + frame(0, 1, 1, message(b"")))
     await wired.turn()
-    assert len(wired.serving.deadlines) == 1
+    assert len(wired.server.deadlines) == 1
     outlet: Any = wired.protocol.connection.streams[1].call
     outlet.end(StatusCode.OK)
-    assert len(wired.serving.deadlines) == 0
+    assert len(wired.server.deadlines) == 0

@@ -85,7 +85,7 @@ async def test_a_graceful_stop_says_goodbye_twice_and_names_the_last_stream() ->
 async def test_a_request_that_crosses_the_first_goaway_is_served() -> None:
     async with connected({"Echo": unary_unary(echo)}) as (served, client):
         await client.settled()
-        (link,) = served.links
+        (link,) = served.connections
         link.leave()
         # The client can't have heard it yet: its answer to the PING comes behind the request.
         stream = client.call("Echo", b"just in time")
@@ -123,7 +123,9 @@ async def test_a_client_that_still_reads_when_its_calls_are_done_gets_the_rest()
         stream = client.call("Large")
         await eventually(lambda: served.calls == 0 and not streams(served), "it is all sent")
         stopping = asyncio.ensure_future(served.server.stop(20))
-        await eventually(lambda: all(link._closing for link in served.links), "it is closed", 10)
+        await eventually(
+            lambda: all(each._closing for each in served.connections), "it is closed", 10
+        )
         for _ in range(10):
             client.send_raw(b"\0\0\4\x08\0" + bytes(4) + (1).to_bytes(4))
         client.go_on()
@@ -134,7 +136,7 @@ async def test_a_client_that_still_reads_when_its_calls_are_done_gets_the_rest()
 
 def streams(served: Served) -> int:
     """How many streams of all connections are open."""
-    return sum(len(link.connection.streams) for link in served.links)
+    return sum(len(link.connection.streams) for link in served.connections)
 
 
 async def test_after_the_grace_calls_end_with_unavailable_and_handlers_are_cancelled() -> None:
@@ -154,7 +156,7 @@ async def test_without_grace_all_ends_at_once(grace: float | None) -> None:
     outlets: list[notecast_wire.StreamOutlet] = []
 
     async def subscribe(_: bytes, context: Context) -> None:
-        outlets.append(context.hand_over())
+        outlets.append(context.detach())
 
     methods = {
         "Wait": unary_unary(waiting),
@@ -168,7 +170,7 @@ async def test_without_grace_all_ends_at_once(grace: float | None) -> None:
             client.begin(grpc_headers("Count"), message(b"x"), end=False),
         ]
         await first(waiting.begun)
-        await eventually(lambda: outlets, "a stream is handed over")
+        await eventually(lambda: outlets, "a stream is detached")
         outlets[0].write(bytes(100))
         await client.pinged()
         await asyncio.wait_for(served.server.stop(grace), 10)
@@ -337,6 +339,6 @@ async def test_a_sync_client_retries_elsewhere_what_a_leaving_server_refuses() -
     async with serving({"Echo": unary_unary(echo)}) as served:
         with grpc.insecure_channel(served.address) as channel:
             assert await served.ask_from_thread(channel, b"1") == b"1"
-            for link in served.links:
+            for link in served.connections:
                 link.leave()
             assert await served.ask_from_thread(channel, b"2") == b"2"

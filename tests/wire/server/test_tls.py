@@ -124,7 +124,7 @@ async def test_a_graceful_stop_works_through_tls(pairs: dict[str, Pair]) -> None
     async with aio.secure_channel(f"localhost:{port}", credentials) as channel:
         await ask(channel, "Look")
         await asyncio.wait_for(server.stop(20), 10)
-        await eventually(lambda: len(server._links) == 0, "all have left")
+        await eventually(lambda: len(server._connections) == 0, "all have left")
 
 
 def test_only_old_tls_is_refused(pairs: dict[str, Pair]) -> None:

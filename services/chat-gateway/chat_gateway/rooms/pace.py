@@ -64,7 +64,7 @@ def are_proxied(streams: int, connections: int) -> bool:
     return streams >= _STREAMS_OF_A_PROXY * connections
 
 
-def gathering_of(last: Round) -> float:
+def batching_interval(last: Round) -> float:
     """How far this round's beginning and the next one's are apart, if short, so that notes gather.
 
     Returns:
@@ -80,7 +80,7 @@ def gathering_of(last: Round) -> float:
 
 def wait_after(last: Round) -> float:
     """How long to wait behind a round: seconds, from 0 to 0.05."""
-    gathering = gathering_of(last) - last.seconds
+    gathering = batching_interval(last) - last.seconds
     return min(max(gathering, last.work_seconds * _LEAST_WAIT_ROUNDS), _LONGEST_WAIT_SECONDS)
 
 

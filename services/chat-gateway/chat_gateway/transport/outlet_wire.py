@@ -33,8 +33,8 @@ class WireTransport:
 
     def pace(self, seconds: float) -> None:
         """As Transport.pace."""
-        self._server.gather_until(seconds)
+        self._server.flush_reads_in(seconds)
 
     async def carry(self, context: Context, flow: Callable[[Outlet], None]) -> None:
         """As Transport.carry; returns at once, and the stream goes on without a task."""
-        flow(cast("WireContext", context).hand_over())
+        flow(cast("WireContext", context).detach())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_gateway.rooms.pace import Pace, Round, are_proxied, gathering_of, wait_after
+from chat_gateway.rooms.pace import Pace, Round, are_proxied, batching_interval, wait_after
 
 SECONDS = st.floats(0, 10)
 STREAMS = st.integers(0, 1_000_000)
@@ -67,8 +67,8 @@ def test_who_had_to_share_the_core_waits_no_longer_for_that(
 @given(ROUNDS)
 def test_what_gathers_is_delivered_together_where_rounds_are_short(last: Round) -> None:
     apart = last.seconds + wait_after(last)
-    assert apart >= min(gathering_of(last), last.seconds + 0.050) - ROUNDING
-    assert gathering_of(last) <= (0.020 if last.proxied_streams else 0.012)
+    assert apart >= min(batching_interval(last), last.seconds + 0.050) - ROUNDING
+    assert batching_interval(last) <= (0.020 if last.proxied_streams else 0.012)
 
 
 @given(SECONDS, STREAMS)
@@ -76,13 +76,13 @@ def test_notes_gather_for_no_shorter_where_a_proxy_carries_them_on(
     seconds: float, streams: int
 ) -> None:
     own = busy(seconds, streams)
-    assert gathering_of(own) <= gathering_of(own._replace(proxied_streams=streams))
+    assert batching_interval(own) <= batching_interval(own._replace(proxied_streams=streams))
 
 
 def test_a_proxy_gets_messages_for_its_500_streams_every_20_ms_and_clients_every_12() -> None:
     own = busy(0.001, 500)
-    assert gathering_of(own) == pytest.approx(0.012)
-    assert gathering_of(own._replace(proxied_streams=500)) == pytest.approx(0.020)
+    assert batching_interval(own) == pytest.approx(0.012)
+    assert batching_interval(own._replace(proxied_streams=500)) == pytest.approx(0.020)
 
 
 @pytest.mark.parametrize(
