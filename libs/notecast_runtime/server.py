@@ -52,6 +52,10 @@ HELD_OUTPUT_BYTES: Final = 67_108_864
 MAX_CALLS: Final = 10_000
 """How many calls that are no streams a server has under way, unless it is told otherwise."""
 
+_HINT = (
+    "end what serves there, or choose another address with NOTECAST_LISTEN_HOST or"
+    " NOTECAST_LISTEN_PORT"
+)
 _SIGNALLED = 128
 """What shells add to a signal's number to tell that it ended a program."""
 
@@ -130,13 +134,17 @@ def listen(server: aio.Server, host: str, port: int) -> int:
     """Binds the server; returns the port, which is chosen where 0 is asked for.
 
     Raises:
-        SystemExit: the port is taken or not ours to take; stderr was told. Exit code 1.
+        SystemExit: the port is taken or not ours to take, or the host is no address of this
+            machine; the log says which. Exit code 1.
     """
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         return server.add_insecure_port(address)
-    except RuntimeError:
-        _log.error("cannot_listen", address=address, hint="is another process serving there?")
+    except RuntimeError as error:
+        # notecast_wire says why in the cause; grpcio does not know.
+        _log.error(
+            "cannot_listen", address=address, error=str(error.__cause__ or error), hint=_HINT
+        )
         raise SystemExit(1) from None
 
 

@@ -1,8 +1,9 @@
 """Settings from the environment: read once, at the start, or the process ends."""
 
+import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar, get_args
 
@@ -77,6 +78,34 @@ def variable_of(field: str) -> str:
 
 SECRETS = Path("/run/secrets")
 """Where container engines put secrets."""
+
+
+def refuse_arguments(program: str, kind: type[ServiceSettings], arguments: Sequence[str]) -> None:
+    """Ends a service that is started with arguments: it takes its settings from variables alone.
+
+    Args:
+        program: the name of its command.
+        kind: its settings.
+        arguments: the command line without the program.
+
+    Raises:
+        SystemExit: with code 0 after `--help`, which lists the variables with their defaults; with
+            code 2 for any other argument, which is named on stderr.
+    """
+    lines = [
+        f"  {variable_of(name)}={field.default}\n"
+        f"      {field.description}; {describe_values(kind, name)}"
+        for name, field in kind.model_fields.items()
+    ]
+    parser = argparse.ArgumentParser(
+        prog=program,
+        usage=f"{program} [--help]",
+        description="Serves until SIGTERM or Ctrl-C. All settings are environment variables.",
+        epilog="\n".join(["environment variables, with their defaults:", *lines]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.parse_args(arguments)
 
 
 def load_settings(kind: type[SettingsType], secrets: Path = SECRETS) -> SettingsType:

@@ -20,6 +20,15 @@ HOST = "127.0.0.1"
 PREFIX = ENVIRONMENT_PREFIX
 """The services' own: one name means one thing, whatever reads it."""
 
+CHOSEN_HERE = (
+    "NOTECAST_REDIS_URL",
+    "NOTECAST_HISTORY_TARGET",
+    "NOTECAST_LISTEN_HOST",
+    "NOTECAST_LISTEN_PORT",
+    "NOTECAST_TRUSTED_PROXIES",
+)
+"""Settings of the services that tie the parts together. The environment's values are not used."""
+
 _HOST = re.compile(r"\*|(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\]")
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 
@@ -27,6 +36,11 @@ _DESCRIPTION = (
     "Runs the whole system as local processes until Ctrl-C. Each option is also a variable"
     f" ({PREFIX}PORT for --port). Other NOTECAST_* variables reach the services, except the"
     " addresses that tie them together, which are chosen here."
+)
+
+_WHY_NOT_USED = (
+    "the local stack runs a Valkey of its own and chooses the addresses of its parts; to use other"
+    " ones, start chat-gateway and history themselves"
 )
 
 
@@ -105,7 +119,9 @@ class LocalSettings(BaseSettings):
 
 
 def read_settings(arguments: Sequence[str]) -> LocalSettings:
-    """Reads the settings from the command line and the environment; warns of unknown variables.
+    """Reads the settings from the command line and the environment.
+
+    Warns on stderr of each variable that is unknown, or that is set though it is chosen here.
 
     Args:
         arguments: the command line without the program.
@@ -118,6 +134,9 @@ def read_settings(arguments: Sequence[str]) -> LocalSettings:
     given = _parse(arguments)
     for fault in unknown_variables(os.environ):
         print(f"warning: {fault}", file=sys.stderr)
+    for name in CHOSEN_HERE:
+        if name in os.environ:
+            print(f"warning: {name} is not used: {_WHY_NOT_USED}", file=sys.stderr)
     try:
         settings = LocalSettings(**given)
     except ValidationError as error:

@@ -1,6 +1,7 @@
 """The chat gateway: everything is made and joined together here, and nowhere else."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -51,7 +52,11 @@ from notecast_runtime.redis.pipeline import RedisPipeline
 from notecast_runtime.redis.refusals import Refusal
 from notecast_runtime.redis.writes import WriteWatch
 from notecast_runtime.server import TransportName, client_of, create_server, listen, stop_on_signals
-from notecast_runtime.settings import load_settings, warn_of_unknown_variables
+from notecast_runtime.settings import (
+    load_settings,
+    refuse_arguments,
+    warn_of_unknown_variables,
+)
 from notecast_runtime.standard_streams import ClientOf, StandardStreams
 from notecast_wire import Deadlines, ShareRatios
 from notecast_wire.fairness.shares import Shares
@@ -289,6 +294,7 @@ async def _serve(settings: GatewaySettings) -> None:
 
 def main() -> None:
     """Runs a gateway until SIGTERM or SIGINT; a wrong setting ends it at once."""
+    refuse_arguments("chat-gateway", GatewaySettings, sys.argv[1:])
     settings = load_settings(GatewaySettings)
     configure_logs("chat-gateway", settings.log_level)
     warn_of_unknown_variables()

@@ -1,6 +1,7 @@
 """The history service as a process: `python -m history`. Everything is wired here."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
@@ -33,7 +34,11 @@ from notecast_runtime.redis.layout import exit_on_another_layout
 from notecast_runtime.redis.writes import REDIS_WRITES, WriteWatch
 from notecast_runtime.registration import add_service
 from notecast_runtime.server import client_of, create_server, listen, stop_on_signals
-from notecast_runtime.settings import load_settings, warn_of_unknown_variables
+from notecast_runtime.settings import (
+    load_settings,
+    refuse_arguments,
+    warn_of_unknown_variables,
+)
 from notecast_runtime.standard_streams import MAX_STREAMS, StandardStreams
 from notecast_wire.fairness.clients import NO_PROXIES
 from notecast_wire.fairness.shares import ShareRatios, Shares
@@ -169,6 +174,7 @@ async def _serve(settings: HistorySettings) -> None:
 
 def main() -> None:
     """The command `history`."""
+    refuse_arguments("history", HistorySettings, sys.argv[1:])
     settings = load_settings(HistorySettings)
     configure_logs("history", settings.log_level)
     warn_of_unknown_variables()

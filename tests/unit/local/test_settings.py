@@ -1,7 +1,12 @@
+from pathlib import Path
+
 import pytest
 
+from notecast_environment.variables import KNOWN
 from notecast_local.edge import Edge
-from notecast_local.settings import read_settings
+from notecast_local.ports import StackPorts
+from notecast_local.settings import CHOSEN_HERE, read_settings
+from notecast_local.stack import stages_of
 
 
 def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -80,3 +85,34 @@ def test_what_envoy_is_told_comes_from_the_variables_that_containers_take(
     )
     monkeypatch.setenv("NOTECAST_ALLOWED_HOSTS", "https://chat.example.com")
     assert "NOTECAST_ALLOWED_HOSTS='https://chat.example.com' is not allowed" in refusal([], capsys)
+
+
+@pytest.mark.parametrize("variable", CHOSEN_HERE)
+def test_a_variable_whose_value_the_stack_chooses_itself_is_named(
+    variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for each in CHOSEN_HERE:
+        monkeypatch.delenv(each, raising=False)
+    read_settings([])
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv(variable, "redis://user:hunter2@redis.example.com/0")
+    read_settings([])
+    said = capsys.readouterr().err
+    assert said.startswith(f"warning: {variable} is not used")
+    assert said.count("\n") == 1
+    assert "hunter2" not in said
+
+
+def test_the_variables_named_are_those_that_reach_no_service(tmp_path: Path) -> None:
+    given = dict.fromkeys(KNOWN, "as given")
+    ports = StackPorts(1, 2, 3, 4, 5, (6, 7))
+    services = [
+        program
+        for stage in stages_of(ports, tmp_path, given)
+        for program in stage
+        if program.name.startswith(("history", "chat-gateway"))
+    ]
+    assert len(services) == 3
+    for service in services:
+        handed_on = {name for name in KNOWN if service.environment[name] == "as given"}
+        assert KNOWN - handed_on == set(CHOSEN_HERE)
