@@ -348,6 +348,18 @@ async def test_names_are_sent_composed_whichever_way_they_were_typed(
     assert "hi" in (await notecast("history", "cafe\u0301", server=server.address)).out
 
 
+async def test_history_of_a_room_without_notes_says_so_to_people_alone(
+    server: ScriptedChatServer,
+) -> None:
+    outcome = await notecast("history", "lobbby", server=server.address)
+    assert outcome == (0, "", "notecast: no notes in lobbby\n")
+    place = f"{server.epoch}:1"
+    outcome = await notecast("history", "lobby", "--before", place, server=server.address)
+    assert outcome == (0, "", f"notecast: no notes in lobby before {place}\n")
+    outcome = await notecast("history", "lobby", "--json", server=server.address)
+    assert outcome == (0, "", "")
+
+
 @pytest.mark.parametrize("word", [b"chat", b"history", b"send"])
 async def test_an_argument_that_is_not_utf_8_is_wrong_usage(word: bytes) -> None:
     outcome = await notecast(word, b"caf\xe9", server="127.0.0.1:1")

@@ -162,7 +162,7 @@ def tail(
             "--after",
             metavar="EPOCH:SEQUENCE",
             parser=cli_options.place,
-            help="Begin behind this place (one room only).",
+            help="Begin after this place (one room only).",
         ),
     ] = None,
     json: Json = False,

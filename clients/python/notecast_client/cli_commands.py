@@ -93,12 +93,15 @@ async def tail(server: Server, options: TailOptions) -> int:
 
 
 async def history(server: Server, options: HistoryOptions) -> int:
-    """Prints the newest notes, oldest first."""
+    """Prints the newest notes, oldest first; says so on standard error where there are none."""
     printed = Output()
     async with client_for(server) as client:
         notes = await client.newest_notes(
             options.room, options.last, options.before and _cursor(options.before)
         )
+    if not (notes or options.json):
+        where = f" before {format_place(options.before)}" if options.before else ""
+        say(f"no notes in {options.room}{where}")
     for note in notes:
         printed.write_line(as_json(note) if options.json else note_line(note, LONG_TIME))
     return OK
