@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2
 import notecast_wire
 from notecast_runtime.health import Health
 from notecast_runtime.health_service import HealthServicer
+from notecast_runtime.open_files import most_connections
 from notecast_runtime.reflection import add_reflection
 from notecast_runtime.registration import add_service
 from notecast_runtime.standard_streams import MAX_STREAMS, ClientOf, Context, StandardStreams
@@ -52,6 +53,9 @@ HELD_OUTPUT_BYTES: Final = 67_108_864
 MAX_CALLS: Final = 10_000
 """How many calls that are no streams a server has under way, unless it is told otherwise."""
 
+MAX_CONNECTIONS: Final = 20_000
+"""The most connections that a server has open, unless it is told otherwise."""
+
 _HINT = (
     "end what serves there, or choose another address with NOTECAST_LISTEN_HOST or"
     " NOTECAST_LISTEN_PORT"
@@ -72,6 +76,7 @@ def create_server(
     streams: StandardStreams | None = None,
     held_output_bytes: int = HELD_OUTPUT_BYTES,
     max_calls: int = MAX_CALLS,
+    max_connections: int = MAX_CONNECTIONS,
 ) -> aio.Server:
     """A server with health and reflection, on which the caller registers its own services.
 
@@ -86,6 +91,8 @@ def create_server(
             server closes it. None: places of their own.
         held_output_bytes: how much may be held of answers that nobody reads; of `wire` alone.
         max_calls: how many calls that are no streams may be under way; of `wire` alone.
+        max_connections: the most connections that may be open. Fewer where this process may open
+            too few files; of `wire` alone.
     """
     interceptors = (ErrorInterceptor(),)
     if streams is None:
@@ -99,6 +106,7 @@ def create_server(
                 *_WIRE_OPTIONS,
                 ("notecast_wire.max_held_output_bytes", held_output_bytes),
                 ("notecast_wire.max_calls", max_calls),
+                ("notecast_wire.max_connections", min(max_connections, most_connections())),
             ),
             trusted_proxies=trusted_proxies,
             share_ratios=share_ratios,

@@ -24,12 +24,13 @@ async def started_gateway(
     history_target: str = "127.0.0.1:9",
     *,
     port: int | None = None,
+    open_files: int | None = None,
     **settings: object,
 ) -> AsyncIterator[tuple[Process, Gateway]]:
     """A gateway, ready, for the test to end: it is killed on leaving if it still lives.
 
     Gives its process, and a client's hands. Without a target, its history is down; without a
-    port, it has any that is free.
+    port, it has any that is free. It may have so many files open, or as many as this process.
     """
     port = port or free_port()
     chosen = {
@@ -40,9 +41,10 @@ async def started_gateway(
         "log_level": "warning",
     } | settings
     environment = {variable_of(name): str(value) for name, value in chosen.items()}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "chat_gateway", env=os.environ | environment
-    )
+    command = [sys.executable, "-m", "chat_gateway"]
+    if open_files is not None:
+        command = ["sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh", *command]
+    process = await asyncio.create_subprocess_exec(*command, env=os.environ | environment)
     target = f"127.0.0.1:{port}"
     try:
         await wait_until_serving(target, seconds=20)

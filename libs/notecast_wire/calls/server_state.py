@@ -11,6 +11,7 @@ from notecast_wire.calls.read_batching import ReadBatcher
 from notecast_wire.calls.request_timeouts import RequestTimeouts
 from notecast_wire.fairness.call_shares import CallShares
 from notecast_wire.fairness.held_bytes import HeldBytes
+from notecast_wire.fairness.shares import Shares
 from notecast_wire.http2.client_budgets import ClientBudgets
 from notecast_wire.http2.connection import Connection
 from notecast_wire.rpc.options import ServerOptions
@@ -26,6 +27,7 @@ class ServerState:
 
     Attributes:
         call_shares: whose calls are under way.
+        connection_shares: counts the open connections of each client, but not of trusted proxies.
         client_budgets: what the clients behind proxies may do wrong.
         deadlines: of its calls.
         request_timeouts: of what its clients have begun to send.
@@ -33,6 +35,7 @@ class ServerState:
         held_requests: what has come of requests and is not read yet.
         held_output: what could not be sent yet.
         open_calls: how many calls have no status yet, detached ones included.
+        refused_connections: the number of refused connections that are still open, to be told why.
         running: the calls whose handlers have not returned.
         stopping: no more connections are taken.
     """
@@ -47,6 +50,9 @@ class ServerState:
         self.request_timeouts = RequestTimeouts(loop, options.request_timeout)
         self.read_batcher = ReadBatcher(loop, options.read_batching)
         self.call_shares = CallShares(options.max_calls, options.share_ratios)
+        self.connection_shares = Shares(
+            "connections", options.max_connections, options.share_ratios
+        )
         self.client_budgets = ClientBudgets(options.limits, options.share_ratios, time.monotonic)
         self.held_requests = HeldBytes(
             "bytes of requests that wait",
@@ -61,6 +67,7 @@ class ServerState:
             loop.call_soon,
         )
         self.open_calls = 0
+        self.refused_connections = 0
         self.running: set[Any] = set()
         self.stopping = False
         self._connections = count(1)

@@ -24,6 +24,8 @@ class ServerOptions:
         max_held_request_bytes: what all clients may have us hold of requests that are not whole
             yet, or not read yet by their handlers.
         max_held_output_bytes: what all clients may have us hold of answers that they do not read.
+        max_connections: the most connections of all clients. Those of trusted proxies are not
+            counted.
         max_calls: how many calls of all clients may be under way that are answered with one
             message, or whose request is not whole.
         keepalive_time: a connection that is silent for so long is sent a PING.
@@ -49,6 +51,7 @@ class ServerOptions:
     max_send_message_bytes: int = _INT_MAX
     max_held_request_bytes: int = 64 * 1024 * 1024
     max_held_output_bytes: int = 64 * 1024 * 1024
+    max_connections: int = 20_000
     max_calls: int = 10_000
     keepalive_time: float = 7_200.0
     keepalive_timeout: float = 20.0
@@ -108,6 +111,7 @@ _OPTIONS: Final[Mapping[str, _Option]] = {
     "notecast_wire.request_timeout_ms": _Option("request_timeout", 1, _seconds),
     "notecast_wire.max_held_request_bytes": _Option("max_held_request_bytes", 1, int),
     "notecast_wire.max_held_output_bytes": _Option("max_held_output_bytes", 1, int),
+    "notecast_wire.max_connections": _Option("max_connections", 1, int),
     "notecast_wire.max_calls": _Option("max_calls", 1, int),
 }
 

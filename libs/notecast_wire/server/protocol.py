@@ -7,6 +7,8 @@ import structlog
 
 from notecast_wire.calls.peers import peer_address
 from notecast_wire.calls.server_state import OpenConnections, ServerState
+from notecast_wire.fairness.clients import ClientId
+from notecast_wire.fairness.shares import ShareRefusal
 from notecast_wire.http2.codes import MAX_STREAM_ID, ErrorCode
 from notecast_wire.http2.connection import Connection
 from notecast_wire.http2.events import (
@@ -41,6 +43,10 @@ _LINGER_SECONDS: Final = 2.0
 
 _READING_SECONDS: Final = 30.0
 """How long a client may take to read the rest, where all of its calls have finished."""
+
+_MOST_TOLD: Final = 16
+"""So many clients at a time may read that their connection was refused; further ones are cut off.
+Each of them has a file open, which is what there may be too few of."""
 
 _OVERHEAD_BYTES: Final = 64
 _FAR_SECONDS: Final = 86_400.0
@@ -89,11 +95,13 @@ class ServerProtocol(asyncio.Protocol):
         self._last_said = False
         self._closing = False
         self._unfinished = 0
+        self._place: ClientId | None = None
+        self._refused = False
 
     # The transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greets the client, where TLS (if any) has agreed on HTTP/2."""
+        """Greets the client, if there is a place for it and TLS (if any) has agreed on HTTP/2."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
         self._reader.transport = self._writer.transport = self.transport
         self._connections.add(self)
@@ -103,9 +111,13 @@ class ServerProtocol(asyncio.Protocol):
             return
         host, port = peer_address(self.transport)
         connection = port or self.server.next_connection()
-        self.connection.serve(self.server.options.trusted_proxies.peer(host, connection))
+        peer = self.server.options.trusted_proxies.peer(host, connection)
+        self.connection.serve(peer)
         self.make_room()
         self.connection.start()
+        if not peer.proxied and (refusal := self._take_place(peer.own)):
+            self._refuse(str(refusal))
+            return
         self._look_after()
 
     def data_received(self, data: bytes) -> None:
@@ -132,6 +144,7 @@ class ServerProtocol(asyncio.Protocol):
         self._closing = True
         self.server.request_timeouts.discard(self)
         self._connections.discard(self)
+        self._leave_place()
         for timer in (self._timer, self._pong_timer):
             if timer is not None:
                 timer.cancel()
@@ -191,6 +204,31 @@ class ServerProtocol(asyncio.Protocol):
                 stream.call.stop(why)
         self.connection.goaway(code, debug=why.encode())
         self._close(seconds)
+
+    # Its place among the connections
+
+    def _take_place(self, client: ClientId) -> ShareRefusal | None:
+        """Takes a place; of an address only, as each connection of it is one."""
+        place = ClientId(client.address, "")
+        refusal = self.server.connection_shares.take(place)
+        if refusal is None:
+            self._place = place
+        return refusal
+
+    def _refuse(self, why: str) -> None:
+        _log.info("connection_refused", client=self.connection.peer.own.address, reason=why)
+        self._refused = True
+        self.server.refused_connections += 1
+        self.connection.goaway(ErrorCode.ENHANCE_YOUR_CALM, debug=why.encode())
+        few = self.server.refused_connections <= _MOST_TOLD
+        self._close(_LINGER_SECONDS if few else 0)
+
+    def _leave_place(self) -> None:
+        if self._place is not None:
+            self.server.connection_shares.give_back(self._place)
+        if self._refused:
+            self.server.refused_connections -= 1
+        self._place, self._refused = None, False
 
     # What comes
 

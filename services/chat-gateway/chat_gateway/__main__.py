@@ -43,6 +43,7 @@ from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.garbage import spare_the_long_lived
 from notecast_runtime.health import Health
 from notecast_runtime.logs import configure_logs
+from notecast_runtime.open_files import raise_open_files
 from notecast_runtime.redis.address_watch import AddressWatch
 from notecast_runtime.redis.client import Redis, connect, with_known_layout
 from notecast_runtime.redis.connector import RedisConnector
@@ -51,7 +52,14 @@ from notecast_runtime.redis.layout import exit_on_another_layout
 from notecast_runtime.redis.pipeline import RedisPipeline
 from notecast_runtime.redis.refusals import Refusal
 from notecast_runtime.redis.writes import WriteWatch
-from notecast_runtime.server import TransportName, client_of, create_server, listen, stop_on_signals
+from notecast_runtime.server import (
+    MAX_CONNECTIONS,
+    TransportName,
+    client_of,
+    create_server,
+    listen,
+    stop_on_signals,
+)
 from notecast_runtime.settings import (
     load_settings,
     refuse_arguments,
@@ -62,6 +70,7 @@ from notecast_wire import Deadlines, ShareRatios
 from notecast_wire.fairness.shares import Shares
 
 _CANCEL_AGAIN_SECONDS = 0.5
+_CONNECTIONS_PER_STREAM = 2  # a client may have another connection for its calls
 
 _log = structlog.get_logger(__name__)
 
@@ -139,6 +148,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
             standard_streams,
             settings.held_output_bytes,
             settings.max_calls,
+            max(MAX_CONNECTIONS, _CONNECTIONS_PER_STREAM * settings.max_streams),
         )
         transport = _transport(settings.transport, server)
         shared_heads = SharedHeads(heads)
@@ -298,6 +308,7 @@ def main() -> None:
     settings = load_settings(GatewaySettings)
     configure_logs("chat-gateway", settings.log_level)
     warn_of_unknown_variables()
+    raise_open_files()
     with exit_on_another_layout():
         uvloop.run(_serve(settings))
 

@@ -26,6 +26,7 @@ from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.garbage import spare_the_long_lived
 from notecast_runtime.health import Health
 from notecast_runtime.logs import configure_logs
+from notecast_runtime.open_files import raise_open_files
 from notecast_runtime.redis.address_watch import AddressWatch
 from notecast_runtime.redis.client import Redis, connect, with_known_layout
 from notecast_runtime.redis.connector import RedisConnector
@@ -178,6 +179,7 @@ def main() -> None:
     settings = load_settings(HistorySettings)
     configure_logs("history", settings.log_level)
     warn_of_unknown_variables()
+    raise_open_files()
     with exit_on_another_layout():
         uvloop.run(_serve(settings))
 
