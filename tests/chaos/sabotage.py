@@ -14,7 +14,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from chat_gateway.log.room_log import RoomLog, Stretch
+from chat_gateway.log.room_log import RoomLog, SequenceRange
 from chat_gateway.rooms.head_check import HeadCheck
 from chat_gateway.store.accept import Acceptor
 from chat_gateway.store.live_feed_redis import RedisLiveFeed
@@ -33,7 +33,7 @@ def _without_gap_repair() -> None:
 
     def hear_on(log: RoomLog, sequence: int, frame: bytes) -> None:
         if sequence > log.newest + 1:
-            log.fill(Stretch(log.newest, sequence - 1), ())
+            log.fill(SequenceRange(log.newest, sequence - 1), ())
         hear(log, sequence, frame)
 
     _patch(RoomLog, "hear", hear_on)

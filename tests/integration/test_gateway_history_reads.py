@@ -16,7 +16,7 @@ import pytest
 from grpc import aio
 
 from chat_gateway.history.history_grpc import GrpcHistory
-from chat_gateway.log.room_log import Stretch
+from chat_gateway.log.room_log import SequenceRange
 from notecast.v1.history_pb2 import (
     HistoryServiceListNotesRequest,
     HistoryServiceListNotesResponse,
@@ -85,7 +85,7 @@ async def scripted() -> AsyncIterator[ScriptedHistory]:
 
 
 async def replayed(history: GrpcHistory, room: str) -> int:
-    async with aclosing(history.replay(room, Stretch(0, PARTS), CLIENT)) as parts:
+    async with aclosing(history.replay(room, SequenceRange(0, PARTS), CLIENT)) as parts:
         return len([part async for part in parts])
 
 
@@ -94,7 +94,7 @@ async def listed(history: GrpcHistory, room: str) -> None:
 
 
 async def left_early(history: GrpcHistory, _scripted: ScriptedHistory) -> None:
-    async with aclosing(history.replay("whole", Stretch(0, PARTS), CLIENT)) as parts:
+    async with aclosing(history.replay("whole", SequenceRange(0, PARTS), CLIENT)) as parts:
         await anext(parts)
 
 

@@ -5,8 +5,8 @@ from importlib.resources import files
 
 import pytest
 
-from chat_gateway.log.positions import Head, Standing
-from chat_gateway.store.heads import Heads, StandingQuestion
+from chat_gateway.log.positions import Head, PartitionHeads
+from chat_gateway.store.heads import Heads, PartitionHeadsQuery
 from notecast_runtime.errors import RedisUnavailableError
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis.client import Redis, connect
@@ -39,22 +39,22 @@ def heads(redis: Redis) -> Heads:
 
 
 @pytest.fixture
-def question() -> StandingQuestion:
-    return StandingQuestion(PARTITION, [ROOM, QUIET])
+def query() -> PartitionHeadsQuery:
+    return PartitionHeadsQuery(PARTITION, [ROOM, QUIET])
 
 
-async def standing(heads: Heads, question: StandingQuestion) -> Standing:
-    (answer,) = await heads.standings([question])
-    assert isinstance(answer, Standing)
+async def answer_of(heads: Heads, query: PartitionHeadsQuery) -> PartitionHeads:
+    (answer,) = await heads.partition_heads([query])
+    assert isinstance(answer, PartitionHeads)
     return answer
 
 
 async def test_a_script_and_plain_commands_say_the_same(
-    redis: Redis, heads: Heads, question: StandingQuestion
+    redis: Redis, heads: Heads, query: PartitionHeadsQuery
 ) -> None:
     await redis.hset(heads_key(PARTITION), ROOM, 7)
     await redis.xadd(outbox_key(PARTITION), {"n": b"a note"}, id="12-3")
-    found = await standing(heads, question)
+    found = await answer_of(heads, query)
     assert found.head(0).sequence == 7
     assert found.head(1).sequence == 0
     assert found.outbox_id == OutboxId(12, 3)
@@ -62,45 +62,45 @@ async def test_a_script_and_plain_commands_say_the_same(
 
 
 async def test_both_tell_a_room_s_newest_note_from_the_floor(
-    redis: Redis, heads: Heads, question: StandingQuestion
+    redis: Redis, heads: Heads, query: PartitionHeadsQuery
 ) -> None:
-    await standing(heads, question)  # begins an epoch
+    await answer_of(heads, query)  # begins an epoch
     await redis.hset(heads_key(PARTITION), mapping={ROOM: 7, FLOOR_FIELD: 40})
-    found = await standing(heads, question)
+    found = await answer_of(heads, query)
     assert [found.head(0)[1:4:2], found.head(1)[1:4:2]] == [(7, False), (40, True)]
     assert [found.head(0), found.head(1)] == [*(await heads.read([ROOM, QUIET])).values()]
     for index, room in enumerate((ROOM, QUIET)):
-        past = (await heads.past(room)).head
+        past = (await heads.epoch_history(room)).head
         assert past[1:4:2] == found.head(index)[1:4:2]
 
 
 async def test_an_outbox_without_an_entry_has_all_that_comes_behind_its_beginning(
-    heads: Heads, question: StandingQuestion
+    heads: Heads, query: PartitionHeadsQuery
 ) -> None:
-    found = await standing(heads, question)
+    found = await answer_of(heads, query)
     assert (found.outbox_id, found.head(0).sequence) == (OutboxId(0, 0), 0)
 
 
 async def test_a_partition_whose_data_have_vanished_is_in_an_epoch_again_by_the_answer(
-    redis: Redis, heads: Heads, question: StandingQuestion
+    redis: Redis, heads: Heads, query: PartitionHeadsQuery
 ) -> None:
     await redis.flushall()
-    found = await standing(heads, question)
+    found = await answer_of(heads, query)
     assert int(await redis.get(epoch_key(PARTITION)) or 0) == found.epoch
     assert (await heads.read([ROOM]))[ROOM] == Head(found.epoch, 0)
 
 
 @pytest.mark.parametrize("key", [epoch_key, heads_key, outbox_key])
 async def test_a_key_of_the_wrong_type_is_the_fault_of_its_partition_alone(
-    redis: Redis, heads: Heads, question: StandingQuestion, key: Callable[[int], str]
+    redis: Redis, heads: Heads, query: PartitionHeadsQuery, key: Callable[[int], str]
 ) -> None:
     other = "another room"
     assert partition_of(other) != PARTITION
     await redis.delete(key(PARTITION))
     await redis.sadd(key(PARTITION), "not this")
-    found = await heads.standings([question, StandingQuestion(partition_of(other), [other])])
+    found = await heads.partition_heads([query, PartitionHeadsQuery(partition_of(other), [other])])
     assert isinstance(found[0], RedisUnavailableError)
-    assert isinstance(found[1], Standing)
+    assert isinstance(found[1], PartitionHeads)
 
 
 @pytest.mark.parametrize("name", ["accept.lua", "heads.lua"])

@@ -170,15 +170,15 @@ async def test_of_a_room_that_lived_through_the_end_of_an_epoch_that_is_known_no
     for ended, heads in ends.items():
         store.rpush(epochs_key(PARTITION), ended)
         store.hset(f"{epoch_end_prefix(PARTITION)}{ended}", mapping=heads)
-    assert [end.end for end in (await Heads(client).past(ROOM)).ends] == [9, 1, 9]
+    assert [end.end for end in (await Heads(client).epoch_history(ROOM)).ends] == [9, 1, 9]
     floor = await forgetting.forget_all()
     assert await places_without_a_break(client, range(floor + 1)) == [*range(2, floor + 1)]
     for generation in range(2):
-        told = (await Heads(client).past(ROOM)).ends
+        told = (await Heads(client).epoch_history(ROOM)).ends
         assert [end.end for end in told] == [0, 0, 9], generation
         if not generation:
             store.rename(*KEYS)
-    assert [end.end for end in (await Heads(client).past(NEIGHBOUR)).ends] == [9, 9, 9]
+    assert [end.end for end in (await Heads(client).epoch_history(NEIGHBOUR)).ends] == [9, 9, 9]
 
 
 async def test_nothing_is_known_to_be_left_of_an_epoch_once_the_room_is_remembered_no_more(
@@ -195,14 +195,16 @@ async def test_nothing_is_known_to_be_left_of_an_epoch_once_the_room_is_remember
     names = (f"other-{number}" for number in range(50_000))
     others = (name for name in names if partition_of(name) == PARTITION)
     await forgetting.forget_all()
-    told = [(await Heads(client).past(ROOM)).ends[0].end]
+    told = [(await Heads(client).epoch_history(ROOM)).ends[0].end]
     while any(store.hexists(key, forgotten_field(ROOM)) for key in KEYS):
         writer.accept(next(others))
         await forgetting.forget_all()
-        told.append((await Heads(client).past(ROOM)).ends[0].end)
+        told.append((await Heads(client).epoch_history(ROOM)).ends[0].end)
     assert set(told) == {0}
     assert len(told) > REMEMBERED
-    assert [end.end for end in (await Heads(client).past(NEIGHBOUR)).ends] == [2], "it is there"
+    assert [end.end for end in (await Heads(client).epoch_history(NEIGHBOUR)).ends] == [2], (
+        "it is there"
+    )
 
 
 async def test_where_nothing_is_remembered_whoever_stands_below_the_floor_is_told(

@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 from chat_gateway.log.ring import Run
-from chat_gateway.log.room_log import RoomLog, Stretch
+from chat_gateway.log.room_log import RoomLog, SequenceRange
 
 RING_NOTES = 2
 _AMPLE_BYTES = 1_000
@@ -38,7 +38,7 @@ def opened(epoch: int, head: int) -> LogState:
 
 
 @cache
-def missing(state: LogState) -> Stretch | None:
+def missing(state: LogState) -> SequenceRange | None:
     """As RoomLog.missing."""
     return _log(state).missing()
 
@@ -62,15 +62,15 @@ def heard_head(state: LogState, sequence: int) -> LogState:
 
 
 @cache
-def filled(state: LogState, stretch: Stretch, frames: Frames) -> LogState:
+def filled(state: LogState, sequences: SequenceRange, frames: Frames) -> LogState:
     """As RoomLog.fill."""
-    return _after(state, lambda log: log.fill(stretch, frames))
+    return _after(state, lambda log: log.fill(sequences, frames))
 
 
 @cache
-def extended_back(state: LogState, stretch: Stretch, frames: Frames) -> LogState:
+def extended_back(state: LogState, sequences: SequenceRange, frames: Frames) -> LogState:
     """As RoomLog.extend_back."""
-    return _after(state, lambda log: log.extend_back(stretch, frames))
+    return _after(state, lambda log: log.extend_back(sequences, frames))
 
 
 @cache

@@ -12,8 +12,8 @@ where it had been shown something else.
 from collections.abc import Iterator
 
 from chat_gateway.log.cursors import Start
-from chat_gateway.log.positions import Head, Past
-from chat_gateway.log.room_log import Stretch
+from chat_gateway.log.positions import EpochHistory, Head
+from chat_gateway.log.room_log import SequenceRange
 from notecast_client.cursors import Place
 from notecast_runtime.errors import InvalidRequestError
 from notecast_runtime.outbox import OutboxId
@@ -317,21 +317,21 @@ class RelayModel:
 
     def _enters(self, state: State, log: LogState) -> Iterator[Step[State]]:
         gateway = state.gateway
-        if gateway.past is not None:
+        if gateway.history is not None:
             entered = enter(
-                gateway._replace(past=None, enters=False), log, gateway.past, self._rules
+                gateway._replace(history=None, enters=False), log, gateway.history, self._rules
             )
             yield Step("enter epoch", state._replace(gateway=entered), owed=True)
         elif gateway.enters:
             state = self._with_epoch(state)  # the check of each second sees to it
             if (state.data.epoch or 0) > log.epoch:
-                yield Step("read past", _with(state, past=_past(state.data)), owed=True)
+                yield Step("read past", _with(state, history=_history(state.data)), owed=True)
 
     def _repairs(self, state: State, log: LogState) -> Iterator[Step[State]]:
         gateway = state.gateway
         if gateway.repair is not None:
-            stretch, frames = gateway.repair
-            filled = gateway._replace(log=log_states.filled(log, stretch, frames), repair=None)
+            sequences, frames = gateway.repair
+            filled = gateway._replace(log=log_states.filled(log, sequences, frames), repair=None)
             yield Step("fill gap", state._replace(gateway=filled), owed=True)
         elif Rule.REPAIR in self._rules and (gap := log_states.missing(log)):
             state = self._reach(state)
@@ -351,31 +351,31 @@ class RelayModel:
                 state = self._check(
                     state._replace(gateway=suspect(gateway, log.epoch, gateway.outbox_id))
                 )
-            past = _past(state.data)
-            if past.head.epoch == log.epoch:
-                yield Step("read start", _with(state, start=past), owed=True)
-            elif past.head.epoch > log.epoch and not gateway.enters:
-                waits = see(state.gateway._replace(enters=True), past.head.epoch)
+            history = _history(state.data)
+            if history.head.epoch == log.epoch:
+                yield Step("read start", _with(state, start=history), owed=True)
+            elif history.head.epoch > log.epoch and not gateway.enters:
+                waits = see(state.gateway._replace(enters=True), history.head.epoch)
                 yield Step("wait for the room", state._replace(gateway=waits), owed=True)
         elif Rule.SAME_EPOCH in self._rules and gateway.start.head.epoch != log.epoch:
             yield Step("read start again", _with(state, start=None), owed=True)
         else:
             yield Step("join", self._begin(state, gateway.start), owed=True)
 
-    def _begin(self, state: State, past: Past) -> State:
+    def _begin(self, state: State, history: EpochHistory) -> State:
         client = state.client
         try:
-            start = self._start(client.place, past)
+            start = self._start(client.place, history)
         except InvalidRequestError:
             return state._replace(client=client._replace(refused=True))
         to_tell = start.next_sequence if start.broken else None
-        reader = Reader(start.next_sequence, past.head.sequence, to_tell)
+        reader = Reader(start.next_sequence, history.head.sequence, to_tell)
         return _with(state, reader=reader, start=None)
 
-    def _start(self, place: Place | None, past: Past) -> Start:
+    def _start(self, place: Place | None, history: EpochHistory) -> Start:
         if place is not None and Rule.CURSOR_EPOCHS not in self._rules:
             return Start(place.sequence + 1, resumes=True)
-        return resolved_start(place, past.head, tuple(past.ends))
+        return resolved_start(place, history.head, tuple(history.ends))
 
     def _delivers(self, state: State, log: LogState) -> Iterator[Step[State]]:
         gateway, reader = state.gateway, state.gateway.reader
@@ -394,12 +394,12 @@ class RelayModel:
         else:
             state = self._reach(state)
             after = reader.next_sequence - 1
-            stretch = Stretch(after, min(log.oldest - 1, after + RING_NOTES))
-            frames = _read(state.data, stretch)
+            sequences = SequenceRange(after, min(log.oldest - 1, after + RING_NOTES))
+            frames = _read(state.data, sequences)
             client = shown(state.client, self._reads, b"".join(frame for _, frame in frames))
-            there = reader._replace(next_sequence=stretch.through + 1)
+            there = reader._replace(next_sequence=sequences.through + 1)
             gateway = state.gateway._replace(
-                log=log_states.extended_back(log, stretch, frames), reader=there
+                log=log_states.extended_back(log, sequences, frames), reader=there
             )
             yield Step(
                 "deliver from the past", state._replace(gateway=gateway, client=client), owed=True
@@ -415,12 +415,12 @@ def _says_caught_up(state: State, log: LogState, reader: Reader) -> Iterator[Ste
     yield Step("say caught up", _with(state, reader=done)._replace(client=client), owed=True)
 
 
-def _read(data: Data, stretch: Stretch) -> Frames:
+def _read(data: Data, sequences: SequenceRange) -> Frames:
     notes = [entry.note for entry in data.outbox]
     return tuple(
         (note.sequence, frame(note))
         for note in notes
-        if stretch.after < note.sequence <= stretch.through
+        if sequences.after < note.sequence <= sequences.through
     )
 
 
@@ -430,8 +430,8 @@ def _head(data: Data) -> Head:
     return Head(data.epoch or 0, sequence, newest, is_floor=not data.head)
 
 
-def _past(data: Data) -> Past:
-    return Past(_head(data), redis_rules.told_ends(data))
+def _history(data: Data) -> EpochHistory:
+    return EpochHistory(_head(data), redis_rules.told_ends(data))
 
 
 def _with(state: State, **changes: object) -> State:

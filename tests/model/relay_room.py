@@ -1,8 +1,8 @@
 """The gateway's room in the relay: what `room.py` makes of notes, heads and epochs."""
 
 from chat_gateway.log.epochs import common_sequence
-from chat_gateway.log.positions import Head, Past
-from chat_gateway.log.room_log import Stretch
+from chat_gateway.log.positions import EpochHistory, Head
+from chat_gateway.log.room_log import SequenceRange
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis.fencing import Seen
 from tests.model import log_states, redis_rules
@@ -28,7 +28,7 @@ def hear(gateway: Gateway, note: Note, rules: frozenset[Rule]) -> Gateway:
     elif Rule.SUSPECTS in rules and (note.sequence > log.newest or outbox_id > gateway.outbox_id):
         gateway = suspect(suspect(gateway, log.epoch, outbox_id), log.epoch, gateway.outbox_id)
     if Rule.GAPS not in rules and note.sequence > log.newest:
-        log = log_states.filled(log, Stretch(log.newest, note.sequence - 1), ())
+        log = log_states.filled(log, SequenceRange(log.newest, note.sequence - 1), ())
     return gateway._replace(log=log_states.heard(log, note.sequence, frame(note)))
 
 
@@ -80,9 +80,11 @@ def hear_early(gateway: Gateway, rules: frozenset[Rule]) -> Gateway:
     return gateway
 
 
-def enter(gateway: Gateway, log: LogState, past: Past, rules: frozenset[Rule]) -> Gateway:
-    """As Room._enter, once it knows the past."""
-    head, ends = past
+def enter(
+    gateway: Gateway, log: LogState, history: EpochHistory, rules: frozenset[Rule]
+) -> Gateway:
+    """As Room._enter, once it knows the history."""
+    head, ends = history
     common = common_sequence(log.epoch, ends) or 0
     survived = min(log.newest, common)
     kept = survived if Rule.RING_CUT in rules else log.newest
@@ -135,4 +137,4 @@ def _passed_over(gateway: Gateway, log: LogState, floor: int) -> tuple[Gateway, 
     reader = gateway.reader
     if reader is not None and reader.to_tell is None and reader.next_sequence == log.newest + 1:
         gateway = gateway._replace(reader=reader._replace(next_sequence=floor + 1))
-    return gateway, log_states.filled(log, Stretch(floor, floor), ())
+    return gateway, log_states.filled(log, SequenceRange(floor, floor), ())

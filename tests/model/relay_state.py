@@ -3,8 +3,8 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from chat_gateway.log.positions import Head, Past
-from chat_gateway.log.room_log import Stretch
+from chat_gateway.log.positions import EpochHistory, Head
+from chat_gateway.log.room_log import SequenceRange
 from notecast_client.cursors import Place
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis.fencing import Seen
@@ -84,9 +84,9 @@ class Reader(NamedTuple):
 
 
 class Repair(NamedTuple):
-    """What was read of a missing stretch and has yet to be taken."""
+    """What was read of a missing range and has yet to be taken."""
 
-    stretch: Stretch
+    sequences: SequenceRange
     frames: Frames
 
 
@@ -100,9 +100,9 @@ class Gateway(NamedTuple):
     log: LogState | None = None
     early: tuple[Note, ...] = ()
     enters: bool = False
-    past: Past | None = None
+    history: EpochHistory | None = None
     repair: Repair | None = None
-    start: Past | None = None
+    start: EpochHistory | None = None
     reader: Reader | None = None
     met: bool = True
     """Whether its connections are to the Redis that is there now."""

@@ -202,9 +202,9 @@ class Both:
         newest, clock = await self._clocks()
         self._data = redis_rules.ensure_epoch(self._data, clock)
         assert known(heads[_ROOM])[:3] == (clock, redis_rules.stands_at(self._data), newest)
-        past = await Heads(self._redis).past(_ROOM)
-        assert past.head[:2] == known(heads[_ROOM])[:2]
-        assert tuple(past.ends) == redis_rules.told_ends(self._data)
+        history = await Heads(self._redis).epoch_history(_ROOM)
+        assert history.head[:2] == known(heads[_ROOM])[:2]
+        assert tuple(history.ends) == redis_rules.told_ends(self._data)
 
     async def _retire(self) -> None:
         count = self._chance.randint(1, _RETENTION_NOTES)

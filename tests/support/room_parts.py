@@ -8,9 +8,9 @@ import grpc
 from chat_gateway.history.history import History, NotesPage, ReplayPart
 from chat_gateway.log.cursors import Start
 from chat_gateway.log.encodings import Encoding, as_frames
-from chat_gateway.log.positions import Head, Past
+from chat_gateway.log.positions import EpochHistory, Head
 from chat_gateway.log.ring_budget import RingBudget
-from chat_gateway.log.room_log import Stretch
+from chat_gateway.log.room_log import SequenceRange
 from chat_gateway.rooms.fan_out import FanOut
 from chat_gateway.rooms.gap_reader import GapReader
 from chat_gateway.rooms.hub import Hub
@@ -47,7 +47,7 @@ class ScriptedHistory(History):
     def __init__(self) -> None:
         self.head = 0
         self.notes: list[LoggedNote] = []
-        self.asked: list[Stretch] = []
+        self.asked: list[SequenceRange] = []
         self.enough_bytes: list[int] = []
         self.gone_through: int | None = None
         """The last sequence that the room had when it was forgotten; None: nobody knows."""
@@ -64,16 +64,16 @@ class ScriptedHistory(History):
     async def replay(
         self,
         room: str,  # noqa: ARG002
-        stretch: Stretch,
+        sequences: SequenceRange,
         client: ClientId | None,  # noqa: ARG002
         enough_bytes: int = 0,
     ) -> AsyncGenerator[ReplayPart]:
         """As History.replay."""
-        self.asked.append(stretch)
+        self.asked.append(sequences)
         self.enough_bytes.append(enough_bytes)
-        left = [n for n in self.notes if stretch.after < n.sequence]
-        found = [n for n in left if n.sequence <= stretch.through]
-        missed_nothing = self.gone_through is not None and stretch.after >= self.gone_through
+        left = [n for n in self.notes if sequences.after < n.sequence]
+        found = [n for n in left if n.sequence <= sequences.through]
+        missed_nothing = self.gone_through is not None and sequences.after >= self.gone_through
         remaining = left[0].sequence if left else self.head + 1
         head = (self.epoch, self.head) if self.epoch else None
         yield ReplayPart(found[: self.part_notes], remaining, missed_nothing, head)
@@ -97,10 +97,10 @@ class ScriptedHeads(Heads):
     """Says what a test has put there."""
 
     def __init__(self) -> None:
-        self.answer = Past(Head(EPOCH, 0), ())
+        self.answer = EpochHistory(Head(EPOCH, 0), ())
 
-    async def past(self, room: str) -> Past:  # noqa: ARG002
-        """As Heads.past."""
+    async def epoch_history(self, room: str) -> EpochHistory:  # noqa: ARG002
+        """As Heads.epoch_history."""
         return self.answer
 
 
@@ -126,7 +126,7 @@ class TrimmedOutbox(OutboxRange):
     async def read(
         self,
         room: str,  # noqa: ARG002
-        stretch: Stretch,  # noqa: ARG002
+        sequences: SequenceRange,  # noqa: ARG002
         behind: OutboxId,  # noqa: ARG002
     ) -> Found | None:
         """As OutboxRange.read."""

@@ -1,4 +1,4 @@
-"""Reads a stretch of a room's log in order: its stream, and the outbox's tail behind it."""
+"""Reads a range of a room's log in order: its stream, and then the outbox's tail."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -45,7 +45,7 @@ class Replayer:
     async def replay(
         self, room: str, after: int, through: int, enough_bytes: int = 0
     ) -> AsyncGenerator[ReplayResponse]:
-        """The stretch (after, through] as responses, of which there is at least one.
+        """The range (after, through] as responses, of which there is at least one.
 
         What is acknowledged when the replay begins is in it.
 
@@ -118,7 +118,7 @@ class Replayer:
         return at_floor and after >= await self._log.gone_through(room, head)
 
     async def _runs(self, room: str, after: int, limit: int) -> AsyncGenerator[_Run]:
-        """Runs of the stretch (after, limit], each with an entry at least.
+        """Runs of the range (after, limit], each with an entry at least.
 
         Where the stream ends before the limit, the tail is read, and then the stream
         again from the same place. A note that is persisted, and trimmed from the outbox,

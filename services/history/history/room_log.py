@@ -127,7 +127,7 @@ class RoomLog:
         return max(lasts, default=known_from)
 
     async def forward(self, room: str, after: int, through: int, count: int) -> LogPage:
-        """The first notes of the stretch (after, through], at most `count`."""
+        """The first notes of the range (after, through], at most `count`."""
         raw = await _entries(
             room, self._redis.xrange(log_key(room), f"({after}-0", f"{through}-0", count=count)
         )

@@ -49,7 +49,7 @@ class HistoryServicer(history_pb2_grpc.HistoryServiceServicer):
         request: history_pb2.ReplayRequest,
         context: aio.ServicerContext[history_pb2.ReplayRequest, history_pb2.ReplayResponse],
     ) -> None:
-        """Streams a stretch of a room's log in order."""
+        """Streams a range of a room's log in order."""
         check_replay(request)
         client = self._client_of(context)
         responses = self._replayer.replay(

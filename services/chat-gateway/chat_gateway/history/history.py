@@ -3,23 +3,23 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple, Protocol
 
-from chat_gateway.log.room_log import Stretch
+from chat_gateway.log.room_log import SequenceRange
 from notecast.v1.history_pb2 import LoggedNote
 from notecast_runtime.errors import HistoryUnavailableError
 from notecast_wire.fairness.clients import ClientId
 
 
 class ReplayPart(NamedTuple):
-    """A part of a replayed stretch."""
+    """A part of a replayed range."""
 
     notes: Sequence[LoggedNote]
     """In order of sequence; may be empty."""
 
     first_remaining: int
-    """The first sequence in or behind the stretch that retention has left; 0: said before."""
+    """The first sequence in or after the range that retention has left; 0: said before."""
 
     nothing_missed: bool = False
-    """Whether the room is known to have had no note before that in the stretch."""
+    """Whether the room is known to have had no note before that in the range."""
 
     head: tuple[int, int] | None = None
     """The epoch and the newest sequence of the room where this comes from; None: said before."""
@@ -50,13 +50,13 @@ class History(Protocol):
     """The logs of rooms, as persisted and about to be."""
 
     def replay(
-        self, room: str, stretch: Stretch, client: ClientId | None, enough_bytes: int = 0
+        self, room: str, sequences: SequenceRange, client: ClientId | None, enough_bytes: int = 0
     ) -> AsyncGenerator[ReplayPart]:
-        """Reads a stretch of a room in order.
+        """Reads a range of a room's sequences in order.
 
         Args:
             room: the room.
-            stretch: of its sequences.
+            sequences: which of them.
             client: for whom; None for all who read the room.
             enough_bytes: of notes: what comes after the part that brings more may be left out;
                 0: nothing may.

@@ -10,7 +10,7 @@ import structlog
 from grpc import aio
 
 from chat_gateway.history.history import NotesPage, ReplayPart
-from chat_gateway.log.room_log import Stretch
+from chat_gateway.log.room_log import SequenceRange
 from notecast.v1.history_pb2 import (
     HistoryServiceListNotesRequest,
     ReplayRequest,
@@ -70,11 +70,11 @@ class GrpcHistory:
         self._ending: set[asyncio.Future[Any]] = set()
 
     async def replay(
-        self, room: str, stretch: Stretch, client: ClientId | None, enough_bytes: int = 0
+        self, room: str, sequences: SequenceRange, client: ClientId | None, enough_bytes: int = 0
     ) -> AsyncGenerator[ReplayPart]:
         """As History.replay."""
         request = ReplayRequest(
-            room=room, after=stretch.after, through=stretch.through, enough_bytes=enough_bytes
+            room=room, after=sequences.after, through=sequences.through, enough_bytes=enough_bytes
         )
         try:
             whose = () if client is None else client_metadata(client)

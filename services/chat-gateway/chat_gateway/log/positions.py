@@ -22,8 +22,8 @@ class Head(NamedTuple):
     """Whether Redis has nothing of the room: up to the sequence, nothing is left to read."""
 
 
-class Standing(NamedTuple):
-    """Where the rooms of one question (`heads.StandingQuestion`) stand."""
+class PartitionHeads(NamedTuple):
+    """Where the rooms of one query (`heads.PartitionHeadsQuery`) stand."""
 
     epoch: int
     outbox_id: OutboxId
@@ -44,7 +44,7 @@ class Standing(NamedTuple):
         return Head(self.epoch, int(newest), self.outbox_id)
 
 
-class Past(NamedTuple):
+class EpochHistory(NamedTuple):
     """Where a room's log ends, and where it ended in the epochs before."""
 
     head: Head

@@ -11,7 +11,7 @@ from chat_gateway.log.ring import Ring, Run
 from chat_gateway.log.ring_budget import RingBudget
 
 
-class Stretch(NamedTuple):
+class SequenceRange(NamedTuple):
     """The sequences after `after` up to and with `through`."""
 
     after: int
@@ -68,16 +68,16 @@ class RoomLog:
         """The first sequence that can be read; `newest + 1` where none can."""
         return self._ring.oldest
 
-    def missing(self) -> Stretch | None:
+    def missing(self) -> SequenceRange | None:
         """What is known to exist and must be fetched before anything newer is delivered.
 
-        Of a stretch that is longer than the ring only the newest part: readers that stand
+        Of a range that is longer than the ring only the newest part: readers that stand
         before it read the rest for themselves, as all do who are behind the ring.
         """
         if self._heard == self.newest:
             return None
         through = min(self._parked) - 1 if self._parked else self._heard
-        return Stretch(max(self.newest, through - self._max_notes), through)
+        return SequenceRange(max(self.newest, through - self._max_notes), through)
 
     def hear(self, sequence: int, frame: bytes) -> None:
         """Takes a live note: the next one at once, one from the future aside.
@@ -116,33 +116,33 @@ class RoomLog:
         self._parked_bytes = 0
         self._heard = survived
 
-    def fill(self, stretch: Stretch, frames: Iterable[tuple[int, bytes]]) -> None:
-        """Takes what was read of a missing stretch.
+    def fill(self, sequences: SequenceRange, frames: Iterable[tuple[int, bytes]]) -> None:
+        """Takes what was read of a missing range.
 
-        A sequence of the stretch without a frame is gone from the log for good, and
+        A sequence of the range without a frame is gone from the log for good, and
         becomes an empty place. What was heard meanwhile is not taken again.
 
         Args:
-            stretch: what was asked for, or the first part of it; all of it was read.
+            sequences: what was asked for, or the first part of it; all of it was read.
             frames: sequence and frame, in order of sequence.
         """
         found = dict(frames)
-        if stretch.after > self.newest:
-            self._ring.skip_to(stretch.after)
-        for sequence in range(self.newest + 1, stretch.through + 1):
+        if sequences.after > self.newest:
+            self._ring.skip_to(sequences.after)
+        for sequence in range(self.newest + 1, sequences.through + 1):
             self._ring.append(found.get(sequence, b""))
         self._heard = max(self._heard, self.newest)
         self._unpark()
 
-    def extend_back(self, stretch: Stretch, frames: Iterable[tuple[int, bytes]]) -> None:
+    def extend_back(self, sequences: SequenceRange, frames: Iterable[tuple[int, bytes]]) -> None:
         """Keeps, as far as there is room, notes that were read and end where the ring begins.
 
         Args:
-            stretch: what was asked for; all of it was read. Nothing is kept where it
+            sequences: what was asked for; all of it was read. Nothing is kept where it
                 does not end at `oldest - 1` (the ring has moved on since).
             frames: sequence and frame, in order of sequence.
         """
-        if stretch.through != self.oldest - 1:
+        if sequences.through != self.oldest - 1:
             return
         found = dict(frames)
         first = min(found, default=self.oldest)

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import structlog
 
-from chat_gateway.log.positions import Standing
+from chat_gateway.log.positions import PartitionHeads
 from chat_gateway.rooms.room import Room
 from notecast_runtime.errors import RedisUnavailableError
 from notecast_runtime.outbox import OutboxId
@@ -66,9 +66,9 @@ class DataCheck:
         """As Doubts.suspect."""
         self._fence.suspect(partition_of(room), epoch, entry)
 
-    def see_standings(self, standings: Iterable[tuple[int, Standing]]) -> None:
+    def see_heads(self, answers: Iterable[tuple[int, PartitionHeads]]) -> None:
         """Learns how far the data of partitions go."""
-        for partition, (epoch, outbox_id, *_) in standings:
+        for partition, (epoch, outbox_id, *_) in answers:
             self._fence.see(partition, epoch, outbox_id)
 
     async def check(self) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from chat_gateway.history.history import History
 from chat_gateway.log.event_bytes import note_frame
-from chat_gateway.log.room_log import Stretch
+from chat_gateway.log.room_log import SequenceRange
 from chat_gateway.store.outbox_range import OutboxRange
 from notecast.v1.history_pb2 import LoggedNote
 from notecast_runtime.outbox import OutboxEntry, OutboxId
@@ -42,7 +42,7 @@ class GapReader:
         self._history = history
 
     async def read(
-        self, room: str, gap: Stretch, behind: OutboxId, epoch: int
+        self, room: str, gap: SequenceRange, behind: OutboxId, epoch: int
     ) -> AsyncGenerator[GapPart]:
         """The gap, part by part.
 

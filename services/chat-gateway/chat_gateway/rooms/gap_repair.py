@@ -6,7 +6,7 @@ from typing import Protocol
 
 import structlog
 
-from chat_gateway.log.room_log import RoomLog, Stretch
+from chat_gateway.log.room_log import RoomLog, SequenceRange
 from chat_gateway.rooms.gap_reader import GapReader
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.errors import UnavailableError
@@ -76,12 +76,12 @@ class GapRepair:
                 _log.exception("repair_failed", room=self._room.name)
                 await asyncio.sleep(backoff.next_delay())
 
-    async def _fill(self, gap: Stretch) -> None:
+    async def _fill(self, gap: SequenceRange) -> None:
         room = self._room
         reading = self._gaps.read(room.name, gap, room.outbox_id, room.log.epoch)
         async with aclosing(reading) as parts:
             async for part in parts:
                 room.refuse_later_epoch(part.epoch)
                 room.pass_over(part.floor)
-                room.log.fill(Stretch(part.after, part.through), part.frames)
+                room.log.fill(SequenceRange(part.after, part.through), part.frames)
                 room.deliver_soon()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from chat_gateway.log.positions import Head, Standing
+from chat_gateway.log.positions import Head, PartitionHeads
 from chat_gateway.rooms.data_check import DataCheck
 from chat_gateway.rooms.head_comparison import PartitionRooms, in_parts
 from chat_gateway.rooms.hub import Hub
@@ -104,14 +104,14 @@ class HeadCheck:
         async with asyncio.timeout(_ANSWER_SECONDS):
             await self._writes.look()  # a ping that knows more
         behind: list[tuple[Room, Head]] = []
-        news: list[tuple[int, Standing]] = []
+        news: list[tuple[int, PartitionHeads]] = []
         self._checks += 1
         for part in self._open_rooms():
             async with asyncio.timeout(_ANSWER_SECONDS):
                 behind += await self._behind(part, news)
         # In this order: what was read before the look was there no later than what it finds.
         await self._data.look()
-        self._data.see_standings(news)
+        self._data.see_heads(news)
         if behind:
             await asyncio.sleep(_GRACE_SECONDS)
         for room, head in behind:
@@ -141,25 +141,25 @@ class HeadCheck:
         return self._parts
 
     async def _behind(
-        self, part: list[PartitionRooms], news: list[tuple[int, Standing]]
+        self, part: list[PartitionRooms], news: list[tuple[int, PartitionHeads]]
     ) -> list[tuple[Room, Head]]:
         """The rooms that have not heard all that Redis holds; `news` gets how far its data go."""
         full = self._checks % _CHECKS_PER_FULL_LOOK == 0
         shown = [rooms.shown() if full else () for rooms in part]
         asked_at = time.monotonic()
-        standings = await self._heads.standings([rooms.question for rooms in part])
+        answers = await self._heads.partition_heads([rooms.query for rooms in part])
         behind: list[tuple[Room, Head]] = []
-        for rooms, standing, had in zip(part, standings, shown, strict=True):
-            if isinstance(standing, RedisUnavailableError):
-                self._tell_untold(rooms.question.partition, standing)
+        for rooms, answer, had in zip(part, answers, shown, strict=True):
+            if isinstance(answer, RedisUnavailableError):
+                self._tell_untold(rooms.query.partition, answer)
                 continue
-            self._untold.discard(rooms.question.partition)
-            news.append((rooms.question.partition, standing))
-            for room in rooms.beyond(standing, had):
+            self._untold.discard(rooms.query.partition)
+            news.append((rooms.query.partition, answer))
+            for room in rooms.beyond(answer, had):
                 self._data.suspect(room.name, room.log.epoch, room.outbox_id)
-            behind += rooms.behind(standing, asked_at)
+            behind += rooms.behind(answer, asked_at)
             if full:
-                behind += rooms.below_floor(standing)
+                behind += rooms.below_floor(answer)
         return behind
 
     def _tell_untold(self, partition: int, error: RedisUnavailableError) -> None:

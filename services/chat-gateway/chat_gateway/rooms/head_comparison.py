@@ -5,9 +5,9 @@ from itertools import compress
 from operator import attrgetter, ne
 
 from chat_gateway.log.outbox_mark import UNMARKED, OutboxMark
-from chat_gateway.log.positions import Head, Standing
+from chat_gateway.log.positions import Head, PartitionHeads
 from chat_gateway.rooms.room import SURE_SECONDS, Room
-from chat_gateway.store.heads import StandingQuestion, by_partition
+from chat_gateway.store.heads import PartitionHeadsQuery, by_partition
 
 _ROOMS_PER_PART = 1_000
 """So many are asked for and compared in one go: some milliseconds. Then others have theirs."""
@@ -21,51 +21,51 @@ class PartitionRooms:
         rooms: open ones, at most `heads.ROOMS_PER_CALL`.
 
     Attributes:
-        question: asks Redis for them.
+        query: asks Redis for them.
     """
 
-    __slots__ = ("_agreed", "_mark", "_rooms", "question")
+    __slots__ = ("_agreed", "_mark", "_rooms", "query")
 
     def __init__(self, partition: int, rooms: Sequence[Room]) -> None:
-        self.question = StandingQuestion(partition, [room.name for room in rooms])
+        self.query = PartitionHeadsQuery(partition, [room.name for room in rooms])
         self._rooms = rooms
-        self._agreed: Standing | None = None
+        self._agreed: PartitionHeads | None = None
         self._mark = UNMARKED
 
     def shown(self) -> Sequence[int]:
         """The newest sequence of each room's log now."""
         return [room.log.newest for room in self._rooms]
 
-    def beyond(self, standing: Standing, shown: Sequence[int]) -> list[Room]:
+    def beyond(self, answer: PartitionHeads, shown: Sequence[int]) -> list[Room]:
         """The rooms that had shown more than Redis has, in the same epoch.
 
         Args:
-            standing: the answer to `question`.
+            answer: the answer to `query`.
             shown: `shown` from before that was asked; empty: none is looked at.
         """
         return [
             room
-            for room, newest, sequence in zip(self._rooms, standing.newest, shown, strict=False)
-            if int(newest or standing.floor) < sequence and room.log.epoch == standing.epoch
+            for room, newest, sequence in zip(self._rooms, answer.newest, shown, strict=False)
+            if int(newest or answer.floor) < sequence and room.log.epoch == answer.epoch
         ]
 
-    def below_floor(self, standing: Standing) -> list[tuple[Room, Head]]:
+    def below_floor(self, answer: PartitionHeads) -> list[tuple[Room, Head]]:
         """The rooms of which Redis has nothing and that stand below the floor, each with its head.
 
         They miss nothing; but where they follow seldom, the next note is far from what they have.
 
         Args:
-            standing: the answer to `question`.
+            answer: the answer to `query`.
         """
         return [
-            (room, standing.head(index))
+            (room, answer.head(index))
             for index, room in enumerate(self._rooms)
-            if standing.newest[index] is None
-            and room.log.newest < standing.floor
-            and room.log.epoch == standing.epoch
+            if answer.newest[index] is None
+            and room.log.newest < answer.floor
+            and room.log.epoch == answer.epoch
         ]
 
-    def behind(self, standing: Standing, asked_at: float) -> list[tuple[Room, Head]]:
+    def behind(self, answer: PartitionHeads, asked_at: float) -> list[tuple[Room, Head]]:
         """The rooms that have not heard all that Redis holds, each with its head.
 
         Where all had heard all the last time, only those are looked at of which Redis says
@@ -74,32 +74,32 @@ class PartitionRooms:
         at: of a room that is no longer in Redis, there may have been notes meanwhile.
 
         Args:
-            standing: the answer to `question`.
+            answer: the answer to `query`.
             asked_at: the monotonic time at which that was asked.
         """
         is_next = asked_at - self._mark.agreed_at <= SURE_SECONDS
-        if is_next and self._agreed is not None and self._agreed.epoch == standing.epoch:
-            changed = map(ne, self._agreed.newest, standing.newest)
-            if self._all_have_heard(standing, compress(range(len(self._rooms)), changed)):
-                self._agreed = standing
-                self._mark.outbox_id = standing.outbox_id
+        if is_next and self._agreed is not None and self._agreed.epoch == answer.epoch:
+            changed = map(ne, self._agreed.newest, answer.newest)
+            if self._all_have_heard(answer, compress(range(len(self._rooms)), changed)):
+                self._agreed = answer
+                self._mark.outbox_id = answer.outbox_id
                 self._mark.agreed_at = asked_at
                 return []
         # A look at all, which moves each one's place on by itself where they can't together.
-        heads = [(room, standing.head(index)) for index, room in enumerate(self._rooms)]
+        heads = [(room, answer.head(index)) for index, room in enumerate(self._rooms)]
         behind = [(room, head) for room, head in heads if not room.agrees(head, asked_at)]
         if behind:
             self._agreed = None
         else:
-            self._agreed = standing
-            self._mark = OutboxMark(standing.outbox_id, asked_at)  # another epoch's would not do
+            self._agreed = answer
+            self._mark = OutboxMark(answer.outbox_id, asked_at)  # another epoch's would not do
             for room in self._rooms:
                 room.follow(self._mark)
         return behind
 
-    def _all_have_heard(self, standing: Standing, indices: Iterable[int]) -> bool:
+    def _all_have_heard(self, answer: PartitionHeads, indices: Iterable[int]) -> bool:
         """Whether the rooms in these places have heard all; says it of them and changes nothing."""
-        rooms, newest, epoch = self._rooms, standing.newest, standing.epoch
+        rooms, newest, epoch = self._rooms, answer.newest, answer.epoch
         return all(rooms[index].has_all(epoch, int(newest[index] or 0)) for index in indices)
 
 

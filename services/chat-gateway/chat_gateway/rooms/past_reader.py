@@ -10,7 +10,7 @@ import structlog
 
 from chat_gateway.history.history import History, ReplayPart
 from chat_gateway.log.ring import Run
-from chat_gateway.log.room_log import RoomLog, Stretch
+from chat_gateway.log.room_log import RoomLog, SequenceRange
 from chat_gateway.rooms.gap_reader import frames_of
 from chat_gateway.rooms.shared_read import SharedRead
 from notecast_runtime.errors import HistoryUnavailableError
@@ -54,7 +54,7 @@ class PastPage(NamedTuple):
 
 
 class _Remains(NamedTuple):
-    """What history says of the beginning of a stretch; as of ReplayPart."""
+    """What history says of the beginning of a range; see ReplayPart."""
 
     first: int
     nothing_missed: bool = False
@@ -122,14 +122,14 @@ class PastReader:
             OverloadedError: too many reads of this client wait.
         """
         notes = min(most_notes or self._limits.notes, self._limits.notes)
-        stretch = Stretch(after, min(self._log.oldest - 1, after + notes))
-        if stretch.through <= after:  # the ring has been extended to there in the meantime
+        sequences = SequenceRange(after, min(self._log.oldest - 1, after + notes))
+        if sequences.through <= after:  # the ring has been extended to there in the meantime
             return PastPage((), 0, after + 1, 1)
         size = min(most_bytes or self._limits.page_bytes, self._limits.page_bytes)
         wanted = _Read(after, notes, size)
         read = self._reads.get(wanted)
         if read is None or read.result.done():
-            read = SharedRead(self._turns, partial(self._read, wanted, stretch))
+            read = SharedRead(self._turns, partial(self._read, wanted, sequences))
             self._reads[wanted] = read
             read.result.add_done_callback(partial(self._forget, wanted))
         return await read.outcome(client)
@@ -145,13 +145,13 @@ class PastReader:
         if read is not None and read.result is done:
             del self._reads[wanted]
 
-    async def _read(self, wanted: _Read, stretch: Stretch, client: ClientId) -> PastPage:
+    async def _read(self, wanted: _Read, sequences: SequenceRange, client: ClientId) -> PastPage:
         frames: list[tuple[int, bytes]] = []
         remains, size = _Remains(0), 0
-        reading = self._history.replay(self._room, stretch, client, wanted.size)
+        reading = self._history.replay(self._room, sequences, client, wanted.size)
         async with aclosing(_until_it_fails(reading)) as parts:
             async for part in parts:
-                part.check_reach(self._log.epoch, stretch.through)
+                part.check_reach(self._log.epoch, sequences.through)
                 self._check_epoch(max((note.epoch for note in part.notes), default=0))
                 if not remains.first:
                     remains = _Remains(part.first_remaining, part.nothing_missed)
@@ -159,9 +159,9 @@ class PastReader:
                     break
                 frames += frames_of(part.notes)
                 size += sum(len(note.note) for note in part.notes)
-                if size > wanted.size and frames[-1][0] < stretch.through:
+                if size > wanted.size and frames[-1][0] < sequences.through:
                     return self._page(wanted, frames, remains, frames[-1][0] + 1)
-        if frames and frames[-1][0] < stretch.through:
+        if frames and frames[-1][0] < sequences.through:
             # What is missing may have been removed meanwhile, or history has failed. The next read
             # is told.
             return self._page(wanted, frames, remains, frames[-1][0] + 1)
@@ -170,9 +170,9 @@ class PastReader:
         if not frames:
             # What the ring holds can be read, whatever retention has removed meanwhile.
             remains = remains._replace(first=min(remains.first, self._log.oldest))
-        self._log.extend_back(stretch, frames)
+        self._log.extend_back(sequences, frames)
         # However many notes retention has removed, one read leads to the first that remains.
-        next_sequence = max(stretch.through + 1, remains.first)
+        next_sequence = max(sequences.through + 1, remains.first)
         return self._page(wanted, frames, remains, next_sequence)
 
     def _page(

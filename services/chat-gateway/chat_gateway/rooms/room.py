@@ -13,9 +13,9 @@ from chat_gateway.log.announcement import Announcement
 from chat_gateway.log.epochs import common_sequence
 from chat_gateway.log.event_bytes import note_frame
 from chat_gateway.log.outbox_mark import BEFORE_ALL, UNMARKED, OutboxMark
-from chat_gateway.log.positions import Head, Past
+from chat_gateway.log.positions import EpochHistory, Head
 from chat_gateway.log.ring_budget import RingBudget
-from chat_gateway.log.room_log import RoomLog, Stretch
+from chat_gateway.log.room_log import RoomLog, SequenceRange
 from chat_gateway.rooms.fan_out import FanOut
 from chat_gateway.rooms.gap_reader import GapReader
 from chat_gateway.rooms.gap_repair import GapRepair
@@ -291,7 +291,7 @@ class Room:
             return
         self.deliver()
         # Who comes with a place below has to ask: there may have been notes that were not heard.
-        self.log.fill(Stretch(floor, floor), ())
+        self.log.fill(SequenceRange(floor, floor), ())
         if self._is_sure:
             self.readers.tail.sequence = floor
         self._floor = floor
@@ -379,7 +379,7 @@ class Room:
 
     async def _enter(self) -> None:
         log = self.log
-        head, ends = await self._later_past(log.epoch)
+        head, ends = await self._later_history(log.epoch)
         common = common_sequence(log.epoch, ends) or 0
         survived = min(log.newest, common)
         _log.warning("epoch_entered", old=log.epoch, new=head.epoch, lost=log.newest - survived)
@@ -395,14 +395,14 @@ class Room:
         self.hear_head(head)
         self._hear_early()
 
-    async def _later_past(self, epoch: int) -> Past:
+    async def _later_history(self, epoch: int) -> EpochHistory:
         """Waits until Redis tells of a later epoch; another one begins where it has lost that."""
         backoff = Backoff()
         while True:
             try:
-                past = await self._shared.heads.past(self.name)
-                if past.head.epoch > epoch:
-                    return past
+                history = await self._shared.heads.epoch_history(self.name)
+                if history.head.epoch > epoch:
+                    return history
                 await self._shared.doubts.check()
             except RedisUnavailableError as error:
                 _log.warning("epoch_waits", error=str(error))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from chat_gateway.log.epochs import EpochEnd
 from chat_gateway.log.outbox_mark import BEFORE_ALL
-from chat_gateway.log.positions import Head, Past, Standing
+from chat_gateway.log.positions import EpochHistory, Head, PartitionHeads
 from notecast_runtime.errors import RedisUnavailableError
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis.client import REDIS_AWAY, PreparedCommand, Redis, RedisError
@@ -35,7 +35,7 @@ ROOMS_PER_CALL = 1_000
 Item = TypeVar("Item")
 
 
-class StandingQuestion:
+class PartitionHeadsQuery:
     """Asks again and again where the same rooms stand. Its commands are made once.
 
     Three plain commands cost Redis half of what a script does that reads the same, and it is asked
@@ -105,36 +105,36 @@ class Heads:
                 heads.update(zip(names, found, strict=True))
         return heads
 
-    async def standings(
-        self, questions: Sequence[StandingQuestion]
-    ) -> list[Standing | RedisUnavailableError]:
+    async def partition_heads(
+        self, queries: Sequence[PartitionHeadsQuery]
+    ) -> list[PartitionHeads | RedisUnavailableError]:
         """Where many rooms stand.
 
         Returns:
-            Of each question the answer, or what is wrong with its partition: a key of the wrong
+            Of each query the answer, or what is wrong with its partition: a key of the wrong
             type, which is no reason to tell nothing of the others.
 
         Raises:
             RedisUnavailableError: Redis did not answer in time.
         """
-        commands = [(command,) for question in questions for command in question.commands]
+        commands = [(command,) for query in queries for command in query.commands]
         answers = iter(await self._answers(commands))
         return [
-            _standing(*three) or await self._standing_in_new_epoch(question)
-            for question, *three in zip(questions, answers, answers, answers, strict=True)
+            _partition_heads(*three) or await self._heads_in_new_epoch(query)
+            for query, *three in zip(queries, answers, answers, answers, strict=True)
         ]
 
-    async def _standing_in_new_epoch(
-        self, question: StandingQuestion
-    ) -> Standing | RedisUnavailableError:
+    async def _heads_in_new_epoch(
+        self, query: PartitionHeadsQuery
+    ) -> PartitionHeads | RedisUnavailableError:
         """The data have vanished with their epoch: the script makes another one."""
-        [heads] = await self._run([(question.partition, question.rooms)])
+        [heads] = await self._run([(query.partition, query.rooms)])
         if isinstance(heads, RedisUnavailableError):
             return heads
         epoch, _, outbox_id, _ = heads[0]
         newest = [None if head.is_floor else b"%d" % head.sequence for head in heads]
         floor = max((head.sequence for head in heads if head.is_floor), default=0)
-        return Standing(epoch, outbox_id, newest, floor)
+        return PartitionHeads(epoch, outbox_id, newest, floor)
 
     async def _run(
         self, calls: Sequence[tuple[int, Sequence[str]]]
@@ -159,7 +159,7 @@ class Heads:
         except (*REDIS_AWAY, RedisError) as error:
             raise _silent(error) from error
 
-    async def past(self, room: str) -> Past:
+    async def epoch_history(self, room: str) -> EpochHistory:
         """Where the room stands and stood, in one moment.
 
         Raises:
@@ -177,7 +177,7 @@ class Heads:
             raise RedisUnavailableError("the epoch has just been lost")
         epoch, sequence, *ended = answer
         ends = [EpochEnd(*end) for end in zip(ended[::2], ended[1::2], strict=True)]
-        return Past(_head(epoch, sequence), ends)
+        return EpochHistory(_head(epoch, sequence), ends)
 
 
 def known(head: Head | RedisUnavailableError) -> Head:
@@ -195,12 +195,12 @@ def _heads(answer: Any) -> list[Head] | RedisUnavailableError:  # noqa: ANN401 -
     return [_head(epoch, sequence, newest) for sequence in sequences]
 
 
-def _standing(
+def _partition_heads(
     epoch: Any,  # noqa: ANN401 - redis-py's, as the other two
     outbox: Any,  # noqa: ANN401
     newest: Any,  # noqa: ANN401
-) -> Standing | RedisUnavailableError | None:
-    """Of the answers to a StandingQuestion; None where the partition has no epoch."""
+) -> PartitionHeads | RedisUnavailableError | None:
+    """Of the answers to a PartitionHeadsQuery; None where the partition has no epoch."""
     for answer in (epoch, outbox, newest):
         if isinstance(answer, RedisError):
             return _refusal(answer)
@@ -208,7 +208,7 @@ def _standing(
         return None
     outbox_id = OutboxId.parse(outbox[0][0]) if outbox else BEFORE_ALL
     floor, *sequences = newest
-    return Standing(int(epoch), outbox_id, sequences, int(floor or 0))
+    return PartitionHeads(int(epoch), outbox_id, sequences, int(floor or 0))
 
 
 def _head(epoch: int, sequence: int, outbox_id: OutboxId = BEFORE_ALL) -> Head:
@@ -236,7 +236,7 @@ def _silent(error: Exception) -> RedisUnavailableError:
 def by_partition(
     rooms: Iterable[Item], name_of: Callable[[Item], str]
 ) -> Iterator[tuple[int, list[Item]]]:
-    """Rooms, or what stands for them, as `Heads.standings` takes their names.
+    """Rooms, or what stands for them, as `Heads.partition_heads` takes their names.
 
     Args:
         rooms: in any order.

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from chat_gateway.log.room_log import Stretch
+from chat_gateway.log.room_log import SequenceRange
 from notecast_runtime.errors import RedisUnavailableError
 from notecast_runtime.outbox import CorruptOutboxEntryError, OutboxEntry, OutboxId, decode_entry
 from notecast_runtime.redis.client import REDIS_AWAY, Redis, RedisError
@@ -19,13 +19,13 @@ _MAX_PAGES = 40
 
 
 class Found(NamedTuple):
-    """A stretch of a room's log."""
+    """A range of a room's log."""
 
     entries: Sequence[OutboxEntry]
     """In order."""
 
     epoch: int
-    """The latest of those entries, and of one after the stretch that ended the search."""
+    """The latest of those entries, and of one after the range that ended the search."""
 
     floor: int
     """Up to here the room has nothing that is not shown by now; 0: that is not known."""
@@ -41,12 +41,12 @@ class OutboxRange:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def read(self, room: str, stretch: Stretch, behind: OutboxId) -> "Found | None":
-        """The stretch, whole and in order.
+    async def read(self, room: str, sequences: SequenceRange, behind: OutboxId) -> "Found | None":
+        """The range, whole and in order.
 
         Args:
             room: whose notes.
-            stretch: their sequences.
+            sequences: the range.
             behind: an outbox id before all of them.
 
         Returns:
@@ -60,10 +60,10 @@ class OutboxRange:
         for _ in range(_MAX_PAGES):
             page = await self._page(room, place)
             for entry in page.entries:
-                if entry.room == room and entry.sequence > stretch.after:
+                if entry.room == room and entry.sequence > sequences.after:
                     found.append(entry)
-                    if entry.sequence >= stretch.through:
-                        return _whole(found, stretch)
+                    if entry.sequence >= sequences.through:
+                        return _whole(found, sequences)
             if page.last is None:
                 break
             place = page.last
@@ -92,12 +92,12 @@ class _Page(NamedTuple):
     """Behind which the next page begins; None where the outbox has ended."""
 
 
-def _whole(found: Sequence[OutboxEntry], stretch: Stretch) -> Found | None:
-    wanted = stretch.after + 1
+def _whole(found: Sequence[OutboxEntry], sequences: SequenceRange) -> Found | None:
+    wanted = sequences.after + 1
     for entry in found:
         wanted = max(wanted, entry.floor + 1)  # nothing is left of what came before a floor
         if entry.sequence != wanted:
             return None
         wanted += 1
-    entries = [entry for entry in found if entry.sequence <= stretch.through]
+    entries = [entry for entry in found if entry.sequence <= sequences.through]
     return Found(entries, max(entry.epoch for entry in found), found[0].floor)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from chat_gateway.log.cursors import Start, resolve_start
-from chat_gateway.log.positions import Head, Past
+from chat_gateway.log.positions import EpochHistory, Head
 from chat_gateway.rooms.hub import Hub
 from chat_gateway.rooms.room import Doubts, Room
 from chat_gateway.store.heads import Heads
@@ -78,10 +78,10 @@ class Joiner:
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._join_all(wanted, client, rooms)
-                pasts = await self._read_pasts(wanted, client, rooms)
+                histories = await self._read_histories(wanted, client, rooms)
             self._hub.check_open()  # else nobody would end this stream
             return [
-                _joined(each, f"subscriptions[{index}]", rooms[each.room], pasts[each.room])
+                _joined(each, f"subscriptions[{index}]", rooms[each.room], histories[each.room])
                 for index, each in enumerate(wanted)
             ]
         except BaseException as error:
@@ -109,9 +109,9 @@ class Joiner:
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
 
-    async def _read_pasts(
+    async def _read_histories(
         self, wanted: Sequence[RoomSubscription], client: ClientId, rooms: Mapping[str, Room]
-    ) -> dict[str, Past]:
+    ) -> dict[str, EpochHistory]:
         """Where the rooms stand, each in the epoch that its log is in now.
 
         And how earlier epochs ended, where a cursor asks for it.
@@ -127,16 +127,18 @@ class Joiner:
                 continue
             for name, room in rooms.items():
                 await room.reach(heads[name].epoch)
-            pasts = {name: Past(heads[name], ()) for name in rooms}
+            histories = {name: EpochHistory(heads[name], ()) for name in rooms}
             for each in wanted:
                 if each.HasField("after") and each.after.epoch < heads[each.room].epoch:
-                    ask = partial(self._heads.past, each.room)
-                    pasts[each.room] = await self._questions.run(client, None, ask)
-            if all(pasts[name].head.epoch == room.log.epoch for name, room in rooms.items()):
+                    ask = partial(self._heads.epoch_history, each.room)
+                    histories[each.room] = await self._questions.run(client, None, ask)
+            if all(histories[name].head.epoch == room.log.epoch for name, room in rooms.items()):
                 for name, room in rooms.items():
-                    if pasts[name].head.is_floor:  # its readers would wait for what is not there
-                        room.hear_head(pasts[name].head)
-                return pasts
+                    if histories[
+                        name
+                    ].head.is_floor:  # its readers would wait for what is not there
+                        room.hear_head(histories[name].head)
+                return histories
             await asyncio.sleep(backoff.next_delay())
 
     def _doubts(
@@ -157,6 +159,6 @@ class Joiner:
         return any(not doubted or heads[name].epoch < shown[name][0] for name in earlier)
 
 
-def _joined(wanted: RoomSubscription, field: str, room: Room, past: Past) -> Joined:
-    start = resolve_start(wanted, field, past.head, past.ends)
-    return Joined(room, start, past.head.sequence, wanted.after if start.broken else None)
+def _joined(wanted: RoomSubscription, field: str, room: Room, history: EpochHistory) -> Joined:
+    start = resolve_start(wanted, field, history.head, history.ends)
+    return Joined(room, start, history.head.sequence, wanted.after if start.broken else None)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from chat_gateway.log.room_log import RoomLog, Stretch
+from chat_gateway.log.room_log import RoomLog, SequenceRange
 
 MAX_NOTES = 8
 
@@ -13,8 +13,8 @@ def frame(sequence: int) -> bytes:
     return b"<%d>" % sequence
 
 
-def frames(stretch: Stretch) -> list[tuple[int, bytes]]:
-    return [(s, frame(s)) for s in range(stretch.after + 1, stretch.through + 1)]
+def frames(sequences: SequenceRange) -> list[tuple[int, bytes]]:
+    return [(s, frame(s)) for s in range(sequences.after + 1, sequences.through + 1)]
 
 
 def new_log(head: int, max_notes: int = MAX_NOTES) -> RoomLog:
@@ -30,7 +30,7 @@ class LossyChannel(RuleBasedStateMachine):
         self.log = new_log(self.head)
         self.sequence = self.head + 1  # a reader's place; it follows while it can
         self.read: list[bytes] = []
-        self.fetching: Stretch | None = None
+        self.fetching: SequenceRange | None = None
 
     @rule(heard=st.booleans())
     def accept(self, heard: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
@@ -59,7 +59,7 @@ class LossyChannel(RuleBasedStateMachine):
         after, through = self.fetching
         for part in range(parts):
             end = after + (through - after) * (part + 1) // parts
-            self.log.fill(Stretch(after, end), frames(Stretch(after, end)))
+            self.log.fill(SequenceRange(after, end), frames(SequenceRange(after, end)))
             after = end
         self.fetching = None
 
@@ -68,7 +68,7 @@ class LossyChannel(RuleBasedStateMachine):
         while self.sequence <= self.log.newest:
             run = self.log.run_from(self.sequence)
             if run is None:  # behind the ring: history would serve it
-                missed = Stretch(self.sequence - 1, self.log.oldest - 1)
+                missed = SequenceRange(self.sequence - 1, self.log.oldest - 1)
                 self.read += [body for _, body in frames(missed)]
                 self.sequence = self.log.oldest
                 continue
@@ -85,9 +85,9 @@ class LossyChannel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.log.hear_head(self.head)
-        while stretch := self.log.missing():
-            assert stretch.after < stretch.through
-            self.log.fill(stretch, frames(stretch))
+        while sequences := self.log.missing():
+            assert sequences.after < sequences.through
+            self.log.fill(sequences, frames(sequences))
         assert self.log.newest == self.head
         self.follow()
         self.what_was_read_is_the_log_without_a_hole()
@@ -101,8 +101,8 @@ def test_a_note_that_was_skipped_holds_back_the_newer_ones_until_it_is_there() -
     log.hear(1, frame(1))
     log.hear(3, frame(3))
     assert log.newest == 1
-    assert log.missing() == Stretch(1, 2)
-    log.fill(Stretch(1, 2), frames(Stretch(1, 2)))
+    assert log.missing() == SequenceRange(1, 2)
+    log.fill(SequenceRange(1, 2), frames(SequenceRange(1, 2)))
     assert log.newest == 3
     assert log.missing() is None
     assert log.run_from(1) == (b"<1><2><3>", 4)
@@ -120,7 +120,7 @@ def test_a_note_from_the_past_changes_nothing() -> None:
 def test_a_sequence_that_the_log_does_not_have_is_not_waited_for() -> None:
     log = new_log(0)
     log.hear(3, frame(3))
-    log.fill(Stretch(0, 2), [(2, frame(2))])
+    log.fill(SequenceRange(0, 2), [(2, frame(2))])
     assert log.newest == 3
     assert log.run_from(1) == (frame(2) + frame(3), 4)
 
@@ -129,7 +129,7 @@ def test_a_gap_longer_than_the_ring_is_skipped_to_its_newest_part() -> None:
     log = new_log(0)
     log.hear_head(100)
     missing = log.missing()
-    assert missing == Stretch(100 - MAX_NOTES, 100)
+    assert missing == SequenceRange(100 - MAX_NOTES, 100)
     log.fill(missing, frames(missing))
     assert (log.oldest, log.newest) == (93, 100)
     assert log.run_from(92) is None
@@ -139,17 +139,17 @@ def test_notes_parked_ahead_of_a_gap_are_bounded() -> None:
     log = new_log(0)
     for sequence in range(2, 100):
         log.hear(sequence, frame(sequence))
-    log.fill(Stretch(0, 1), frames(Stretch(0, 1)))
+    log.fill(SequenceRange(0, 1), frames(SequenceRange(0, 1)))
     assert log.newest == MAX_NOTES + 1
-    assert log.missing() == Stretch(99 - MAX_NOTES, 99)
+    assert log.missing() == SequenceRange(99 - MAX_NOTES, 99)
 
 
 @given(head=st.integers(0, 30), asked=st.integers(0, 30), gone=st.integers(0, 30))
 def test_what_was_read_up_to_the_ring_is_kept_in_it(head: int, asked: int, gone: int) -> None:
     log = new_log(head)
-    stretch = Stretch(min(asked, head), head)
-    kept = [(s, f) for s, f in frames(stretch) if s > gone]
-    log.extend_back(stretch, kept)
+    sequences = SequenceRange(min(asked, head), head)
+    kept = [(s, f) for s, f in frames(sequences) if s > gone]
+    log.extend_back(sequences, kept)
     expected = kept[-MAX_NOTES:]
     assert log.oldest == (expected[0][0] if expected else head + 1)
     if expected:
@@ -159,5 +159,5 @@ def test_what_was_read_up_to_the_ring_is_kept_in_it(head: int, asked: int, gone:
 
 def test_what_was_read_up_to_another_place_is_not_taken_for_the_ring_s_beginning() -> None:
     log = new_log(10)
-    log.extend_back(Stretch(0, 9), frames(Stretch(0, 9)))
+    log.extend_back(SequenceRange(0, 9), frames(SequenceRange(0, 9)))
     assert log.oldest == 11

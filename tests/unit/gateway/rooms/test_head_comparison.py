@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from chat_gateway.log.announcement import Announcement
 from chat_gateway.log.epochs import EpochEnd
-from chat_gateway.log.positions import Head, Past, Standing
+from chat_gateway.log.positions import EpochHistory, Head, PartitionHeads
 from chat_gateway.rooms.head_comparison import PartitionRooms, in_parts
 from chat_gateway.rooms.room import Room
 from notecast_runtime.outbox import OutboxId
@@ -41,14 +41,14 @@ class Log:
         """A note is accepted in a room of the partition that is not open."""
         self.outbox_id = OutboxId(self.outbox_id.milliseconds + 1, 0)
 
-    def standing(self) -> Standing:
+    def answer(self) -> PartitionHeads:
         """What Redis says now."""
         newest = [str(sequence).encode() if sequence else None for sequence in self.sequences]
-        return Standing(self.epoch, self.outbox_id, newest)
+        return PartitionHeads(self.epoch, self.outbox_id, newest)
 
     def behind(self) -> list[Room]:
         """The rooms that a comparison finds behind."""
-        return [room for room, _ in self.compared.behind(self.standing(), time.monotonic())]
+        return [room for room, _ in self.compared.behind(self.answer(), time.monotonic())]
 
     def forget_unheard(self) -> None:
         """Lets no repair run on, for the log has nowhere to read from."""
@@ -62,12 +62,12 @@ async def test_after_a_time_without_an_answer_a_room_that_has_left_redis_is_look
         log = Log(5)
         log.accept(3, heard=True)
         asked_at = time.monotonic()
-        assert log.compared.behind(log.standing(), asked_at) == []
+        assert log.compared.behind(log.answer(), asked_at) == []
         log.sequences[3] = 0  # which stands for none
-        standing = log.standing()._replace(floor=9)
+        answer = log.answer()._replace(floor=9)
         for index in (0, 1, 2, 4):
             log.rooms[index].pass_over(9)
-        behind = log.compared.behind(standing, asked_at + seconds)
+        behind = log.compared.behind(answer, asked_at + seconds)
         assert [log.rooms.index(room) for room, _ in behind] == found
         assert all(head.is_floor for _, head in behind)
 
@@ -77,21 +77,21 @@ async def test_a_room_that_has_missed_a_note_is_found_among_those_that_have_not(
     assert log.behind() == []
     log.accept(7, heard=True)
     log.accept(42, heard=False)
-    (found,) = log.compared.behind(log.standing(), time.monotonic())
+    (found,) = log.compared.behind(log.answer(), time.monotonic())
     assert found == (log.rooms[42], Head(EPOCH, 1, log.outbox_id))
 
 
 async def test_rooms_that_redis_has_nothing_of_follow_the_floor_of_their_partition() -> None:
     log = Log(3)
     log.accept(1, heard=True)
-    standing = log.standing()._replace(floor=1_000)
-    found = log.compared.below_floor(standing)
+    answer = log.answer()._replace(floor=1_000)
+    found = log.compared.below_floor(answer)
     assert found == [
         (log.rooms[index], Head(EPOCH, 1_000, log.outbox_id, is_floor=True)) for index in (0, 2)
     ]
-    assert log.compared.below_floor(standing._replace(epoch=EPOCH + 1)) == []
-    assert log.compared.beyond(standing, [1_000, 1, 1_000]) == []
-    assert log.compared.beyond(standing, [1_001, 1, 1_000]) == [log.rooms[0]]
+    assert log.compared.below_floor(answer._replace(epoch=EPOCH + 1)) == []
+    assert log.compared.beyond(answer, [1_000, 1, 1_000]) == []
+    assert log.compared.beyond(answer, [1_001, 1, 1_000]) == [log.rooms[0]]
 
 
 async def test_a_room_is_found_again_and_again_until_it_has_heard_all() -> None:
@@ -143,7 +143,7 @@ async def test_in_another_epoch_all_are_looked_at_and_no_place_of_the_old_one_co
     assert log.rooms[0].outbox_id == OutboxId(1_000, 0)
 
     log.epoch, log.sequences, log.outbox_id = EPOCH + 1, [0, 0], OutboxId(5, 0)
-    heads.answer = Past(Head(EPOCH + 1, 0), [EpochEnd(EPOCH, 0)])
+    heads.answer = EpochHistory(Head(EPOCH + 1, 0), [EpochEnd(EPOCH, 0)])
     assert log.behind() == log.rooms
     for room in log.rooms:
         room.hear_head(Head(EPOCH + 1, 0))
@@ -181,8 +181,8 @@ async def test_rooms_are_asked_for_by_partition_in_parts_of_which_none_is_long()
         room.name = f"room {number}"
         rooms.append(room)
     parts = list(in_parts(rooms))
-    assert all(sum(len(each.question.rooms) for each in part) < 1_100 for part in parts)
+    assert all(sum(len(each.query.rooms) for each in part) < 1_100 for part in parts)
     for each in (each for part in parts for each in part):
-        assert {partition_of(name) for name in each.question.rooms} == {each.question.partition}
-    names = [name for part in parts for each in part for name in each.question.rooms]
+        assert {partition_of(name) for name in each.query.rooms} == {each.query.partition}
+    names = [name for part in parts for each in part for name in each.query.rooms]
     assert sorted(names) == sorted(room.name for room in rooms)

@@ -8,8 +8,8 @@ from chat_gateway.log.announcement import Announcement
 from chat_gateway.log.cursors import Start
 from chat_gateway.log.epochs import EpochEnd
 from chat_gateway.log.outbox_mark import OutboxMark
-from chat_gateway.log.positions import Head, Past
-from chat_gateway.log.room_log import Stretch
+from chat_gateway.log.positions import EpochHistory, Head
+from chat_gateway.log.room_log import SequenceRange
 from chat_gateway.rooms.room import Room
 from notecast_runtime.errors import HistoryUnavailableError
 from notecast_runtime.outbox import OutboxId
@@ -48,7 +48,7 @@ async def test_a_place_that_the_ring_has_reached_meanwhile_is_not_read_again(
     assert room.log.oldest == 1
     page = await room.read_past(5, CLIENT)
     assert (page.runs, page.next_sequence) == ((), 6)
-    assert history.asked == [Stretch(0, 10)]
+    assert history.asked == [SequenceRange(0, 10)]
 
 
 @pytest.mark.parametrize("floor", [12, 1_000_000])
@@ -81,7 +81,7 @@ async def test_who_asks_for_the_same_at_once_shares_one_read(
 ) -> None:
     history.write(EPOCH, range(1, 11))
     pages = await asyncio.gather(*(room.read_past(3, CLIENT) for _ in range(1_000)))
-    assert history.asked == [Stretch(3, 10)]
+    assert history.asked == [SequenceRange(3, 10)]
     assert all(page is pages[0] for page in pages)
 
 
@@ -90,7 +90,7 @@ async def test_notes_of_a_later_epoch_do_not_count_before_the_log_has_entered_it
 ) -> None:
     history.write(EPOCH, range(1, 5))
     history.write(EPOCH + 1, range(5, 11))
-    heads.answer = Past(Head(EPOCH + 1, 10), [EpochEnd(EPOCH, 4)])
+    heads.answer = EpochHistory(Head(EPOCH + 1, 10), [EpochEnd(EPOCH, 4)])
     with pytest.raises(HistoryUnavailableError):
         await room.read_past(0, CLIENT)
     await room.reach(EPOCH + 1)
@@ -105,7 +105,7 @@ async def test_a_gap_is_not_filled_with_notes_of_a_later_epoch(
 ) -> None:
     history.write(EPOCH, range(1, 10))
     history.write(EPOCH + 1, (10, 11, 12))
-    heads.answer = Past(Head(EPOCH + 1, 12), [EpochEnd(EPOCH, 9)])
+    heads.answer = EpochHistory(Head(EPOCH + 1, 12), [EpochEnd(EPOCH, 9)])
     room.hear_head(Head(EPOCH, 12))
     await room.reach(EPOCH + 1)
     await eventually(lambda: room.log.newest == 12, "the new epoch's notes are fetched")
@@ -121,7 +121,7 @@ async def test_who_has_seen_more_elsewhere_is_told_of_what_is_gone_and_not_of_wh
     """The room has heard ten notes, and the reader has come behind the fifteenth."""
     history.write(EPOCH, range(1, end + 1))
     history.write(EPOCH + 1, range(end + 1, 17))
-    heads.answer = Past(Head(EPOCH + 1, 16), [EpochEnd(EPOCH, end)])
+    heads.answer = EpochHistory(Head(EPOCH + 1, 16), [EpochEnd(EPOCH, end)])
     window = Window()
     subscribed(window, room, start=Start(16, resumes=True))
     await room.reach(EPOCH + 1)
@@ -151,7 +151,7 @@ async def test_what_the_outbox_held_in_one_epoch_is_not_looked_for_in_the_next(
     """The room has lost nothing, but another one of its partition the newest entry."""
     mark = OutboxMark(OutboxId(9, 0), 0)
     room.follow(mark)
-    heads.answer = Past(Head(EPOCH + 1, 10, OutboxId(8, 0)), [EpochEnd(EPOCH, 10)])
+    heads.answer = EpochHistory(Head(EPOCH + 1, 10, OutboxId(8, 0)), [EpochEnd(EPOCH, 10)])
     await room.reach(EPOCH + 1)
     assert room.outbox_id == OutboxId(8, 0)
     mark.outbox_id = OutboxId(10, 0)
@@ -165,7 +165,7 @@ async def test_the_entry_of_a_note_that_is_not_lost_is_where_repair_begins_in_th
 ) -> None:
     room.hear(Announcement(EPOCH, 11, OutboxId(5, 0), b""))
     room.follow(OutboxMark(OutboxId(9, 0), 0))
-    heads.answer = Past(Head(EPOCH + 1, 12, OutboxId(20, 0)), [EpochEnd(EPOCH, end)])
+    heads.answer = EpochHistory(Head(EPOCH + 1, 12, OutboxId(20, 0)), [EpochEnd(EPOCH, end)])
     await room.reach(EPOCH + 1)
     assert room.outbox_id == OutboxId(kept, 0)
     room.close()

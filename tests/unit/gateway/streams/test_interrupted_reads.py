@@ -8,7 +8,7 @@ import grpc
 from chat_gateway.history.history import ReplayPart
 from chat_gateway.log.cursors import Start
 from chat_gateway.log.positions import Head
-from chat_gateway.log.room_log import Stretch
+from chat_gateway.log.room_log import SequenceRange
 from chat_gateway.rooms.room import Room, RoomLimits
 from notecast_runtime.errors import HistoryUnavailableError
 from notecast_wire.fairness.clients import ClientId
@@ -26,12 +26,12 @@ class SilentHistory(ScriptedHistory):
     async def replay(
         self,
         room: str,  # noqa: ARG002
-        stretch: Stretch,
+        sequences: SequenceRange,
         client: ClientId | None,  # noqa: ARG002
         enough_bytes: int = 0,  # noqa: ARG002
     ) -> AsyncGenerator[ReplayPart]:
         """As History.replay."""
-        self.asked.append(stretch)
+        self.asked.append(sequences)
         await asyncio.Event().wait()
         yield ReplayPart((), 0)
 
@@ -60,7 +60,7 @@ async def test_a_replay_goes_on_after_the_parts_that_came_before_history_failed(
 
     await eventually(caught_up, "the stream has caught up")
     assert [event.note.sequence for event in events[:-1]] == list(range(1, HEAD + 1))
-    assert [stretch.after for stretch in history.asked] == list(range(0, HEAD, PART))
+    assert [asked.after for asked in history.asked] == list(range(0, HEAD, PART))
 
 
 async def test_a_replay_that_history_cancels_ends_its_stream() -> None:

@@ -5,7 +5,7 @@ import pytest
 from chat_gateway.log.cursors import Start
 from chat_gateway.log.epochs import EpochEnd
 from chat_gateway.log.outbox_mark import OutboxMark
-from chat_gateway.log.positions import Head, Past
+from chat_gateway.log.positions import EpochHistory, Head
 from chat_gateway.rooms.room import SURE_SECONDS, Room, RoomLimits
 from notecast.v1.event_pb2 import Discontinuity, Event
 from notecast.v1.note_pb2 import Cursor
@@ -59,7 +59,7 @@ async def test_a_stream_from_the_start_begins_with_what_remains_and_is_told_of_n
     events = await events_until_caught_up(window)
     assert breaks(events) == []
     assert shown(events) == list(range(FIRST_LEFT, HEAD + 1))
-    assert [stretch.after for stretch in history.asked[:2]] == [0, FIRST_LEFT - 1]
+    assert [asked.after for asked in history.asked[:2]] == [0, FIRST_LEFT - 1]
 
 
 async def test_a_cursor_before_what_remains_is_told_of_one_break_after_one_read() -> None:
@@ -68,7 +68,7 @@ async def test_a_cursor_before_what_remains_is_told_of_one_break_after_one_read(
     events = await events_until_caught_up(window)
     assert breaks(events) == [(3, FIRST_LEFT)]
     assert shown(events) == list(range(FIRST_LEFT, HEAD + 1))
-    assert [stretch.after for stretch in history.asked[:2]] == [3, FIRST_LEFT - 1]
+    assert [asked.after for asked in history.asked[:2]] == [3, FIRST_LEFT - 1]
 
 
 async def test_a_room_of_which_nothing_remains_is_caught_up_after_one_read() -> None:
@@ -171,7 +171,7 @@ async def test_open_streams_ask_history_what_they_missed_only_where_redis_was_no
     history.remove_before(11)
     history.head, history.gone_through = 50, gone_through
     head = Head(EPOCH + in_another_epoch, 50, is_floor=True)
-    heads.answer = Past(head, (EpochEnd(EPOCH, 20),))
+    heads.answer = EpochHistory(head, (EpochEnd(EPOCH, 20),))
     room.hear_head(head)
     events: list[Event] = []
 
