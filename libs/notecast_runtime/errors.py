@@ -24,7 +24,7 @@ They know nothing of gRPC; `notecast_runtime.status` says what each becomes ther
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
-_MAX_PLACES = 16
+_MAX_POSITIONS = 16
 """Told of in one error: it travels in the trailing metadata, of which clients take some 8 KiB."""
 
 
@@ -149,7 +149,7 @@ class TooManyRoomsError(TooManyOpenError):
         self.empty = empty
 
 
-class Place(NamedTuple):
+class RoomPosition(NamedTuple):
     """How far a stream has come in one room."""
 
     room: str
@@ -162,7 +162,7 @@ class SlowReaderError(LimitReachedError):
     """The stream's client has read nothing for too long, with notes waiting for it.
 
     Args:
-        places: where to resume, of each room of the stream.
+        positions: where to resume, of each room of the stream.
         waited_seconds: how long nothing got out.
         limit_seconds: how long that may last.
     """
@@ -170,32 +170,32 @@ class SlowReaderError(LimitReachedError):
     reason = "SLOW_READER"
 
     def __init__(
-        self, places: Sequence[Place], waited_seconds: float, limit_seconds: float
+        self, positions: Sequence[RoomPosition], waited_seconds: float, limit_seconds: float
     ) -> None:
         super().__init__(
             f"nothing of this stream was read for {waited_seconds:.1f} s;"
             f" at most {limit_seconds:g} s are allowed"
         )
-        self.places = tuple(places)
+        self.positions = tuple(positions)
         self.waited_seconds = waited_seconds
         self.limit_seconds = limit_seconds
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The places, of the first rooms: room, epoch, sequence, room_2, epoch_2 and so on.
+        """The positions, of the first rooms: room, epoch, sequence, room_2, epoch_2 and so on.
 
         `rooms` says how many the stream had, which may be more.
         """
         told = {
-            "rooms": str(len(self.places)),
+            "rooms": str(len(self.positions)),
             "waited_seconds": f"{self.waited_seconds:.1f}",
             "limit_seconds": f"{self.limit_seconds:g}",
         }
-        for number, place in enumerate(self.places[:_MAX_PLACES], start=1):
+        for number, position in enumerate(self.positions[:_MAX_POSITIONS], start=1):
             suffix = f"_{number}" if number > 1 else ""
-            told[f"room{suffix}"] = place.room
-            told[f"epoch{suffix}"] = str(place.epoch)
-            told[f"sequence{suffix}"] = str(place.sequence)
+            told[f"room{suffix}"] = position.room
+            told[f"epoch{suffix}"] = str(position.epoch)
+            told[f"sequence{suffix}"] = str(position.sequence)
         return told
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Self
 
+from notecast_client.cursors import Position
 from tests.chaos.breaks import Breaks
 from tests.chaos.cast import draw_cast
 from tests.chaos.crowd import Crowd, rooms_of
@@ -13,13 +14,13 @@ from tests.chaos.faults import EVERYONE, Kind
 from tests.chaos.findings import Findings
 from tests.chaos.folder import RunFolder
 from tests.chaos.plan import Plan
-from tests.chaos.records import Injected, Journal, Place
+from tests.chaos.records import Injected, Journal
 from tests.support.waiting import eventually
 
 _BEGIN_SECONDS = 60.0
 _QUIET_SECONDS = 60.0
 
-Heads = Callable[[Sequence[str]], Awaitable[Mapping[str, Place]]]
+Heads = Callable[[Sequence[str]], Awaitable[Mapping[str, Position]]]
 """Says where the logs of rooms end."""
 
 

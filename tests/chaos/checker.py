@@ -8,18 +8,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from notecast_client.cursors import Position
 from tests.chaos.faults import KINDS, Kind
 from tests.chaos.findings import CALM, Breach, Findings, Violation
 from tests.chaos.order import RoomOrder
-from tests.chaos.records import (
-    Acknowledged,
-    Broken,
-    Injected,
-    Looked,
-    Noted,
-    Place,
-    WentBack,
-)
+from tests.chaos.records import Acknowledged, Broken, Injected, Looked, Noted, WentBack
 from tests.chaos.silence import Timeline, Wait
 from tests.chaos.stories import ReaderStory, WriterStory
 
@@ -54,8 +47,8 @@ class _Checker:
         self._readers = readers
         self._not_stored = {n: time for w in writers for n, time in w.not_stored.items()}
         self._sent = {note_id: sent for w in writers for note_id, sent in w.sent.items()}
-        self._acknowledged: dict[str, dict[Place, Acknowledged]] = defaultdict(dict)
-        self._log: dict[str, dict[Place, Content]] = defaultdict(dict)
+        self._acknowledged: dict[str, dict[Position, Acknowledged]] = defaultdict(dict)
+        self._log: dict[str, dict[Position, Content]] = defaultdict(dict)
 
     def run(self) -> Findings:
         self._count_faults()
@@ -102,7 +95,7 @@ class _Checker:
                 if noted.time < self._not_stored.get(noted.note_id, 0.0):
                     self._misheard(Breach.STORED, reader, noted, "it was refused after that")
 
-    def _stands(self, who: str, room: str, place: Place, content: Content) -> None:
+    def _stands(self, who: str, room: str, place: Position, content: Content) -> None:
         """Learns what stands at a place; it must be the same for all."""
         known = self._log[room].setdefault(place, content)
         if known[1:] != content[1:]:
@@ -110,12 +103,12 @@ class _Checker:
         elif content.time < known.time:
             self._log[room][place] = content
 
-    def _differs(self, who: str, room: str, place: Place, content: Content, detail: str) -> None:
+    def _differs(self, who: str, room: str, place: Position, content: Content, detail: str) -> None:
         self._add(Breach.DIFFERENT, content.time, who, room, place, content.note_id, detail)
 
     def _check_stored_twice(self) -> None:
         for room, log in self._log.items():
-            first: dict[str, Place] = {}
+            first: dict[str, Position] = {}
             for place in sorted(log):
                 time, note_id, _ = log[place]
                 if self._is_gone(room, place):
@@ -130,11 +123,11 @@ class _Checker:
             for place in places:
                 self.findings.forgotten += self._forgotten(room, place)
 
-    def _forgotten(self, room: str, place: Place) -> bool:
+    def _forgotten(self, room: str, place: Position) -> bool:
         """Whether Redis may have lost it, as it was made to."""
         return self._is_gone(room, place) or self._timeline.forgot(self._log[room][place].time)
 
-    def _is_gone(self, room: str, place: Place) -> bool:
+    def _is_gone(self, room: str, place: Position) -> bool:
         return any(place.epoch == retreat.epoch for retreat in self._retreats[room])
 
     def _check_order(self, reader: ReaderStory) -> None:
@@ -158,7 +151,7 @@ class _Checker:
         self._add(breach, noted.time, reader.name, noted.room, noted.place, noted.note_id, detail)
 
     def _check_lost(self, reader: ReaderStory) -> None:
-        seen: dict[str, set[Place]] = defaultdict(set)
+        seen: dict[str, set[Position]] = defaultdict(set)
         for event in reader.heard:
             if isinstance(event, Noted):
                 seen[event.room].add(event.place)
@@ -210,7 +203,7 @@ class _Checker:
         time: float,
         who: str,
         room: str,
-        place: Place | None,
+        place: Position | None,
         note_id: str,
         detail: str,
     ) -> None:
@@ -240,9 +233,9 @@ def _late(who: str, noted: Noted, wait: Wait) -> Violation:
     return Violation(Breach.LATE, wait.fault, who, noted.room, noted.place, noted.note_id, detail)
 
 
-def _place(event: Noted | Broken) -> Place:
+def _place(event: Noted | Broken) -> Position:
     return event.place if isinstance(event, Noted) else event.after
 
 
-def _text(place: Place) -> str:
+def _text(place: Position) -> str:
     return f"{place.epoch}/{place.sequence}"

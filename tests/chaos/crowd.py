@@ -5,11 +5,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from notecast_client.cursors import Position
 from tests.chaos.cast import Cast, ReaderPart
 from tests.chaos.children import Child
 from tests.chaos.folder import RunFolder
 from tests.chaos.orders import Begin, Finish, Order, Pause, Progress, decode_progress, encode
-from tests.chaos.records import Place
 
 _READER_PROCESSES = 2
 _END_SECONDS = 15.0
@@ -98,7 +98,7 @@ class Crowd:
         """Returns when every note under way is acknowledged, or the time is over."""
         await self._finish(self._writers, Finish({}, within_seconds))
 
-    async def finish_readers(self, heads: Mapping[str, Place], within_seconds: float) -> None:
+    async def finish_readers(self, heads: Mapping[str, Position], within_seconds: float) -> None:
         """Returns when every reader has read up to the heads, or the time is over."""
         await self._finish(self._readers, Finish(dict(heads), within_seconds))
 

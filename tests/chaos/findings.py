@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from tests.chaos.records import Place
+from notecast_client.cursors import Position
 
 CALM = "none"
 """The kind of fault of what happened before the first one."""
@@ -59,7 +59,7 @@ class Violation(NamedTuple):
     """The file that shows it."""
 
     room: str
-    place: Place | None
+    place: Position | None
     note_id: str
     detail: str
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
+from notecast_client.cursors import Position
 from tests.chaos.findings import Breach
-from tests.chaos.records import Broken, Noted, Place, WentBack
+from tests.chaos.records import Broken, Noted, WentBack
 
-_NOWHERE = Place(0, 0)
+_NOWHERE = Position(0, 0)
 
 
 class RoomOrder:
@@ -23,15 +24,15 @@ class RoomOrder:
         self._gone = {retreat.epoch for retreat in self._retreats}
         self.last = _NOWHERE
         self._told = False
-        self._stretch: Place | None = None
-        self._seen: set[Place] = set()
+        self._stretch: Position | None = None
+        self._seen: set[Position] = set()
         self.untold: Noted | None = None
         """The last note that Redis has lost, and the reader was not told; None where it was."""
 
     def tell(self, broken: Broken) -> None:
         """A Discontinuity arrives."""
         self._told = True
-        self._stretch = Place(0, broken.resumes_at.sequence - 1)
+        self._stretch = Position(0, broken.resumes_at.sequence - 1)
         self.untold = None
 
     def hear(self, noted: Noted) -> Breach | None:
@@ -49,7 +50,7 @@ class RoomOrder:
         self.untold = noted if place.epoch in self._gone else None
         return breach
 
-    def _breach(self, place: Place) -> Breach | None:
+    def _breach(self, place: Position) -> Breach | None:
         if place in self._seen:
             return Breach.REPEATED
         if place < self.last:
@@ -60,7 +61,7 @@ class RoomOrder:
             return Breach.UNANNOUNCED
         return None
 
-    def _is_shown_again(self, place: Place) -> bool:
+    def _is_shown_again(self, place: Position) -> bool:
         """Whether it was written to older data before all gateways had noticed, and told of.
 
         Whoever had read it there is told of the break like those who had read what is lost, and

@@ -6,8 +6,8 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple
 
+from notecast_client.cursors import Position
 from tests.chaos.cast import ReaderPart, WriterPart, reader_from_fields
-from tests.chaos.records import Place
 
 _REPORT_SECONDS = 0.5
 
@@ -36,7 +36,7 @@ class Pause(NamedTuple):
 class Finish(NamedTuple):
     """No more notes; the readers read up to the heads, and all end."""
 
-    heads: dict[str, Place]
+    heads: dict[str, Position]
     within_seconds: float
 
 
@@ -70,7 +70,7 @@ def decode_order(line: bytes) -> Order:
             return Pause(**fields)
         case _:
             heads: Mapping[str, Any] = fields["heads"]
-            return Finish({r: Place(*h) for r, h in heads.items()}, fields["within_seconds"])
+            return Finish({r: Position(*h) for r, h in heads.items()}, fields["within_seconds"])
 
 
 def decode_progress(line: bytes) -> Progress:

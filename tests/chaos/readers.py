@@ -16,6 +16,7 @@ from grpc import aio
 from notecast.v1.chat_pb2 import RoomSubscription, SubscribeRequest, SubscribeResponse
 from notecast.v1.event_pb2 import CaughtUp, Discontinuity, Event
 from notecast.v1.note_pb2 import Cursor, Note
+from notecast_client.cursors import Position
 from tests.chaos.cast import ReaderPart
 from tests.chaos.doors import Doors
 from tests.chaos.orders import Begin, Finish, Pause, Progress, orders, report_progress, say
@@ -28,7 +29,6 @@ from tests.chaos.records import (
     Journal,
     Leaves,
     Noted,
-    Place,
     Returns,
 )
 
@@ -38,7 +38,7 @@ _LONGEST_WAIT_SECONDS = 0.3
 _LAST_LOOK_SECONDS = 0.5
 """What is repeated at the very end comes within that."""
 
-_NOWHERE = Place(0, 0)
+_NOWHERE = Position(0, 0)
 
 
 def digest(author: str, text: str) -> int:
@@ -65,9 +65,9 @@ class Reader:
         self._doors = doors
         self._journal = journal
         self._dice = random.Random(part.name)  # noqa: S311 - to be drawn again
-        self._cursors: dict[str, Place] = {}
+        self._cursors: dict[str, Position] = {}
         self._owed: set[str] = set()
-        self._heads: dict[str, Place] = {}
+        self._heads: dict[str, Position] = {}
         self._ending = asyncio.Event()
         self._paused_until = 0.0
 
@@ -90,7 +90,7 @@ class Reader:
         """Has it read nothing for a while."""
         self._paused_until = time.monotonic() + seconds
 
-    def finish(self, heads: dict[str, Place]) -> None:
+    def finish(self, heads: dict[str, Position]) -> None:
         """Tells it how far there is to read; `reached` is set when it has."""
         self._heads = heads
         self._ending.set()
@@ -159,28 +159,28 @@ class Reader:
                 self._take_break(event.discontinuity, now)
 
     def _take_note(self, note: Note, now: float) -> None:
-        place = Place(note.epoch, note.sequence)
+        place = Position(note.epoch, note.sequence)
         if note.room not in self._owed:
-            self._begin(note.room, Place(note.epoch, note.sequence - 1))
+            self._begin(note.room, Position(note.epoch, note.sequence - 1))
         text = digest(note.author, note.text)
         self._journal.write(Noted(now, note.room, place, note.note_id, text))
         self._cursors[note.room] = place
         self.delivered += 1
 
     def _take_caught_up(self, caught_up: CaughtUp) -> None:
-        place = Place(caught_up.cursor.epoch, caught_up.cursor.sequence)
+        place = Position(caught_up.cursor.epoch, caught_up.cursor.sequence)
         if caught_up.room not in self._owed:
             self._begin(caught_up.room, place)
         self._cursors[caught_up.room] = max(place, self._cursors.get(caught_up.room, _NOWHERE))
 
     def _take_break(self, told: Discontinuity, now: float) -> None:
-        resumes_at = Place(told.resumes_at.epoch, told.resumes_at.sequence)
-        after = Place(told.after.epoch, told.after.sequence)
+        resumes_at = Position(told.resumes_at.epoch, told.resumes_at.sequence)
+        after = Position(told.after.epoch, told.after.sequence)
         reason = Discontinuity.Reason.Name(told.reason)
         self._journal.write(Broken(now, told.room, reason, after, resumes_at))
-        self._cursors[told.room] = Place(resumes_at.epoch, max(resumes_at.sequence - 1, 0))
+        self._cursors[told.room] = Position(resumes_at.epoch, max(resumes_at.sequence - 1, 0))
 
-    def _begin(self, room: str, after: Place) -> None:
+    def _begin(self, room: str, after: Position) -> None:
         self._owed.add(room)
         self._journal.write(Begins(time.monotonic(), room, after))
 

@@ -9,12 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-
-class Place(NamedTuple):
-    """A place in a room's log; a later one is greater."""
-
-    epoch: int
-    sequence: int
+from notecast_client.cursors import Position
 
 
 class Begins(NamedTuple):
@@ -22,7 +17,7 @@ class Begins(NamedTuple):
 
     time: float
     room: str
-    after: Place
+    after: Position
 
 
 class Connects(NamedTuple):
@@ -44,7 +39,7 @@ class Noted(NamedTuple):
 
     time: float
     room: str
-    place: Place
+    place: Position
     note_id: str
     digest: int
     """Of author and text."""
@@ -56,8 +51,8 @@ class Broken(NamedTuple):
     time: float
     room: str
     reason: str
-    after: Place
-    resumes_at: Place
+    after: Position
+    resumes_at: Position
 
 
 class Leaves(NamedTuple):
@@ -113,7 +108,7 @@ class Acknowledged(NamedTuple):
 
     time: float
     room: str
-    place: Place
+    place: Position
     note_id: str
     duplicate: bool
     """Whether the answer says that an earlier attempt had stored it."""
@@ -138,7 +133,7 @@ class WentBack(NamedTuple):
     epoch: int
     """The one that is gone, with all notes that have it."""
 
-    to: Place
+    to: Position
     """Where the room stood in the older data, before anything was written to them again."""
 
 
@@ -194,7 +189,7 @@ def decode(line: str) -> Record:
         kind = _KINDS[fields.pop("is")]
         for name in _PLACES:
             if name in fields:
-                fields[name] = Place(*fields[name])
+                fields[name] = Position(*fields[name])
         record: Record = kind(**fields)
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a record: {line[:200]!r}") from error

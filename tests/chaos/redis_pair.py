@@ -4,9 +4,10 @@ import time
 from collections import deque
 from typing import Any
 
+from notecast_client.cursors import Position
 from notecast_runtime.redis.keyspace import FLOOR_FIELD, PARTITIONS, outbox_key
 from tests.chaos.folder import RunFolder
-from tests.chaos.records import Place, WentBack
+from tests.chaos.records import WentBack
 from tests.chaos.redis_server import RedisServer, Standing
 from tests.support.waiting import eventually
 
@@ -137,7 +138,7 @@ def _gone(lost: list[Standing], kept: list[Standing]) -> list[WentBack]:
     """The epochs that only the lost data have, of each room, and where it stands in the others."""
     now = time.monotonic()
     return [
-        WentBack(now, room, epoch, Place(theirs.epoch, theirs.heads.get(room, 0)))
+        WentBack(now, room, epoch, Position(theirs.epoch, theirs.heads.get(room, 0)))
         for ours, theirs in zip(lost, kept, strict=True)
         for epoch in sorted(ours.epochs - theirs.epochs)
         for room in ours.heads

@@ -5,12 +5,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from notecast_client.cursors import Position
 from tests.chaos.children import Child
 from tests.chaos.folder import RunFolder
 from tests.chaos.plan import Plan
 from tests.chaos.ports import lasting_ports
 from tests.chaos.proxy import Proxy
-from tests.chaos.records import Place
 from tests.chaos.redis_pair import RedisPair
 from tests.support.heads import head_of
 from tests.support.health import health_of, wait_until_serving
@@ -128,7 +128,7 @@ class System:
         killed: Any = await self.redis.primary.redis.client_kill_filter(_type="pubsub")
         return int(killed)
 
-    async def head(self, room: str) -> Place:
+    async def head(self, room: str) -> Position:
         """Where the room's log ends, by Redis itself."""
         return await head_of(self.redis.primary.redis, room)
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from grpc import aio
 
 from notecast.v1.chat_pb2 import SendNoteRequest, SendNoteResponse
+from notecast_client.cursors import Position
 from tests.chaos.cast import WriterPart
 from tests.chaos.doors import Doors
 from tests.chaos.orders import Begin, Finish, Progress, orders, report_progress, say
 from tests.chaos.readers import digest
-from tests.chaos.records import Acknowledged, Done, Journal, Place, Refused, Retried, Sent
+from tests.chaos.records import Acknowledged, Done, Journal, Refused, Retried, Sent
 from tests.support.statuses import reason_of
 
 _ANSWER_SECONDS = 2.5
@@ -97,7 +98,7 @@ class Writer:
         return False
 
     def _take(self, request: SendNoteRequest, answer: SendNoteResponse) -> None:
-        place = Place(answer.cursor.epoch, answer.cursor.sequence)
+        place = Position(answer.cursor.epoch, answer.cursor.sequence)
         duplicate = bool(getattr(answer, "duplicate", False))
         now = time.monotonic()
         self._journal.write(Acknowledged(now, request.room, place, request.note_id, duplicate))

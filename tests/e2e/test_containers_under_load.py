@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from notecast_client.cursors import Position
 from notecast_runtime.redis.keyspace import epoch_key, heads_key, partition_of
 from tests.chaos.chat import Chat
 from tests.chaos.faults import Kind, Site
 from tests.chaos.findings import CALM
 from tests.chaos.folder import RunFolder
 from tests.chaos.plan import Plan
-from tests.chaos.records import Place
 from tests.support.containers import Containers
 from tests.support.reading_client import ReadingClient
 from tests.support.sending import send_all
@@ -46,14 +46,14 @@ DEADLY = _kinds(
 _KINDS = {**ORDERLY, **DEADLY}
 
 
-async def _heads(containers: Containers, rooms: Sequence[str]) -> Mapping[str, Place]:
+async def _heads(containers: Containers, rooms: Sequence[str]) -> Mapping[str, Position]:
     """Where the rooms' logs end, by Redis itself."""
     heads = {}
     for room in rooms:
         partition = partition_of(room)
         epoch = containers.redis("GET", epoch_key(partition))
         head = containers.redis("HGET", heads_key(partition), room)
-        heads[room] = Place(int(epoch or 0), int(head or 0))
+        heads[room] = Position(int(epoch or 0), int(head or 0))
     return heads
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from redis import asyncio as aioredis
 
+from notecast_client.cursors import Position
 from notecast_local.child import Child
 from notecast_local.ports import StackPorts, choose_ports
 from notecast_local.settings import HOST, LocalSettings
@@ -17,7 +18,6 @@ from tests.chaos.chat import Chat
 from tests.chaos.faults import Kind, Site
 from tests.chaos.folder import RunFolder
 from tests.chaos.plan import Plan
-from tests.chaos.records import Place
 from tests.support.heads import head_of
 from tests.support.local_programs import LocalPrograms
 from tests.support.ports import free_port
@@ -99,7 +99,7 @@ class _System(NamedTuple):
         await self.programs.start(name)
         await self.settled()
 
-    async def heads(self, rooms: Sequence[str]) -> Mapping[str, Place]:
+    async def heads(self, rooms: Sequence[str]) -> Mapping[str, Position]:
         """Where the rooms' logs end, by Redis itself."""
         async with aioredis.Redis(host=HOST, port=self.ports.valkey) as redis:
             return {room: await head_of(redis, room) for room in rooms}

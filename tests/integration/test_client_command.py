@@ -168,17 +168,17 @@ async def test_tail_of_several_rooms_names_the_room_and_neutralises_what_people_
     ]
 
 
-async def test_tail_begins_behind_a_place(server: ScriptedChatServer) -> None:
+async def test_tail_begins_after_a_position(server: ScriptedChatServer) -> None:
     await server.write("lobby", "one", "two", "three")
-    place = f"{server.epoch}:2"
+    position = f"{server.epoch}:2"
     outcome = await notecast(
-        "tail", "lobby", "--after", place, "--no-follow", server=server.address
+        "tail", "lobby", "--after", position, "--no-follow", server=server.address
     )
     assert outcome.out.endswith(" ann: three\n")
     assert outcome.out.count("\n") == 1
 
 
-async def test_tail_behind_an_unknown_place_is_refused(server: ScriptedChatServer) -> None:
+async def test_tail_after_an_unknown_position_is_refused(server: ScriptedChatServer) -> None:
     outcome = await notecast("tail", "lobby", "--after", "5:5", server=server.address)
     assert outcome == (1, "", "notecast: refused: subscriptions[0].after 5:5 is unknown\n")
 
@@ -249,8 +249,8 @@ async def test_history_prints_the_newest_notes_oldest_first(server: ScriptedChat
     everything = await notecast("history", "lobby", "--all", "--json", server=server.address)
     texts = [json.loads(line)["text"] for line in everything.out.splitlines()]
     assert texts == [str(number) for number in range(260)]
-    place = f"{server.epoch}:3"
-    older = await notecast("history", "lobby", "--before", place, server=server.address)
+    position = f"{server.epoch}:3"
+    older = await notecast("history", "lobby", "--before", position, server=server.address)
     assert [line.rsplit(" ", 1)[1] for line in older.out.splitlines()] == ["0", "1"]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 import redis
 
-from history.outbox_reader import OutboxReader, Place, Reading
+from history.outbox_reader import OutboxPosition, OutboxReader, Reading
 from notecast_runtime.redis.client import Redis
 from notecast_runtime.redis.keyspace import PARTITIONS, lease_key, log_key, partition_of
 from tests.support.history_parts import (
@@ -36,10 +36,10 @@ class RecordingReader(OutboxReader):
         self.asked: set[int] = set()
 
     async def read(
-        self, places: Mapping[int, Place], *, block_seconds: float | None = None
+        self, positions: Mapping[int, OutboxPosition], *, block_seconds: float | None = None
     ) -> Reading:
-        self.asked = set(places)
-        return await super().read(places, block_seconds=block_seconds)
+        self.asked = set(positions)
+        return await super().read(positions, block_seconds=block_seconds)
 
 
 async def test_one_replica_alone_takes_every_partition_at_once(client: Redis) -> None:

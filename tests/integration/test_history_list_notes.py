@@ -108,8 +108,8 @@ class PersistingTail(OutboxTail):
         self._client = client
         self._store = store
 
-    async def read(self, room: str, place: bytes | None) -> TailPage:
-        page = await super().read(room, place)
+    async def read(self, room: str, position: bytes | None) -> TailPage:
+        page = await super().read(room, position)
         await persist_all(self._client, PARTITION)
         self._store.xtrim(outbox_key(PARTITION), maxlen=0, approximate=False)
         return page

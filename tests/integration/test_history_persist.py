@@ -43,13 +43,13 @@ STRANGER = stranger_to(ROOM)
 
 async def one_batch(client: Redis, room: str = ROOM, batch_notes: int = 32) -> Batch:
     subject = quick_reader(client, batch_notes)
-    [batch] = (await subject.read(await subject.places([partition_of(room)]))).batches
+    [batch] = (await subject.read(await subject.positions([partition_of(room)]))).batches
     return batch
 
 
 async def trim(subject: Persister, client: Redis) -> None:
     """As a worker does about each second."""
-    assert not await subject.trim(await quick_reader(client).places([PARTITION]))
+    assert not await subject.trim(await quick_reader(client).positions([PARTITION]))
 
 
 async def with_three_persisted(

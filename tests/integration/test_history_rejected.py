@@ -100,7 +100,7 @@ async def test_what_another_worker_has_set_aside_is_not_set_aside_again(
     store.set(log_key(ROOM), "no stream")
     writer.accept(ROOM)
     source, target = quick_reader(client), persister(client)
-    early = (await source.read(await source.places([PARTITION]))).batches
+    early = (await source.read(await source.positions([PARTITION]))).batches
     await target.persist(early)
     store.xadd(outbox_key(PARTITION), {"another": "one"})
     await persist_all(client, PARTITION)

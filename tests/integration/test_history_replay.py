@@ -58,9 +58,9 @@ class PausedTail(OutboxTail):
         self.before = Gate()
         self.after = Gate()
 
-    async def read(self, room: str, place: bytes | None) -> TailPage:
+    async def read(self, room: str, position: bytes | None) -> TailPage:
         await self.before.pass_through()
-        page = await super().read(room, place)
+        page = await super().read(room, position)
         await self.after.pass_through()
         return page
 
@@ -149,7 +149,7 @@ async def test_pages_that_are_persisted_between_the_reads_leave_no_hole_before_t
     replaying = asyncio.create_task(replay(client, tail=tail, page_notes=15))
     await gate.reached.wait()
     subject = quick_reader(client, batch_notes=40)
-    reading = await subject.read(await subject.places([PARTITION]))
+    reading = await subject.read(await subject.positions([PARTITION]))
     await persister(client).persist(reading.batches)
     gate.open()
     assert await replaying == (as_replayed(accepted), 1)

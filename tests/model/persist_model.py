@@ -61,7 +61,7 @@ class Rule(StrEnum):
     FLOOR = "a room that was forgotten begins above all that was given out"
 
 
-class Place(NamedTuple):
+class OutboxPosition(NamedTuple):
     """Where a worker believes that persisting stands."""
 
     epoch: int | None
@@ -79,7 +79,7 @@ class Worker(NamedTuple):
     """A history replica's worker. `run` is the run of Redis that it is connected to."""
 
     run: int = -1
-    place: Place | None = None
+    place: OutboxPosition | None = None
     batch: Batch | None = None
 
 
@@ -205,13 +205,13 @@ class PersistModel:
             yield Step("worker dies", _with(state, index, Worker()))
             yield from self._persists(state, index, worker.batch)
         elif worker.place is None:
-            read = worker._replace(place=Place(data.epoch, data.persisted))
+            read = worker._replace(place=OutboxPosition(data.epoch, data.persisted))
             yield Step("read the place", _with(state, index, read), owed=True)
         else:
             yield from self._reads(state, index, worker, worker.place)
 
     def _reads(
-        self, state: State, index: int, worker: Worker, place: Place
+        self, state: State, index: int, worker: Worker, place: OutboxPosition
     ) -> Iterator[Step[State]]:
         data = state.kept.data
         behind = tuple(entry for entry in data.outbox if entry.outbox_id > place.position)
@@ -219,7 +219,7 @@ class PersistModel:
             epoch = place.epoch if Rule.EPOCH_FIRST in self._rules else data.epoch
             batch = Batch(epoch, behind[:BATCH_NOTES])
             yield Step("read a batch", _with(state, index, worker._replace(batch=batch)), owed=True)
-        if Rule.REFRESH in self._rules and place != Place(data.epoch, data.persisted):
+        if Rule.REFRESH in self._rules and place != OutboxPosition(data.epoch, data.persisted):
             asks = worker._replace(place=None)
             yield Step("ask for the place", _with(state, index, asks), owed=True)
         if Rule.TRIM_IN_SCRIPT not in self._rules:
@@ -238,7 +238,7 @@ class PersistModel:
             yield Step("batch of newer data refused", _with(state, index, asks), owed=True)
             return
         for kept in self._written_batches(state.kept, batch):
-            place = Place(batch.epoch, kept.data.persisted)
+            place = OutboxPosition(batch.epoch, kept.data.persisted)
             done = worker._replace(place=place, batch=None)
             after = _written(state, kept)
             yield Step("persist", _with(after, index, done), owed=True)

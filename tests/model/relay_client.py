@@ -8,7 +8,7 @@ from chat_gateway.log.epochs import EpochEnd
 from chat_gateway.log.positions import Head
 from notecast.v1.chat_pb2 import RoomSubscription
 from notecast.v1.note_pb2 import Cursor
-from notecast_client.cursors import Place
+from notecast_client.cursors import Position
 from notecast_client.resume import RoomProgress
 from tests.model.redis_rules import Note
 from tests.model.relay_state import FIRST_EPOCH, Client, Reads
@@ -18,19 +18,19 @@ NOTHING = ""
 """What a stream shows where it skips a sequence."""
 
 
-def _progress(place: Place | None) -> RoomProgress:
+def _progress(place: Position | None) -> RoomProgress:
     return RoomProgress(_subscription(place))
 
 
 @cache
-def _subscription(place: Place | None) -> RoomSubscription:
+def _subscription(place: Position | None) -> RoomSubscription:
     if place is None:
         return RoomSubscription(room=_ROOM, from_start=True)
     return RoomSubscription(room=_ROOM, after=Cursor(epoch=place.epoch, sequence=place.sequence))
 
 
 @cache
-def resolved_start(place: Place | None, head: Head, ends: tuple[EpochEnd, ...]) -> Start:
+def resolved_start(place: Position | None, head: Head, ends: tuple[EpochEnd, ...]) -> Start:
     earlier = place is not None and place.epoch < head.epoch
     return resolve_start(_subscription(place), "subscriptions[0]", head, ends if earlier else ())
 
@@ -40,13 +40,13 @@ def frame(note: Note) -> bytes:
     return bytes((note.epoch - FIRST_EPOCH, note.sequence, ord(note.body)))
 
 
-def _notes(body: bytes) -> Iterator[tuple[Place, str]]:
+def _notes(body: bytes) -> Iterator[tuple[Position, str]]:
     for at in range(0, len(body), 3):
         epoch, sequence, note = body[at : at + 3]
-        yield Place(FIRST_EPOCH + epoch, sequence), chr(note)
+        yield Position(FIRST_EPOCH + epoch, sequence), chr(note)
 
 
-def told(client: Client, reads: Reads, before: Place) -> Client:
+def told(client: Client, reads: Reads, before: Position) -> Client:
     """What a client makes of a Discontinuity: behind `before` the log is another one."""
     if reads is Reads.LIBRARY:
         return client._replace(told=len(client.shown))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from chat_gateway.log.cursors import Start
 from chat_gateway.log.positions import EpochHistory, Head
 from chat_gateway.log.room_log import SequenceRange
-from notecast_client.cursors import Place
+from notecast_client.cursors import Position
 from notecast_runtime.errors import InvalidRequestError
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis.fencing import Seen
@@ -372,7 +372,7 @@ class RelayModel:
         reader = Reader(start.next_sequence, history.head.sequence, to_tell)
         return _with(state, reader=reader, start=None)
 
-    def _start(self, place: Place | None, history: EpochHistory) -> Start:
+    def _start(self, place: Position | None, history: EpochHistory) -> Start:
         if place is not None and Rule.CURSOR_EPOCHS not in self._rules:
             return Start(place.sequence + 1, resumes=True)
         return resolved_start(place, history.head, tuple(history.ends))
@@ -382,7 +382,7 @@ class RelayModel:
         if reader is None:
             return
         if reader.to_tell is not None:
-            client = told(state.client, self._reads, Place(log.epoch, reader.to_tell - 1))
+            client = told(state.client, self._reads, Position(log.epoch, reader.to_tell - 1))
             knows = reader._replace(next_sequence=reader.to_tell, to_tell=None)
             yield Step("tell", _with(state, reader=knows)._replace(client=client), owed=True)
         elif reader.next_sequence > log.newest:
@@ -409,7 +409,7 @@ class RelayModel:
 def _says_caught_up(state: State, log: LogState, reader: Reader) -> Iterator[Step[State]]:
     if reader.caught_up_at is None or reader.next_sequence <= reader.caught_up_at:
         return
-    reached = Place(log.epoch, reader.next_sequence - 1)
+    reached = Position(log.epoch, reader.next_sequence - 1)
     client = state.client._replace(place=max(reached, state.client.place or reached))
     done = reader._replace(caught_up_at=None)
     yield Step("say caught up", _with(state, reader=done)._replace(client=client), owed=True)

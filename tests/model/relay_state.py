@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from chat_gateway.log.positions import EpochHistory, Head
 from chat_gateway.log.room_log import SequenceRange
-from notecast_client.cursors import Place
+from notecast_client.cursors import Position
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis.fencing import Seen
 from tests.model import redis_rules
@@ -119,7 +119,7 @@ class Gateway(NamedTuple):
 class Client(NamedTuple):
     """What a client knows."""
 
-    place: Place | None = None
+    place: Position | None = None
     """Its cursor."""
 
     shown: tuple[str, ...] = ()

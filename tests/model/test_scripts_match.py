@@ -127,7 +127,7 @@ class Both:
 
     async def _read_batch(self) -> None:
         reader = OutboxReader(self._redis, batch_notes=_BATCH_NOTES, block_seconds=0.001)
-        reading = await reader.read(await reader.places([_PARTITION]))
+        reading = await reader.read(await reader.positions([_PARTITION]))
         self._batches = [*self._batches, *reading.batches][-_IN_HAND:]
 
     async def _persist(self) -> None:
@@ -222,7 +222,7 @@ class Both:
         """All is persisted, and retired: the room is forgotten."""
         while True:
             reader = OutboxReader(self._redis, batch_notes=_BATCH_NOTES, block_seconds=0.001)
-            reading = await reader.read(await reader.places([_PARTITION]))
+            reading = await reader.read(await reader.positions([_PARTITION]))
             if not reading.batches:
                 break
             self._batches = [*self._batches, *reading.batches][-_IN_HAND:]

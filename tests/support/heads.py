@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from notecast_client.cursors import Position
 from notecast_runtime.redis.keyspace import epoch_key, heads_key, partition_of
-from tests.chaos.records import Place
 
 
-async def head_of(redis: Any, room: str) -> Place:  # noqa: ANN401 - redis-py's, whose types differ
+async def head_of(redis: Any, room: str) -> Position:  # noqa: ANN401 - redis-py's, whose types differ
     """The place of a room's newest note.
 
     Args:
@@ -16,4 +16,4 @@ async def head_of(redis: Any, room: str) -> Place:  # noqa: ANN401 - redis-py's,
     partition = partition_of(room)
     epoch = await redis.get(epoch_key(partition))
     head = await redis.hget(heads_key(partition), room)
-    return Place(int(epoch or 0), int(head or 0))
+    return Position(int(epoch or 0), int(head or 0))

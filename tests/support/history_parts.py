@@ -125,7 +125,7 @@ async def persisting(client: Redis, **options: Any) -> AsyncIterator[Health]:  #
 async def persist_all(client: Redis, partition: int, **options: Any) -> None:  # noqa: ANN401
     """Persists what a partition's outbox holds, without a worker; `options` as above."""
     source, target = quick_reader(client), persister(client, **options)
-    while batches := (await source.read(await source.places([partition]))).batches:
+    while batches := (await source.read(await source.positions([partition]))).batches:
         await target.persist(batches)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from notecast_client import cli_help, cli_options
-from notecast_client.cursors import Place
+from notecast_client.cursors import Position
 from notecast_environment.variables import unknown_variables
 
 app = typer.Typer(
@@ -157,12 +157,12 @@ def tail(
         bool, typer.Option("--from-start", help="Begin with the oldest note.")
     ] = False,
     after: Annotated[
-        Place | None,
+        Position | None,
         typer.Option(
             "--after",
             metavar="EPOCH:SEQUENCE",
-            parser=cli_options.place,
-            help="Begin after this place (one room only).",
+            parser=cli_options.position,
+            help="Begin after this position (one room only).",
         ),
     ] = None,
     json: Json = False,
@@ -179,7 +179,7 @@ def tail(
     if (last is not None) + from_start + (after is not None) > 1:
         raise typer.BadParameter("give one of --last, --from-start and --after")
     if after is not None and len(set(rooms)) > 1:
-        raise typer.BadParameter("--after is a place in one room; give one room")
+        raise typer.BadParameter("--after is a position in one room; give one room")
     options = cli_options.TailOptions(
         rooms=tuple(dict.fromkeys(rooms)),
         last=last,
@@ -203,12 +203,12 @@ def history(
         bool, typer.Option("--all", help="All notes that retention has left.")
     ] = False,
     before: Annotated[
-        Place | None,
+        Position | None,
         typer.Option(
             "--before",
             metavar="EPOCH:SEQUENCE",
-            parser=cli_options.place,
-            help="Only notes before this place.",
+            parser=cli_options.position,
+            help="Only notes before this position.",
         ),
     ] = None,
     json: Json = False,

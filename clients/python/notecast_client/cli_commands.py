@@ -9,7 +9,7 @@ from notecast.v1 import chat_pb2, event_pb2, note_pb2
 from notecast_client.cli_options import HistoryOptions, SendOptions, Server, TailOptions
 from notecast_client.client import Client
 from notecast_client.connection_news import ConnectionNews
-from notecast_client.cursors import Place, format_place
+from notecast_client.cursors import Position, format_position
 from notecast_client.errors import (
     NotConnectedError,
     RequestRefusedError,
@@ -44,7 +44,7 @@ def client_for(server: Server) -> Client:
 
 
 async def send(server: Server, options: SendOptions) -> int:
-    """Sends one note and prints its place, or the whole answer as JSON."""
+    """Sends one note and prints its position, or the whole answer as JSON."""
     output = Output()
     text = _standard_input() if options.text is None else options.text
     async with client_for(server) as client:
@@ -64,7 +64,7 @@ async def send(server: Server, options: SendOptions) -> int:
             if getattr(error, "reason", "") not in _NOTHING_DONE:
                 told += f"; the note may have been stored: see `notecast history {options.room}`"
             raise CommandError(told, code) from None
-    output.write_line(as_json(answer) if options.json else format_place(answer.cursor))
+    output.write_line(as_json(answer) if options.json else format_position(answer.cursor))
     return OK
 
 
@@ -100,7 +100,7 @@ async def history(server: Server, options: HistoryOptions) -> int:
             options.room, options.last, options.before and _cursor(options.before)
         )
     if not (notes or options.json):
-        where = f" before {format_place(options.before)}" if options.before else ""
+        where = f" before {format_position(options.before)}" if options.before else ""
         say(f"no notes in {options.room}{where}")
     for note in notes:
         printed.write_line(as_json(note) if options.json else note_line(note, LONG_TIME))
@@ -155,8 +155,8 @@ def _starts(options: TailOptions) -> list[chat_pb2.RoomSubscription]:
     return starts
 
 
-def _cursor(place: Place) -> note_pb2.Cursor:
-    return note_pb2.Cursor(epoch=place.epoch, sequence=place.sequence)
+def _cursor(position: Position) -> note_pb2.Cursor:
+    return note_pb2.Cursor(epoch=position.epoch, sequence=position.sequence)
 
 
 def _standard_input() -> str:

@@ -38,7 +38,7 @@ Examples:
 
 SEND = """Send one note.
 
-Prints its place in the room as EPOCH:SEQUENCE. A note is sent once: where the server is lost
+Prints its position in the room as EPOCH:SEQUENCE. A note is sent once: where the server is lost
 before it answers, the note may have been stored.
 
 \b

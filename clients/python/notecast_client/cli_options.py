@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import typer
 
-from notecast_client.cursors import Place, parse_place
+from notecast_client.cursors import Position, parse_position
 from notecast_text.names import composed
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})")
@@ -41,7 +41,7 @@ class TailOptions:
     rooms: tuple[str, ...]
     last: int | None
     from_start: bool
-    after: Place | None
+    after: Position | None
     json: bool
     follow: bool
 
@@ -52,7 +52,7 @@ class HistoryOptions:
 
     room: str
     last: int | None
-    before: Place | None
+    before: Position | None
     json: bool
 
 
@@ -114,14 +114,14 @@ def server_address(text: str) -> str:
     return text
 
 
-def place(text: str) -> Place:
+def position(text: str) -> Position:
     """Takes EPOCH:SEQUENCE.
 
     Raises:
         typer.BadParameter: it is something else.
     """
     try:
-        return parse_place(text)
+        return parse_position(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -213,7 +213,7 @@ class Client:
         Args:
             room: the room's name.
             page_size: how many notes at most, 0 to 500; 0 means 50.
-            before: only notes before this place; None: the newest.
+            before: only notes before this position; None: the newest.
         """
         request = chat_pb2.ListNotesRequest(room=composed(room), page_size=page_size, before=before)
         return await self._call(lambda limit: self._chat.ListNotes(request, timeout=limit))
@@ -226,7 +226,7 @@ class Client:
         Args:
             room: the room's name.
             count: how many at most; None: all that retention has left.
-            before: only notes before this place; None: up to the newest.
+            before: only notes before this position; None: up to the newest.
         """
         pages: list[list[note_pb2.Note]] = []
         missing = count

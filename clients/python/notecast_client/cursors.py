@@ -1,36 +1,36 @@
-"""Places in a room's log: how they are ordered, and how people write them."""
+"""Positions in a room's log: how they are ordered, and how people write them."""
 
 from typing import NamedTuple, Protocol
 
 _LARGEST = 2**64 - 1
 
 
-class Place(NamedTuple):
-    """A place in a room's log, in the order of the log: a later epoch comes behind."""
+class Position(NamedTuple):
+    """A position in a room's log, in the order of the log: a later epoch comes after."""
 
     epoch: int
     sequence: int
 
 
-class Placed(Protocol):
-    """What names a place: a Note and a Cursor do."""
+class Positioned(Protocol):
+    """What names a position: a Note and a Cursor do."""
 
     @property
     def epoch(self) -> int:
-        """As in Place."""
+        """As in Position."""
 
     @property
     def sequence(self) -> int:
-        """As in Place."""
+        """As in Position."""
 
 
-def place_of(where: Placed) -> Place:
-    """The place that a cursor or a note names."""
-    return Place(where.epoch, where.sequence)
+def position_of(where: Positioned) -> Position:
+    """The position that a cursor or a note names."""
+    return Position(where.epoch, where.sequence)
 
 
-def parse_place(text: str) -> Place:
-    """Reads `EPOCH:SEQUENCE`, as `format_place` writes it.
+def parse_position(text: str) -> Position:
+    """Reads `EPOCH:SEQUENCE`, as `format_position` writes it.
 
     Raises:
         ValueError: it is something else, or a number is out of its bounds.
@@ -38,14 +38,14 @@ def parse_place(text: str) -> Place:
     epoch, _, sequence = text.partition(":")
     if not (_is_number(epoch) and _is_number(sequence)):
         raise ValueError(f"{text!r} is not EPOCH:SEQUENCE, two whole numbers")
-    place = Place(int(epoch), int(sequence))
-    if place.epoch < 1 or max(place) > _LARGEST:
+    position = Position(int(epoch), int(sequence))
+    if position.epoch < 1 or max(position) > _LARGEST:
         raise ValueError(f"{text!r} is out of bounds: the epoch is at least 1, both below 2^64")
-    return place
+    return position
 
 
-def format_place(where: Placed) -> str:
-    """Writes a place as `EPOCH:SEQUENCE`."""
+def format_position(where: Positioned) -> str:
+    """Writes a position as `EPOCH:SEQUENCE`."""
     return f"{where.epoch}:{where.sequence}"
 
 

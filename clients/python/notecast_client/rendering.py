@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from rich.text import Text
 
 from notecast.v1 import event_pb2, note_pb2
-from notecast_client.cursors import format_place
+from notecast_client.cursors import format_position
 from notecast_text.invisible import replace_invisible
 
 SHORT_TIME = "%H:%M"
@@ -76,9 +76,9 @@ def discontinuity_words(broken: event_pb2.Discontinuity) -> str:
     reason = _REASONS.get(broken.reason, "the log does not go on where it was left")
     words = f"{neutralise(broken.room)}: {reason}"
     if broken.HasField("after"):
-        words += f"; you were at {format_place(broken.after)}"
+        words += f"; you were at {format_position(broken.after)}"
     if broken.HasField("resumes_at"):
-        return f"{words}, it goes on at {format_place(broken.resumes_at)}"
+        return f"{words}, it goes on at {format_position(broken.resumes_at)}"
     return f"{words}, it begins again with the oldest note there is"
 
 

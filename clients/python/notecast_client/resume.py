@@ -1,16 +1,16 @@
 """Where a subscription stands in each of its rooms, and what to ask for to go on from there.
 
 Pure: events in, decisions out. Whatever the server repeats after a reconnection is told
-from what is new by its place in the log: a place that was passed does not come back.
+from what is new by its position in the log: a position that was passed does not come back.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 
 from notecast.v1 import chat_pb2, event_pb2, note_pb2
-from notecast_client.cursors import Place, place_of
+from notecast_client.cursors import Position, position_of
 
-_BEFORE_ALL = Place(0, 0)
+_BEFORE_ALL = Position(0, 0)
 _CURSOR_FIELD = re.compile(r"subscriptions\[(\d+)\]\.after\b")
 
 
@@ -18,13 +18,14 @@ class RoomProgress:
     """How far one room was handed out.
 
     Args:
-        start: what the subscriber asked for; asked for again until there is a place to go on from.
+        start: what the subscriber asked for; asked for again until there is a position to resume
+            after.
     """
 
     def __init__(self, start: chat_pb2.RoomSubscription) -> None:
         self._start = start
-        self._passed = place_of(start.after) if start.HasField("after") else _BEFORE_ALL
-        self._reached: Place | None = None
+        self._passed = position_of(start.after) if start.HasField("after") else _BEFORE_ALL
+        self._reached: Position | None = None
 
     def subscription(self) -> chat_pb2.RoomSubscription:
         """What to ask the server for now."""
@@ -32,32 +33,32 @@ class RoomProgress:
             return self._start
         return chat_pb2.RoomSubscription(room=self._start.room, after=_cursor_at(self._reached))
 
-    def admit_note(self, place: Place) -> bool:
-        """Whether a note at this place is new; if so, it counts as handed out."""
-        if place <= self._passed:
+    def admit_note(self, position: Position) -> bool:
+        """Whether a note at this position is new; if so, it counts as handed out."""
+        if position <= self._passed:
             return False
-        self._passed = self._reached = place
+        self._passed = self._reached = position
         return True
 
-    def caught_up(self, place: Place) -> None:
-        """The server has delivered everything up to this place, which may hold no note."""
-        self._passed = self._reached = max(self._passed, place)
+    def caught_up(self, position: Position) -> None:
+        """The server has delivered everything up to this position, which may hold no note."""
+        self._passed = self._reached = max(self._passed, position)
 
-    def stands_at(self, place: Place) -> None:
+    def stands_at(self, position: Position) -> None:
         """The server says how far it has delivered, as far as it was asked for.
 
-        Whoever reads from the start and was shown nothing yet, whatever the place, asks for the
+        Whoever reads from the start and was shown nothing yet, whatever the position, asks for the
         same again: that shows nothing twice, and leaves nothing to be told of what retention has
         removed or of where a room was forgotten.
         """
         if self._reached is not None or not self._start.from_start:
-            self.caught_up(place)
+            self.caught_up(position)
 
     def forget(self) -> event_pb2.Discontinuity | None:
         """The server doesn't know the cursor asked for: its log is not the one that we read.
 
         The room begins again from its start, and nothing of it counts as handed out: in
-        another log the same place may hold another note, and a note shown twice is better
+        another log the same position may hold another note, and a note shown twice is better
         than one never shown.
 
         Returns:
@@ -98,11 +99,11 @@ class Progress:
         """Whether to hand an event out, which then counts as handed out.
 
         Notes that were passed, rooms that were not asked for and kinds that are not known are not,
-        nor `Reconnect`, from which the places are taken.
+        nor `Reconnect`, from which the positions are taken.
         """
         kind = event.WhichOneof("kind")
         if kind == "reconnect":
-            self._take_places(event.reconnect.places)
+            self._take_positions(event.reconnect.places)
             return False
         if kind is None:
             return False
@@ -110,16 +111,16 @@ class Progress:
         if room is None:
             return False
         if kind == "note":
-            return room.admit_note(place_of(event.note))
+            return room.admit_note(position_of(event.note))
         if kind == "caught_up":
-            room.caught_up(place_of(event.caught_up.cursor))
+            room.caught_up(position_of(event.caught_up.cursor))
         return True
 
-    def _take_places(self, places: Iterable[event_pb2.RoomPlace]) -> None:
-        for told in places:
+    def _take_positions(self, positions: Iterable[event_pb2.RoomPlace]) -> None:
+        for told in positions:
             room = self._by_name.get(told.room)
             if room is not None:
-                room.stands_at(place_of(told.cursor))
+                room.stands_at(position_of(told.cursor))
 
     def forget(self, fields: Iterable[str]) -> list[event_pb2.Event]:
         """Gives up the cursors that the server refused; see RoomProgress.forget.
@@ -141,5 +142,5 @@ class Progress:
         return [event_pb2.Event(discontinuity=each) for each in breaks if each is not None]
 
 
-def _cursor_at(place: Place) -> note_pb2.Cursor:
-    return note_pb2.Cursor(epoch=place.epoch, sequence=place.sequence)
+def _cursor_at(position: Position) -> note_pb2.Cursor:
+    return note_pb2.Cursor(epoch=position.epoch, sequence=position.sequence)

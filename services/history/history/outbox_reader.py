@@ -13,13 +13,13 @@ OUTBOX_BEGIN = b"0-0"
 """The position before every entry."""
 
 
-class Place(NamedTuple):
+class OutboxPosition(NamedTuple):
     """Where the persisting of a partition stands."""
 
     epoch: bytes
     """As its key has it; empty where there is none yet."""
 
-    position: bytes
+    outbox_id: bytes
     """The outbox id up to which all is persisted."""
 
 
@@ -71,9 +71,9 @@ def decode_batch(
     return Batch(partition, epoch, first_id, last_id, tuple(entries), tuple(corrupt))
 
 
-def empty_batch(partition: int, place: Place) -> Batch:
-    """A batch without an entry, behind the place."""
-    return Batch(partition, place.epoch, b"", place.position, (), ())
+def empty_batch(partition: int, position: OutboxPosition) -> Batch:
+    """A batch without an entry, behind the position."""
+    return Batch(partition, position.epoch, b"", position.outbox_id, (), ())
 
 
 def _decode(partition: int, outbox_id: bytes, fields: Mapping[bytes, bytes]) -> OutboxEntry:
@@ -84,7 +84,7 @@ def _decode(partition: int, outbox_id: bytes, fields: Mapping[bytes, bytes]) -> 
 
 
 class OutboxReader:
-    """Reads places and batches; keeps nothing between the calls.
+    """Reads positions and batches; keeps nothing between the calls.
 
     Args:
         redis: where the outbox is.
@@ -99,7 +99,7 @@ class OutboxReader:
         self._batch_notes = batch_notes
         self._block_seconds = block_seconds
 
-    async def places(self, partitions: Iterable[int]) -> dict[int, Place]:
+    async def positions(self, partitions: Iterable[int]) -> dict[int, OutboxPosition]:
         """Where the persisting of the partitions stands, of each in one moment."""
         numbers = list(partitions)
         async with self._redis.pipeline(transaction=False) as pipeline:
@@ -107,51 +107,54 @@ class OutboxReader:
                 pipeline.mget(epoch_key(number), persisted_key(number))
             answers: list[list[bytes | None]] = await pipeline.execute()
         return {
-            number: Place(epoch or b"", position or OUTBOX_BEGIN)
+            number: OutboxPosition(epoch or b"", position or OUTBOX_BEGIN)
             for number, (epoch, position) in zip(numbers, answers, strict=True)
         }
 
     async def read(
-        self, places: Mapping[int, Place], *, block_seconds: float | None = None
+        self, positions: Mapping[int, OutboxPosition], *, block_seconds: float | None = None
     ) -> Reading:
-        """What stands behind the places: at once where there is something, else after a wait.
+        """What stands behind the positions: at once where there is something, else after a wait.
 
         Args:
-            places: of the partitions to read, at least one.
+            positions: of the partitions to read, at least one.
             block_seconds: a shorter wait than the usual one.
         """
-        partitions = {outbox_key(number).encode(): number for number in places}
+        partitions = {outbox_key(number).encode(): number for number in positions}
         wait = self._block_seconds if block_seconds is None else block_seconds
         try:
             answer: Any = await self._redis.xread(
-                {outbox_key(number): place.position for number, place in places.items()},
+                {outbox_key(number): position.outbox_id for number, position in positions.items()},
                 count=self._batch_notes,
                 block=max(1, round(min(wait, self._block_seconds) * 1000)),  # 0: for ever
             )
         except ResponseError:  # of whichever partition, without saying which
-            return await self._read_apart(places)
+            return await self._read_apart(positions)
         found = {partitions[key]: raw for key, raw in answer if raw}
-        return self._reading(places, found, {})
+        return self._reading(positions, found, {})
 
-    async def _read_apart(self, places: Mapping[int, Place]) -> Reading:
+    async def _read_apart(self, positions: Mapping[int, OutboxPosition]) -> Reading:
         """Reads each partition for itself, without a wait."""
         async with self._redis.pipeline(transaction=False) as pipeline:
-            for number, place in places.items():
-                pipeline.xread({outbox_key(number): place.position}, count=self._batch_notes)
+            for number, position in positions.items():
+                pipeline.xread({outbox_key(number): position.outbox_id}, count=self._batch_notes)
             answers: list[Any] = await pipeline.execute(raise_on_error=False)
         failed: dict[int, Exception] = {}
         found: dict[int, Any] = {}
-        for number, answer in zip(places, answers, strict=True):
+        for number, answer in zip(positions, answers, strict=True):
             if isinstance(answer, Exception):
                 failed[number] = answer
             elif answer:
                 [(_, found[number])] = answer
-        return self._reading(places, found, failed)
+        return self._reading(positions, found, failed)
 
     def _reading(
-        self, places: Mapping[int, Place], found: Mapping[int, Any], failed: dict[int, Exception]
+        self,
+        positions: Mapping[int, OutboxPosition],
+        found: Mapping[int, Any],
+        failed: dict[int, Exception],
     ) -> Reading:
-        batches = [decode_batch(n, places[n].epoch, raw) for n, raw in found.items()]
+        batches = [decode_batch(n, positions[n].epoch, raw) for n, raw in found.items()]
         return Reading(
             batches, failed, any(len(raw) >= self._batch_notes for raw in found.values())
         )

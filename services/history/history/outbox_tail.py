@@ -18,7 +18,7 @@ class TailPage(NamedTuple):
     notes: list[LoggedNote]
     """In order of sequence."""
 
-    place: bytes
+    position: bytes
     """The outbox id behind which the next page begins."""
 
     ended: bool
@@ -37,19 +37,19 @@ class OutboxTail:
         self._redis = redis
         self._page_entries = page_entries
 
-    async def read(self, room: str, place: bytes | None) -> TailPage:
+    async def read(self, room: str, position: bytes | None) -> TailPage:
         """Reads a page; corrupt entries are left out (persisting reports them).
 
         Args:
             room: whose notes to return.
-            place: of the page before; None: begin behind the persisted position.
+            position: of the page before; None: begin behind the persisted position.
 
         Raises:
             RedisUnavailableError: Redis does not answer.
         """
         partition = partition_of(room)
         with answering_redis():
-            begin = await self._persisted(partition) if place is None else place
+            begin = await self._persisted(partition) if position is None else position
             raw: Any = await self._redis.xrange(
                 outbox_key(partition), f"({begin.decode()}", "+", count=self._page_entries
             )

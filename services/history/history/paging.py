@@ -68,11 +68,11 @@ class Pager:
 
     async def _last_of_tail(self, room: str, through: int, count: int) -> list[LoggedNote]:
         notes: deque[LoggedNote] = deque(maxlen=count)
-        place: bytes | None = None
+        position: bytes | None = None
         ended = False
         while not ended:
-            tail = await self._tail.read(room, place)
+            tail = await self._tail.read(room, position)
             notes.extend(note for note in tail.notes if note.sequence <= through)
-            place = tail.place
+            position = tail.position
             ended = tail.ended or bool(tail.notes and tail.notes[-1].sequence >= through)
         return list(notes)

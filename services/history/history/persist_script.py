@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from history.outbox_reader import Batch, Place, empty_batch
+from history.outbox_reader import Batch, OutboxPosition, empty_batch
 from history.position_marks import PositionMarks
 from history.scripts import LuaScript, ScriptCall
 from notecast_runtime.redis.client import Redis
@@ -106,12 +106,12 @@ class Persister:
         )
 
     async def trim(
-        self, places: Mapping[int, Place], *, make_room: bool = False
+        self, positions: Mapping[int, OutboxPosition], *, make_room: bool = False
     ) -> dict[int, Exception]:
         """Trims outboxes up to where persisting stood a margin ago, also where no note comes.
 
         Args:
-            places: where persisting stands, by partition.
+            positions: where persisting stands, by partition.
             make_room: as for `persist`. Needs no marks, and makes none.
 
         Returns:
@@ -122,10 +122,10 @@ class Persister:
         Raises:
             AllRefusedError: Redis takes no writes.
         """
-        due = await self._due(places, make_room=make_room)
+        due = await self._due(positions, make_room=make_room)
         failed = {n: up_to for n, up_to in due.items() if isinstance(up_to, Exception)}
         calls = [
-            (empty_batch(n, places[n]), up_to)
+            (empty_batch(n, positions[n]), up_to)
             for n, up_to in due.items()
             if not isinstance(up_to, Exception) and (make_room or up_to != self._trimmed.get(n))
         ]
@@ -139,14 +139,14 @@ class Persister:
         return failed
 
     async def _due(
-        self, places: Mapping[int, Place], *, make_room: bool
+        self, positions: Mapping[int, OutboxPosition], *, make_room: bool
     ) -> Mapping[int, bytes | Exception]:
         """The outbox ids up to which to trim, where there is anything to trim."""
         if make_room:
-            return {n: place.position for n, place in places.items()}
+            return {n: position.outbox_id for n, position in positions.items()}
         if self._marks is None:
             return {}
-        reached = await self._marks.reached(places)
+        reached = await self._marks.reached(positions)
         return {n: up_to for n, up_to in reached.items() if up_to != b""}
 
     async def _run(self, batches: Sequence[tuple[Batch, bytes]]) -> list[Outcome]:

@@ -13,7 +13,7 @@ import structlog
 
 from history.failing import Failing
 from history.leases import Leases
-from history.outbox_reader import Batch, OutboxReader, Place
+from history.outbox_reader import Batch, OutboxPosition, OutboxReader
 from history.persist_script import Failed, Persisted, Persister, Refused
 from history.rests import Rests
 from notecast_runtime.backoff import Backoff
@@ -68,7 +68,7 @@ class PersistWorker:
         self._health = health
         self._short = short
         self._stopping = asyncio.Event()
-        self._places: dict[int, Place] = {}
+        self._positions: dict[int, OutboxPosition] = {}
         self._rests = Rests()
         self._failing = Failing("partition_failed")
         self._untrimmed = Failing("outbox_not_trimmed")
@@ -89,7 +89,7 @@ class PersistWorker:
         """Persists until told to stop, whether Redis answers or not. Gives up its leases then."""
         backoff = Backoff()
         while not self._stopping.is_set():
-            self._places, self._refresh_at = {}, 0.0
+            self._positions, self._refresh_at = {}, 0.0
             try:
                 await self._persist_on(backoff)
             except REDIS_AWAY as error:
@@ -122,7 +122,7 @@ class PersistWorker:
         loop that does the work, so that one that hangs loses them.
         """
         holding = await self._leases.renew()
-        self._places = await self._reader.places(sorted(holding.partitions))
+        self._positions = await self._reader.positions(sorted(holding.partitions))
         self._refresh_at = _now() + holding.renew_seconds
         for partition in self._rests.keep(holding.partitions):
             self._failing.ended(partition)
@@ -132,7 +132,7 @@ class PersistWorker:
 
     async def _trim(self) -> None:
         """Trims what is due; an outbox that can't be is persisted all the same."""
-        failed = await self._persister.trim(self._places, make_room=self._short())
+        failed = await self._persister.trim(self._positions, make_room=self._short())
         for partition in range(PARTITIONS):
             if partition in failed:
                 self._untrimmed.failed(partition, str(failed[partition]))
@@ -161,11 +161,11 @@ class PersistWorker:
                 _GATHERING_SECONDS if notes < _MANY_NOTES else _GATHERING_SECONDS_OF_MANY
             )
 
-    def _awake(self) -> tuple[dict[int, Place], float]:
+    def _awake(self) -> tuple[dict[int, OutboxPosition], float]:
         """The partitions to read now, and the seconds until there is something else to do."""
         now = _now()
         asleep = self._rests.asleep(now)
-        awake = {n: place for n, place in self._places.items() if n not in asleep}
+        awake = {n: position for n, position in self._positions.items() if n not in asleep}
         return awake, max(0.0, min([self._refresh_at - now, *asleep.values()]))
 
     async def _persist(self, batches: list[Batch]) -> None:
@@ -181,11 +181,11 @@ class PersistWorker:
                     self._fail(batch.partition, error)
         if refused:
             _log.info("epoch_changed", partitions=refused)
-            self._places.update(await self._reader.places(refused))
+            self._positions.update(await self._reader.positions(refused))
 
     def _settle(self, batch: Batch, outcome: Persisted) -> None:
         self._recover(batch.partition)
-        self._places[batch.partition] = Place(batch.epoch, outcome.position)
+        self._positions[batch.partition] = OutboxPosition(batch.epoch, outcome.position)
         for outbox_id, reason in outcome.rejected:
             self._rejected += 1
             _log.error(

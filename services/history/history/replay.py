@@ -125,20 +125,20 @@ class Replayer:
         between any two reads is thereby in the second one; the other way round it would
         be in neither.
         """
-        place: bytes | None = None
+        position: bytes | None = None
         ended = False
         count = min(_FIRST_NOTES, self._page_notes)
         while after < limit and not ended:
             page = await self._log.forward(room, after, limit, count)
             notes = page.notes
             if _is_end(page, limit):
-                tail = await self._tail.read(room, place)
+                tail = await self._tail.read(room, position)
                 page = await self._log.forward(room, after, limit, count)
                 notes = page.notes
                 if _is_end(page, limit):
                     # Now the stream's part is whole, and the tail's goes on where it ends.
                     notes = merge(notes, (n for n in tail.notes if after < n.sequence <= limit))
-                    place, ended = tail.place, tail.ended
+                    position, ended = tail.position, tail.ended
             after = max(after, page.last)  # also past what can't be read
             count = fitting(page.notes, min(count * _GROWTH, self._page_notes))
             if notes:

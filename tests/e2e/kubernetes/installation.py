@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
+from notecast_client.cursors import Position
 from notecast_runtime.redis.keyspace import epoch_key, heads_key, partition_of
-from tests.chaos.records import Place
 from tests.e2e.kubernetes.cluster import Cluster
 from tests.e2e.kubernetes.commands import ROOT, CommandError
 from tests.support.spread import is_even
@@ -160,7 +160,7 @@ class Installation:
             await asyncio.sleep(_LOOK_SECONDS)
         return counts
 
-    async def heads(self, rooms: Sequence[str]) -> dict[str, Place]:
+    async def heads(self, rooms: Sequence[str]) -> dict[str, Position]:
         """Where the rooms' logs end, by Redis itself."""
         asked = "".join(
             f"GET {epoch_key(partition_of(room))}\nHGET {heads_key(partition_of(room))} {room}\n"
@@ -169,7 +169,7 @@ class Installation:
         told = await self.kubectl("exec", "--stdin", "redis-0", "--", "redis-cli", text=asked)
         numbers = [int(line or 0) for line in told.splitlines()]
         return {
-            room: Place(epoch, head)
+            room: Position(epoch, head)
             for room, epoch, head in zip(rooms, numbers[::2], numbers[1::2], strict=True)
         }
 

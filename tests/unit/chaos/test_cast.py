@@ -5,10 +5,10 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notecast_client.cursors import Position
 from tests.chaos.cast import draw_cast
 from tests.chaos.orders import Begin, Finish, Order, Pause, decode_order, encode
 from tests.chaos.plan import Plan
-from tests.chaos.records import Place
 
 plans = st.builds(
     Plan,
@@ -51,7 +51,7 @@ def test_orders_come_through_a_pipe_as_they_were_given() -> None:
     given_orders: list[Order] = [
         Begin("/files", {"gateway-1": 4711}, cast.readers, cast.writers),
         Pause(0.25, 1.5, 7),
-        Finish({"room": Place(3, 14)}, 20.0),
+        Finish({"room": Position(3, 14)}, 20.0),
     ]
     assert [decode_order(encode(order)) for order in given_orders] == given_orders
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from notecast_client.cursors import Position
 from tests.chaos.findings import CALM, Breach
 from tests.chaos.folder import RunFolder
 from tests.chaos.plan import Plan
@@ -22,7 +23,6 @@ from tests.chaos.records import (
     Journal,
     Leaves,
     Noted,
-    Place,
     Record,
     Refused,
     Retried,
@@ -70,17 +70,17 @@ def sent_at(sequence: int) -> float:
 
 
 def noted(sequence: int, delay: float = 0.05, epoch: int = EPOCH) -> Noted:
-    place = Place(epoch, sequence)
+    place = Position(epoch, sequence)
     return Noted(sent_at(sequence) + delay, ROOM, place, f"note-{sequence}", sequence)
 
 
 def acknowledged(sequence: int, epoch: int = EPOCH) -> Acknowledged:
-    place = Place(epoch, sequence)
+    place = Position(epoch, sequence)
     return Acknowledged(sent_at(sequence), ROOM, place, f"note-{sequence}", duplicate=False)
 
 
 def reader() -> list[Record]:
-    begin: list[Record] = [Begins(100.0, ROOM, Place(0, 0)), Connects(100.0, "gateway-1")]
+    begin: list[Record] = [Begins(100.0, ROOM, Position(0, 0)), Connects(100.0, "gateway-1")]
     return [*begin, *(noted(n) for n in range(1, NOTES + 1)), Done(120.0, reached=True)]
 
 
@@ -151,8 +151,8 @@ def show_what_nobody_sent(run: Run) -> None:
 def go_back_untold(run: Run) -> None:
     """A new epoch takes sequence 8 again, and ann is not told that it did."""
     run.writer.insert(0, Sent(99.0, ROOM, "note-x", 4711))
-    again = Noted(110.5, ROOM, Place(EPOCH + 1, 8), "note-x", 4711)
-    told = Broken(110.4, ROOM, "REASON_EPOCH", Place(EPOCH, 10), Place(EPOCH + 1, 8))
+    again = Noted(110.5, ROOM, Position(EPOCH + 1, 8), "note-x", 4711)
+    told = Broken(110.4, ROOM, "REASON_EPOCH", Position(EPOCH, 10), Position(EPOCH + 1, 8))
     run.readers["ann"].insert(-1, again)
     run.readers["bob"][-1:-1] = [told, again]
 
@@ -237,7 +237,7 @@ def test_a_reader_is_owed_what_was_seen_by_others_and_never_acknowledged(
 
 def test_a_reader_is_owed_nothing_from_before_its_coming(tmp_path: Path, run: Run) -> None:
     records = run.readers["ann"]
-    records[0] = Begins(104.5, ROOM, Place(EPOCH, 4))
+    records[0] = Begins(104.5, ROOM, Position(EPOCH, 4))
     for number in range(1, 5):
         records.remove(noted(number))
     assert run.breaches(tmp_path) == {}

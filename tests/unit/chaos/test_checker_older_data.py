@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from notecast_client.cursors import Position
 from tests.chaos.checker import Event, check
 from tests.chaos.findings import Breach, Findings
 from tests.chaos.records import (
@@ -15,7 +16,6 @@ from tests.chaos.records import (
     Injected,
     Looked,
     Noted,
-    Place,
     Record,
     Sent,
     WentBack,
@@ -26,41 +26,41 @@ ROOM = "room"
 OLDER, GONE, NEW = 17, 18, 19
 """Epochs: before the parting and behind the failback; meanwhile; from when on all know of it."""
 
-WENT_BACK = WentBack(106.0, ROOM, GONE, Place(OLDER, 3))
+WENT_BACK = WentBack(106.0, ROOM, GONE, Position(OLDER, 3))
 """Notes 4 and 5 were accepted meanwhile."""
 
 FAILBACK = Injected(103.5, 106.0, "redis-failback", "all", hit=True)
 
 AT = {
-    **{Place(OLDER, sequence): 100.0 + sequence for sequence in (1, 2, 3)},
-    **{Place(GONE, sequence): 100.0 + sequence for sequence in (4, 5)},
-    **{Place(OLDER, sequence): 102.2 + sequence for sequence in (4, 5)},
-    **{Place(NEW, sequence): 104.0 + sequence for sequence in (4, 5, 6)},
+    **{Position(OLDER, sequence): 100.0 + sequence for sequence in (1, 2, 3)},
+    **{Position(GONE, sequence): 100.0 + sequence for sequence in (4, 5)},
+    **{Position(OLDER, sequence): 102.2 + sequence for sequence in (4, 5)},
+    **{Position(NEW, sequence): 104.0 + sequence for sequence in (4, 5, 6)},
 }
 """When each note was accepted."""
 
-EARLY = (Place(OLDER, 4), Place(OLDER, 5))
+EARLY = (Position(OLDER, 4), Position(OLDER, 5))
 """Written to the older data before all gateways had noticed; not in most of the tests."""
 
 LOG = [place for place in AT if place not in EARLY]
 LOG_WITH_EARLY = [place for place in AT if place not in {(NEW, 4), (NEW, 5)}]
 
 
-def note_id(place: Place) -> str:
+def note_id(place: Position) -> str:
     return f"note-{place.epoch}-{place.sequence}"
 
 
 def noted(epoch: int, sequence: int) -> Noted:
-    place = Place(epoch, sequence)
+    place = Position(epoch, sequence)
     return Noted(AT[place] + 0.1, ROOM, place, note_id(place), epoch + sequence)
 
 
-def told(after: Place, resumes_at: Place) -> Broken:
+def told(after: Position, resumes_at: Position) -> Broken:
     return Broken(106.4, ROOM, "REASON_EPOCH", after, resumes_at)
 
 
-PARTED = told(Place(OLDER, 3), Place(GONE, 4))._replace(time=103.6)
-TOLD = told(Place(GONE, 5), Place(NEW, 4))
+PARTED = told(Position(OLDER, 3), Position(GONE, 4))._replace(time=103.6)
+TOLD = told(Position(GONE, 5), Position(NEW, 4))
 
 WHOLE: list[Record] = [
     *(noted(*place) for place in LOG[:5]),
@@ -70,7 +70,7 @@ WHOLE: list[Record] = [
 """One who saw all that there ever was."""
 
 
-def acknowledged(place: Place) -> list[Record]:
+def acknowledged(place: Position) -> list[Record]:
     sent = Sent(AT[place] - 0.1, ROOM, note_id(place), sum(place))
     return [sent, Acknowledged(AT[place], ROOM, place, note_id(place), duplicate=False)]
 
@@ -78,12 +78,12 @@ def acknowledged(place: Place) -> list[Record]:
 def findings(
     *heard: Sequence[Record],
     events: Sequence[Event] = (FAILBACK, WENT_BACK),
-    log: Sequence[Place] = LOG,
+    log: Sequence[Position] = LOG,
 ) -> Findings:
     """Of a writer whose notes make the log, and readers who heard this, from its begin on."""
     sent = [record for place in log for record in acknowledged(place)]
     writer = writer_story("wendy", [*sent, Done(119.0, reached=True)])
-    begin: list[Record] = [Begins(100.0, ROOM, Place(0, 0)), Connects(100.0, "gateway-1")]
+    begin: list[Record] = [Begins(100.0, ROOM, Position(0, 0)), Connects(100.0, "gateway-1")]
     readers = [
         reader_story(f"reader-{number}", [*begin, *records, Done(120.0, reached=True)])
         for number, records in enumerate(heard)
@@ -128,7 +128,7 @@ def test_that_holds_also_where_the_next_note_has_a_later_sequence() -> None:
 def test_that_holds_also_where_nothing_comes_afterwards() -> None:
     found = findings(WHOLE[:5], log=LOG[:5])
     assert found.breaches == {Breach.UNANNOUNCED: 1}
-    assert found.examples[0].place == Place(GONE, 5)
+    assert found.examples[0].place == Position(GONE, 5)
 
 
 BOTH: list[Record] = [noted(*place) for place in EARLY]
@@ -138,7 +138,7 @@ REST: list[Record] = [noted(NEW, 6)]
 def told_again(*heard: Record) -> list[Record]:
     """Who reads at the gateway that wrote them: it is told of the break after that."""
     seen = [noted(*place) for place in (*LOG[:3], *EARLY)]
-    return [*seen, told(Place(OLDER, 5), Place(NEW, 4)), *heard, *REST]
+    return [*seen, told(Position(OLDER, 5), Position(NEW, 4)), *heard, *REST]
 
 
 def test_what_was_written_to_older_data_is_shown_once_more_behind_the_break() -> None:
@@ -171,7 +171,7 @@ def forget_to_tell(reader: list[Record]) -> None:
 
 def tell_of_less(reader: list[Record]) -> None:
     """The break that is told does not cover note 4."""
-    reader[-4] = told(Place(OLDER, 5), Place(NEW, 5))
+    reader[-4] = told(Position(OLDER, 5), Position(NEW, 5))
 
 
 @pytest.mark.parametrize("spoil", [repeat, reorder, go_back_later, forget_to_tell, tell_of_less])
@@ -184,7 +184,7 @@ def test_it_is_shown_again_only_there_only_once_and_in_order(
 
 
 def test_what_was_there_before_the_parting_is_never_shown_again() -> None:
-    break_of_more = told(Place(GONE, 5), Place(NEW, 3))
+    break_of_more = told(Position(GONE, 5), Position(NEW, 3))
     heard = [*WHOLE[:5], break_of_more, noted(OLDER, 3), *BOTH, *REST]
     assert findings(heard, log=LOG_WITH_EARLY).breaches == {Breach.REPEATED: 1}
 

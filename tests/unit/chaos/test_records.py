@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from notecast_client.cursors import Position
 from tests.chaos.records import (
     Acknowledged,
     Begins,
@@ -16,7 +17,6 @@ from tests.chaos.records import (
     Leaves,
     Looked,
     Noted,
-    Place,
     Record,
     Refused,
     Retried,
@@ -27,10 +27,10 @@ from tests.chaos.records import (
 )
 
 EVERY_KIND: list[Record] = [
-    Begins(1.0, "a room", Place(0, 0)),
+    Begins(1.0, "a room", Position(0, 0)),
     Connects(1.1, "gateway-1"),
-    Noted(1.2, "a room", Place(17, 1), "note-1", 4711),
-    Broken(1.3, "a room", "REASON_EPOCH", Place(17, 1), Place(18, 1)),
+    Noted(1.2, "a room", Position(17, 1), "note-1", 4711),
+    Broken(1.3, "a room", "REASON_EPOCH", Position(17, 1), Position(18, 1)),
     Leaves(1.4),
     Returns(1.5),
     Ends(1.6, "UNAVAILABLE"),
@@ -38,9 +38,9 @@ EVERY_KIND: list[Record] = [
     Sent(1.0, "a room", "note-1", 4711),
     Retried(1.1, "note-1", "UNAVAILABLE"),
     Refused(1.2, "a room", "note-2", "ALREADY_EXISTS"),
-    Acknowledged(1.3, "a room", Place(17, 1), "note-1", duplicate=True),
+    Acknowledged(1.3, "a room", Position(17, 1), "note-1", duplicate=True),
     Injected(1.0, 2.0, "redis-cut", "all", hit=True),
-    WentBack(2.0, "a room", 18, Place(17, 1)),
+    WentBack(2.0, "a room", 18, Position(17, 1)),
     Looked(2.1, "gateway-1 is ready", well=True),
 ]
 

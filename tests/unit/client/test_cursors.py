@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notecast_client.cursors import Place, format_place, parse_place
+from notecast_client.cursors import Position, format_position, parse_position
 
 
 @given(epoch=st.integers(1, 2**64 - 1), sequence=st.integers(0, 2**64 - 1))
-def test_a_place_reads_back_as_it_was_written(epoch: int, sequence: int) -> None:
-    assert parse_place(format_place(Place(epoch, sequence))) == Place(epoch, sequence)
+def test_a_position_reads_back_as_it_was_written(epoch: int, sequence: int) -> None:
+    assert parse_position(format_position(Position(epoch, sequence))) == Position(epoch, sequence)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,6 @@ def test_a_place_reads_back_as_it_was_written(epoch: int, sequence: int) -> None
         *("1_0:1", "\u0661:1", f"{2**64}:1", f"1:{2**64}", "9" * 5000 + ":1"),
     ],
 )
-def test_what_is_not_a_place_is_refused(text: str) -> None:
+def test_what_is_not_a_position_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"EPOCH:SEQUENCE|out of bounds"):
-        parse_place(text)
+        parse_position(text)

@@ -11,8 +11,8 @@ from notecast_runtime.errors import (
     InvalidRequestError,
     NotecastError,
     OverloadedError,
-    Place,
     RedisUnavailableError,
+    RoomPosition,
     ShuttingDownError,
     SlowReaderError,
     TooManyRoomsError,
@@ -84,8 +84,8 @@ def test_a_bound_that_is_reached_is_named_and_the_call_may_be_made_again(
 
 
 def test_a_slow_reader_is_told_where_to_resume_in_each_room() -> None:
-    places = [Place("red", 7, 12), Place("blue", 8, 0)]
-    info = detail(status_of(SlowReaderError(places, 61.26, 60)), error_details_pb2.ErrorInfo)
+    positions = [RoomPosition("red", 7, 12), RoomPosition("blue", 8, 0)]
+    info = detail(status_of(SlowReaderError(positions, 61.26, 60)), error_details_pb2.ErrorInfo)
     assert info is not None
     assert dict(info.metadata) == {
         "rooms": "2",
@@ -102,8 +102,8 @@ def test_a_slow_reader_is_told_where_to_resume_in_each_room() -> None:
 
 def test_a_slow_reader_s_status_fits_the_trailing_metadata_however_many_rooms_it_followed() -> None:
     largest = 2**64 - 1
-    places = [Place(f"{number:128}", largest, largest) for number in range(1_024)]
-    status = status_of(SlowReaderError(places, 3_600, 3_600))
+    positions = [RoomPosition(f"{number:128}", largest, largest) for number in range(1_024)]
+    status = status_of(SlowReaderError(positions, 3_600, 3_600))
     info = detail(status, error_details_pb2.ErrorInfo)
     assert info is not None
     assert info.metadata["rooms"] == "1024"

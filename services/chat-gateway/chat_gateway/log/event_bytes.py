@@ -16,16 +16,16 @@ from chat_gateway.log.protobuf_fields import (
 )
 from notecast.v1.event_pb2 import CaughtUp, Discontinuity, Event, Reconnect, RoomPlace
 from notecast.v1.note_pb2 import Cursor
-from notecast_runtime.errors import Place
+from notecast_runtime.errors import RoomPosition
 
 
 def note_bytes(epoch: int, sequence: int, note: bytes) -> bytes:
-    """A whole serialised Note, from one without its place and that place."""
+    """A whole serialised Note, from one without its position and that position."""
     return b"".join((note, EPOCH_TAG, varint(epoch), SEQUENCE_TAG, varint(sequence)))
 
 
 def note_frame(epoch: int, sequence: int, note: bytes) -> bytes:
-    """The frame of a note that was serialised without its place.
+    """The frame of a note that was serialised without its position.
 
     Args:
         epoch: at least 1.
@@ -46,7 +46,7 @@ def note_frame(epoch: int, sequence: int, note: bytes) -> bytes:
 
 
 def caught_up_frame(room: str, epoch: int, sequence: int) -> bytes:
-    """Says that the room has been delivered up to the place."""
+    """Says that the room has been delivered up to the position."""
     cursor = Cursor(epoch=epoch, sequence=sequence)
     return _event_frame(Event(caught_up=CaughtUp(room=room, cursor=cursor)))
 
@@ -64,15 +64,15 @@ def discontinuity_frame(
     )
 
 
-def reconnect_frame(after_ms: int, places: Iterable[Place]) -> bytes:
-    """Says that the stream is about to end, and is to be resumed from the places."""
+def reconnect_frame(after_ms: int, positions: Iterable[RoomPosition]) -> bytes:
+    """Says that the stream is about to end, and is to be resumed from the positions."""
     return _event_frame(
         Event(
             reconnect=Reconnect(
                 after_ms=after_ms,
                 places=[
                     RoomPlace(room=room, cursor=Cursor(epoch=epoch, sequence=sequence))
-                    for room, epoch, sequence in places
+                    for room, epoch, sequence in positions
                 ],
             )
         )

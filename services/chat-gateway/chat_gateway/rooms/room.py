@@ -27,8 +27,8 @@ from notecast_runtime.backoff import Backoff
 from notecast_runtime.errors import (
     HistoryUnavailableError,
     NotecastError,
-    Place,
     RedisUnavailableError,
+    RoomPosition,
 )
 from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.outbox import OutboxId
@@ -182,9 +182,9 @@ class Room:
         return self._heard_id if self._heard_id > BEFORE_ALL else self._agreed_id
 
     @property
-    def live_place(self) -> Place:
+    def live_position(self) -> RoomPosition:
         """Where the readers at the live tail are."""
-        return Place(self.name, self.log.epoch, self.readers.tail.sequence)
+        return RoomPosition(self.name, self.log.epoch, self.readers.tail.sequence)
 
     @property
     def live_readers(self) -> int:

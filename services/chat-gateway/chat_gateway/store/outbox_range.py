@@ -56,9 +56,9 @@ class OutboxRange:
             RedisUnavailableError: Redis did not answer in time.
         """
         found: list[OutboxEntry] = []
-        place = behind
+        position = behind
         for _ in range(_MAX_PAGES):
-            page = await self._page(room, place)
+            page = await self._page(room, position)
             for entry in page.entries:
                 if entry.room == room and entry.sequence > sequences.after:
                     found.append(entry)
@@ -66,7 +66,7 @@ class OutboxRange:
                         return _whole(found, sequences)
             if page.last is None:
                 break
-            place = page.last
+            position = page.last
         return None
 
     async def _page(self, room: str, behind: OutboxId) -> "_Page":

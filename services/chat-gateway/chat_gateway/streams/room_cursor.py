@@ -1,4 +1,4 @@
-"""A stream's place in a room behind the live tail, and what it has yet to be sent from there."""
+"""A stream's position in a room behind the live tail, and what it has yet to be sent from there."""
 
 import asyncio
 from collections import deque
@@ -19,7 +19,7 @@ from notecast_runtime.backoff import Backoff
 from notecast_runtime.errors import (
     InternalFaultError,
     NotecastError,
-    Place,
+    RoomPosition,
     UnavailableError,
 )
 from notecast_runtime.tasks import going_on
@@ -82,7 +82,7 @@ class _Break(NamedTuple):
 
 
 class RoomCursor:
-    """A stream's place in one room, while that is not the live tail.
+    """A stream's position in one room, while that is not the live tail.
 
     It has no queue: what it has yet to write is in the room's ring, or behind the ring in
     history, of which a stream holds one page at most, whatever the number of its rooms. While
@@ -139,11 +139,11 @@ class RoomCursor:
         room.readers.behind.add(self)
 
     @property
-    def place(self) -> Place:
+    def position(self) -> RoomPosition:
         """Behind what was written; a break that was not told yet is to be told to who resumes."""
         if self._break is not None:
-            return Place(self.room.name, self._break.after.epoch, self._break.after.sequence)
-        return Place(self.room.name, self._epoch, self._next_sequence - 1)
+            return RoomPosition(self.room.name, self._break.after.epoch, self._break.after.sequence)
+        return RoomPosition(self.room.name, self._epoch, self._next_sequence - 1)
 
     def deliver(self) -> None:
         """Writes what there is, until the outlet refuses or the live tail is reached.
@@ -260,8 +260,8 @@ class RoomCursor:
             self._next_sequence = resumes_at
             self._fetch = asyncio.create_task(self._fetch_page())
             return False
-        place = Cursor(epoch=self._epoch, sequence=resumes_at)
-        if not self._say(discontinuity_frame(self.room.name, reason, after, place)):
+        position = Cursor(epoch=self._epoch, sequence=resumes_at)
+        if not self._say(discontinuity_frame(self.room.name, reason, after, position)):
             return False
         self._next_sequence = resumes_at
         self._resumes = True

@@ -1,4 +1,4 @@
-"""One client's stream: its places in its rooms, written to one outlet."""
+"""One client's stream: its positions in its rooms, written to one outlet."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from chat_gateway.streams.room_cursor import RoomCursor
 from chat_gateway.streams.streams import Streams
 from chat_gateway.transport.outlet import Outlet
 from notecast.v1.event_pb2 import Discontinuity
-from notecast_runtime.errors import NotecastError, Place, SlowReaderError
+from notecast_runtime.errors import NotecastError, RoomPosition, SlowReaderError
 from notecast_runtime.status import OK, Ending, ending_of
 from notecast_wire.fairness.clients import ClientId
 from notecast_wire.fairness.held_bytes import Holder
@@ -129,7 +129,7 @@ class Subscription:
     def end(self, error: NotecastError) -> None:
         """Leaves all rooms, and ends the stream with the error behind what was written to it.
 
-        So its client can go on from the places that the error names. What it has yet to read
+        So its client can go on from the positions that the error names. What it has yet to read
         of that keeps the status waiting, and until then the stream has its place, or a client
         could hold on to more of them than there may be.
         """
@@ -139,7 +139,7 @@ class Subscription:
         """As Stream.send_away: `Reconnect` with its places behind what was written, then OK."""
         if self._outlet is None:
             return False
-        frame = reconnect_frame(round(after_seconds * 1000), self._places())
+        frame = reconnect_frame(round(after_seconds * 1000), self._positions())
         (farewell,) = self.encode(Run(frame, 0))
         if farewell.body and self._ending is None:
             self._farewell = farewell.body
@@ -148,7 +148,7 @@ class Subscription:
 
     def cut(self, waited_seconds: float, limit_seconds: float) -> None:
         """Ends the stream: its client has read nothing for too long."""
-        self.end(SlowReaderError(self._places(), waited_seconds, limit_seconds))
+        self.end(SlowReaderError(self._positions(), waited_seconds, limit_seconds))
 
     def finish(self) -> None:
         """Leaves nothing behind: the stream is over, or has not come to be."""
@@ -163,9 +163,9 @@ class Subscription:
             cursor.tell_break(reason, joined.after, resumes_at)
         return cursor
 
-    def _places(self) -> list[Place]:
-        behind = {cursor.room: cursor.place for cursor in self._cursors}
-        return [behind.get(room) or room.live_place for room in self._rooms]
+    def _positions(self) -> list[RoomPosition]:
+        behind = {cursor.room: cursor.position for cursor in self._cursors}
+        return [behind.get(room) or room.live_position for room in self._rooms]
 
     def _block(self) -> None:
         self.is_blocked = True

@@ -7,6 +7,7 @@ import pytest
 import rich.console
 from pydantic import ValidationError
 
+from notecast_client.cursors import Position
 from tests.chaos.breaks import Breaks
 from tests.chaos.checker import check
 from tests.chaos.faults import EVERYONE, Kind
@@ -19,7 +20,6 @@ from tests.chaos.records import (
     Ends,
     Injected,
     Noted,
-    Place,
     Record,
     Retried,
     Sent,
@@ -30,7 +30,7 @@ from tests.e2e.kubernetes.settings import RunSettings
 from tests.e2e.kubernetes.steps import Steps
 from tests.support.spread import is_even
 
-PLACE = Place(7, 1)
+PLACE = Position(7, 1)
 
 
 async def outcome(text: str) -> str:
@@ -96,7 +96,7 @@ def breaches(kind: Kind, over: float, delivered: float) -> set[Breach]:
         "ann",
         [
             Connects(0, "door-1"),
-            Begins(0, "room", Place(0, 0)),
+            Begins(0, "room", Position(0, 0)),
             Noted(delivered, "room", PLACE, "note-1", 5),
             Done(delivered, reached=True),
         ],

@@ -59,7 +59,7 @@ async def test_a_room_that_was_forgotten_passes_over_what_is_gone_and_its_reader
     subscribed(window, room, start=Start(11, resumes=False))
     assert [event.WhichOneof("kind") for event in window.events()] == ["caught_up"]
     room.hear_head(Head(EPOCH, floor, OutboxId(1, 0), is_floor=True))
-    assert room.live_place.sequence == room.log.newest == floor
+    assert room.live_position.sequence == room.log.newest == floor
     room.hear(Announcement(EPOCH, floor + 1, OutboxId(2, 0), b""))
     room.deliver()
     (event,) = window.events()

@@ -178,7 +178,7 @@ async def test_open_streams_ask_history_what_they_missed_only_where_redis_was_no
     def is_live_again() -> bool:
         room.deliver()
         events.extend(window.events())
-        return room.live_readers == 1 and room.live_place.sequence == 50
+        return room.live_readers == 1 and room.live_position.sequence == 50
 
     await eventually(is_live_again, "the stream is at the live tail")
     assert breaks(events) == told

@@ -1,4 +1,4 @@
-"""A stream's place in a room, while epochs change under a client that does not read."""
+"""A stream's position in a room, while epochs change under a client that does not read."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from chat_gateway.rooms.room import Room
 from chat_gateway.streams.room_cursor import RoomCursor
 from chat_gateway.streams.streams import Streams
 from notecast.v1.event_pb2 import Event
-from notecast_runtime.errors import Place
+from notecast_runtime.errors import RoomPosition
 from notecast_wire.fairness.shares import UNDIVIDED, Shares
 from tests.support.census import living
 from tests.support.room_parts import EPOCH, Window, open_room, subscribed
@@ -54,7 +54,7 @@ def test_who_is_live_is_told_of_a_break_and_goes_on_behind_it(room: Room, window
     assert event.discontinuity.after.sequence == 3
     assert event.discontinuity.resumes_at.sequence == 2
     assert len(room.readers.tail) == 1
-    assert room.live_place == ("lobby", EPOCH + 1, 1)
+    assert room.live_position == ("lobby", EPOCH + 1, 1)
 
 
 def test_who_is_live_and_was_shown_nothing_that_is_gone_stays_so(
@@ -102,7 +102,7 @@ def test_the_place_of_a_client_that_has_to_be_told_is_where_it_stood(
 ) -> None:
     enter(room, Head(EPOCH + 1, 1), survived=1)
     (cursor,) = (c for c in living(RoomCursor) if c.room is room)
-    assert cursor.place == Place("lobby", EPOCH, 3)
+    assert cursor.position == RoomPosition("lobby", EPOCH, 3)
 
 
 def test_who_leaves_gives_everything_back(room: Room) -> None:

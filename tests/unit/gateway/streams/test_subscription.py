@@ -17,7 +17,7 @@ from chat_gateway.rooms.room import Room, RoomLimits
 from notecast.v1.chat_pb2 import SubscribeResponse
 from notecast.v1.history_pb2 import LoggedNote
 from notecast.v1.note_pb2 import Note
-from notecast_runtime.errors import Place, ShuttingDownError, SlowReaderError
+from notecast_runtime.errors import RoomPosition, ShuttingDownError, SlowReaderError
 from notecast_runtime.status import OK, ending_of
 from tests.support.room_parts import EPOCH, ScriptedHistory, Window, open_room, subscribed
 from tutorial import chat_pb2 as tutorial_pb2
@@ -274,8 +274,8 @@ def test_the_places_that_a_slow_reader_is_told_are_behind_what_it_was_sent_in_ea
     blue.deliver()
     stream.cut(61, 60)
     window.open()
-    places = [Place("red", EPOCH, 5), Place("blue", EPOCH, 7)]
-    assert window.ending == ending_of(SlowReaderError(places, 61, 60))
+    positions = [RoomPosition("red", EPOCH, 5), RoomPosition("blue", EPOCH, 7)]
+    assert window.ending == ending_of(SlowReaderError(positions, 61, 60))
 
 
 def test_a_stream_that_was_ended_before_it_flows_is_told_so_at_once() -> None:
