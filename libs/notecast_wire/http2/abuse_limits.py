@@ -8,16 +8,16 @@ forbidden: each is paid for out of a budget, which time and useful work fill aga
 from typing import Final
 
 from notecast_wire.http2.codes import ErrorCode
-from notecast_wire.http2.errors import ConnectionFault
+from notecast_wire.http2.errors import H2ConnectionError
 from notecast_wire.http2.limits import ConnectionLimits
 
 PINGS_PER_CALL: Final = 1
 """A client that measures its link sends at most a PING for each answer."""
 BYTES_PER_PING: Final = 64
 """Or one for each message that it gets."""
-CHATTER_PER_CALL: Final = 4
+NOOP_FRAMES_PER_CALL: Final = 4
 """Window updates of stream and connection, a priority, and an empty DATA frame that ends it."""
-BYTES_PER_CHATTER: Final = 16
+BYTES_PER_NOOP_FRAME: Final = 16
 """Window updates of stream and connection for each message, however small."""
 NEVER: Final = 0
 
@@ -78,7 +78,7 @@ class Budget:
             finished_calls: of the whole connection so far.
 
         Raises:
-            ConnectionFault: ENHANCE_YOUR_CALM; what was taken is not covered.
+            H2ConnectionError: ENHANCE_YOUR_CALM; what was taken is not covered.
         """
         earned = (now - self._since) * self._per_second
         earned += (finished_calls - self._calls) * self._per_call
@@ -89,7 +89,7 @@ class Budget:
         self._calls = finished_calls
         self.left = min(self._burst, self.left + earned)
         if self.left < 0:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {self.name}")
+            raise H2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, f"too many {self.name}")
 
 
 class Floods:
@@ -99,10 +99,10 @@ class Floods:
         resets: calls that end without an answer by the peer's doing, whichever side says so.
         pings: PING frames, which we answer.
         settings: SETTINGS frames, which we answer, and which may change every stream.
-        chatter: frames that move nothing.
+        noop_frames: frames that move nothing.
     """
 
-    __slots__ = ("chatter", "pings", "resets", "settings")
+    __slots__ = ("noop_frames", "pings", "resets", "settings")
 
     def __init__(self, limits: ConnectionLimits, now: float) -> None:
         self.resets = Budget("resets", limits.reset_burst, limits.resets_per_second, 1, NEVER, now)
@@ -117,11 +117,11 @@ class Floods:
         self.settings = Budget(
             "SETTINGS frames", limits.settings_burst, limits.settings_per_second, 0, NEVER, now
         )
-        self.chatter = Budget(
-            "frames of no use",
-            limits.chatter_burst,
-            limits.chatter_per_second,
-            CHATTER_PER_CALL,
-            BYTES_PER_CHATTER,
+        self.noop_frames = Budget(
+            "no-op frames",
+            limits.noop_frame_burst,
+            limits.noop_frames_per_second,
+            NOOP_FRAMES_PER_CALL,
+            BYTES_PER_NOOP_FRAME,
             now,
         )

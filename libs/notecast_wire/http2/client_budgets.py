@@ -99,17 +99,17 @@ class ClientBudgets:
         clock: monotonic seconds.
 
     Attributes:
-        chatter_cost: what a frame costs that moves nothing.
+        noop_frame_cost: what a frame costs that moves nothing.
         ratios: as given.
     """
 
-    __slots__ = ("_addresses", "_clock", "_connections", "chatter_cost", "ratios")
+    __slots__ = ("_addresses", "_clock", "_connections", "noop_frame_cost", "ratios")
 
     def __init__(
         self, limits: ConnectionLimits, ratios: ShareRatios, clock: Callable[[], float]
     ) -> None:
         self.ratios = ratios
-        self.chatter_cost = limits.reset_burst / limits.chatter_burst
+        self.noop_frame_cost = limits.reset_burst / limits.noop_frame_burst
         self._clock = clock
         widened = max(1.0, ratios.client / ratios.connection)
         self._connections = _Accounts[ClientId](limits.reset_burst, limits.resets_per_second)

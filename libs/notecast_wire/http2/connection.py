@@ -12,7 +12,7 @@ from typing import Final
 from notecast_wire.http2.client_budgets import ClientBudgets
 from notecast_wire.http2.codes import ErrorCode, Flag, FrameType
 from notecast_wire.http2.control_frames import ControlFrames
-from notecast_wire.http2.errors import ConnectionFault, StreamFault
+from notecast_wire.http2.errors import H2ConnectionError, H2StreamError
 from notecast_wire.http2.events import ConnectionEnded, Event, StreamEnded
 from notecast_wire.http2.frames import (
     FrameReader,
@@ -82,7 +82,7 @@ class Connection(ControlFrames):
         if not self._over:
             try:
                 self._take(self._behind_preface(data) if self._preface else data, events)
-            except ConnectionFault as fault:
+            except H2ConnectionError as fault:
                 self._over = True
                 last = self._newest_taken()
                 self._emit(goaway_frame(last, fault.code, fault.reason.encode()))
@@ -126,19 +126,19 @@ class Connection(ControlFrames):
                 self._check_turn(kind, flags)
             try:
                 _HANDLERS[kind](self, flags, stream_id, payload, events)
-            except StreamFault as fault:
+            except H2StreamError as fault:
                 self._end_faulty(fault, events)
 
     def _check_turn(self, kind: int, flags: int) -> None:
         """SETTINGS comes first, and nothing comes between the parts of a header block."""
         if kind != self._only or (kind == FrameType.SETTINGS and flags & Flag.ACK):
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame out of turn")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "unexpected frame type")
         self._only = None
 
     def _behind_preface(self, data: bytes) -> bytes:
         preface = self._preface
         if data[: len(preface)] != preface[: len(data)]:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "not HTTP/2")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "invalid connection preface")
         self._preface = preface[len(data) :]
         return data[len(preface) :]
 

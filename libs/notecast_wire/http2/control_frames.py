@@ -12,7 +12,7 @@ from notecast_wire.http2.codes import (
     SettingId,
     error_code,
 )
-from notecast_wire.http2.errors import ConnectionFault, StreamFault
+from notecast_wire.http2.errors import H2ConnectionError, H2StreamError
 from notecast_wire.http2.events import Event, PeerLeaving, PingReceived, Pong
 from notecast_wire.http2.frames import SETTINGS_ACK, goaway_frame, ping_frame
 from notecast_wire.http2.header_frames import HeaderFrames
@@ -106,7 +106,7 @@ class ControlFrames(HeaderFrames):
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes, events: list[Event]) -> None:
         if stream_id:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS of a stream")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream other than 0")
         if flags & _ACK:
             self._settings_acknowledged(payload)
             return
@@ -134,14 +134,16 @@ class ControlFrames(HeaderFrames):
         for stream in self.streams.values():
             stream.send_window += growth
             if stream.send_window > MAX_WINDOW_BYTES:
-                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a window over 2^31-1")
+                raise H2ConnectionError(
+                    ErrorCode.FLOW_CONTROL_ERROR, "flow-control window above 2^31-1"
+                )
             if stream.send_window <= 0:
                 self._ready.pop(stream.id, None)
 
     def _settings_acknowledged(self, payload: bytes) -> None:
         """The peer goes by our settings from here on; before, it had the defaults."""
         if payload:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement with a payload")
+            raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS ACK with a payload")
         if self._settings_taken:
             self._spend(self._floods.settings)
             return
@@ -152,11 +154,11 @@ class ControlFrames(HeaderFrames):
 
     def _on_ping(self, flags: int, stream_id: int, payload: bytes, events: list[Event]) -> None:
         if stream_id:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PING of a stream")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "PING on a stream other than 0")
         if len(payload) != 8:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "PING is not of 8 bytes")
+            raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "PING payload is not 8 octets")
         if flags & _ACK:
-            self._spend(self._floods.chatter)
+            self._spend(self._floods.noop_frames)
             events.append(Pong(payload))
         else:
             self._spend(self._floods.pings)
@@ -195,36 +197,40 @@ class ControlFrames(HeaderFrames):
 
     def _on_goaway(self, _flags: int, stream_id: int, payload: bytes, events: list[Event]) -> None:
         if stream_id:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "GOAWAY of a stream")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "GOAWAY on a stream other than 0")
         if len(payload) < 8:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY that is cut off")
-        self._spend(self._floods.chatter)
+            raise H2ConnectionError(
+                ErrorCode.FRAME_SIZE_ERROR, "GOAWAY payload is shorter than 8 octets"
+            )
+        self._spend(self._floods.noop_frames)
         events.append(PeerLeaving(error_code(int.from_bytes(payload[4:8]))))
 
     def _on_priority(
         self, _flags: int, stream_id: int, payload: bytes, _events: list[Event]
     ) -> None:
         """Checks the form; what it says is ignored (RFC 9113, 5.3.2)."""
-        self._spend(self._floods.chatter)
+        self._spend(self._floods.noop_frames)
         if stream_id == 0:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PRIORITY of no stream")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "PRIORITY on stream 0")
         if len(payload) != 5:
-            self._fail_stream(stream_id, ErrorCode.FRAME_SIZE_ERROR, "PRIORITY is not of 5 bytes")
+            self._fail_stream(
+                stream_id, ErrorCode.FRAME_SIZE_ERROR, "PRIORITY payload is not 5 octets"
+            )
         if int.from_bytes(payload[:4]) & MAX_STREAM_ID == stream_id:  # RFC 7540, 5.3.1
-            self._fail_stream(stream_id, ErrorCode.PROTOCOL_ERROR, "it depends on itself")
+            self._fail_stream(stream_id, ErrorCode.PROTOCOL_ERROR, "stream depends on itself")
 
     def _fail_stream(self, stream_id: int, code: ErrorCode, reason: str) -> None:
         """A stream's fault, or the connection's where RST_STREAM may not be sent for it."""
         if stream_id in self.streams:
-            raise StreamFault(stream_id, code, reason)
-        raise ConnectionFault(code, reason)
+            raise H2StreamError(stream_id, code, reason)
+        raise H2ConnectionError(code, reason)
 
     def _on_push_promise(
         self, _flags: int, _stream_id: int, _payload: bytes, _events: list[Event]
     ) -> None:
-        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE from a client")
+        raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE from a client")
 
     def _on_unknown(
         self, _flags: int, _stream_id: int, _payload: bytes, _events: list[Event]
     ) -> None:
-        self._spend(self._floods.chatter)
+        self._spend(self._floods.noop_frames)

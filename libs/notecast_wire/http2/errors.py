@@ -1,8 +1,8 @@
 """What can be wrong with what a peer sends.
 
 - WireError
-  - ConnectionFault: the connection ends with GOAWAY
-  - StreamFault: one stream ends with RST_STREAM, the others go on
+  - H2ConnectionError: the connection ends with GOAWAY
+  - H2StreamError: one stream ends with RST_STREAM, the others go on
 """
 
 from notecast_wire.fairness.clients import ClientId
@@ -13,7 +13,7 @@ class WireError(Exception):
     """The base of every error of this package."""
 
 
-class ConnectionFault(WireError):  # noqa: N818 - the peer's fault, not an error of ours
+class H2ConnectionError(WireError):
     """The peer broke a rule that the whole connection depends on (RFC 9113, 5.4.1).
 
     Args:
@@ -27,7 +27,7 @@ class ConnectionFault(WireError):  # noqa: N818 - the peer's fault, not an error
         self.reason = reason
 
 
-class StreamFault(WireError):  # noqa: N818 - as above
+class H2StreamError(WireError):
     """The peer broke a rule that concerns one stream (RFC 9113, 5.4.2).
 
     Args:

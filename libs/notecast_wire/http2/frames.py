@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from notecast_wire.http2.codes import ErrorCode, Flag, FrameType
-from notecast_wire.http2.errors import ConnectionFault
+from notecast_wire.http2.errors import H2ConnectionError
 
 HEAD_BYTES: Final = 9
 MAX_FRAME_BYTES: Final = 16_384
@@ -54,7 +54,7 @@ class FrameReader:
             Type, flags, stream id and payload.
 
         Raises:
-            ConnectionFault: FRAME_SIZE_ERROR, where a frame is larger than we take. It comes
+            H2ConnectionError: FRAME_SIZE_ERROR, where a frame is larger than we take. It comes
                 behind the frames before it.
         """
         if self._rest:
@@ -71,7 +71,9 @@ class FrameReader:
         while (start := position + HEAD_BYTES) <= end:
             high, low, kind, flags, stream_id = _FIRST_HEAD.unpack_from(data, position)
             if (length := high << 8 | low) > MAX_FRAME_BYTES:
-                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
+                raise H2ConnectionError(
+                    ErrorCode.FRAME_SIZE_ERROR, f"frame size {length} above MAX_FRAME_SIZE"
+                )
             position = start + length
             if position > end:
                 self._keep(data, start - HEAD_BYTES, position - end)
@@ -91,13 +93,13 @@ def unpadded(payload: bytes) -> bytes:
     """The payload of a PADDED frame without its padding (RFC 9113, 6.1).
 
     Raises:
-        ConnectionFault: FRAME_SIZE_ERROR, where the padding's length is missing; PROTOCOL_ERROR,
+        H2ConnectionError: FRAME_SIZE_ERROR, where the padding's length is missing; PROTOCOL_ERROR,
             where there is more padding than payload.
     """
     if not payload:
-        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a frame that is cut off")
+        raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "no padding length in a PADDED frame")
     if payload[0] >= len(payload):
-        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "more padding than payload")
+        raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "padding longer than the payload")
     return payload[1 : len(payload) - payload[0]]
 
 

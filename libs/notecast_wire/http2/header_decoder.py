@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from notecast_wire.fairness.clients import CONNECTION, FORWARDED_FOR
 from notecast_wire.http2.codes import ErrorCode
-from notecast_wire.http2.errors import ConnectionFault
+from notecast_wire.http2.errors import H2ConnectionError
 from notecast_wire.http2.huffman import decode_huffman
 from notecast_wire.http2.static_table import STATIC_FIELDS
 
@@ -72,12 +72,12 @@ class HeaderDecoder:
         """The header list of a whole block; None where it is larger than allowed: see `oversized`.
 
         Raises:
-            ConnectionFault: COMPRESSION_ERROR; the table can't be trusted any more.
+            H2ConnectionError: COMPRESSION_ERROR; the table can't be trusted any more.
         """
         try:
             return self._decode(block, self._resized(block))
         except IndexError as fault:
-            raise _compression_error("a header block that can't be decoded") from fault
+            raise _compression_error("field block can't be decoded") from fault
 
     def _decode(self, block: bytes, position: int) -> list[_Field] | None:
         fields: list[_Field] = []
@@ -113,7 +113,7 @@ class HeaderDecoder:
         while position < len(block) and block[position] & 0xE0 == 0x20:
             size, position = _integer(block, position, 0x1F)
             if size > _TABLE_BYTES:
-                raise _compression_error("a table larger than allowed")
+                raise _compression_error("dynamic table size above HEADER_TABLE_SIZE")
             self._table_bytes = size
             self._evict()
         return position
@@ -122,7 +122,7 @@ class HeaderDecoder:
         octet = block[position]
         indexed = octet & 0xC0 == 0x40
         if not indexed and octet & 0x20:
-            raise _compression_error("a table size update behind a field")
+            raise _compression_error("dynamic table size update after a field")
         index, position = _integer(block, position, 0x3F if indexed else 0x0F)
         if index:
             name = self._entry(index)[0]
@@ -202,7 +202,7 @@ def _integer(block: bytes, position: int, mask: int) -> tuple[int, int]:
         number += (octet & 0x7F) << shift
         if octet < 0x80:
             return number, position
-    raise _compression_error("an integer of too many octets")
+    raise _compression_error("integer of too many octets")
 
 
 def _string(block: bytes, position: int) -> tuple[bytes, int]:
@@ -211,10 +211,10 @@ def _string(block: bytes, position: int) -> tuple[bytes, int]:
     length, start = _integer(block, position, 0x7F)
     end = start + length
     if end > len(block):
-        raise _compression_error("a string that is cut off")
+        raise _compression_error("truncated string literal")
     octets = block[start:end]
     return decode_huffman(octets) if huffman else octets, end
 
 
-def _compression_error(reason: str) -> ConnectionFault:
-    return ConnectionFault(ErrorCode.COMPRESSION_ERROR, reason)
+def _compression_error(reason: str) -> H2ConnectionError:
+    return H2ConnectionError(ErrorCode.COMPRESSION_ERROR, reason)

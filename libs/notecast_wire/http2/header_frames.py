@@ -6,7 +6,7 @@ from typing import Final
 from notecast_wire.fairness.clients import ClientId
 from notecast_wire.http2.client_budgets import ClientBudgets
 from notecast_wire.http2.codes import MAX_STREAM_ID, ErrorCode, Flag, FrameType
-from notecast_wire.http2.errors import ConnectionFault, StreamFault
+from notecast_wire.http2.errors import H2ConnectionError, H2StreamError
 from notecast_wire.http2.events import Event, RequestEnded
 from notecast_wire.http2.frames import unpadded
 from notecast_wire.http2.limits import ConnectionLimits
@@ -71,12 +71,12 @@ class HeaderFrames(Requests):
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes, events: list[Event]) -> None:
         if stream_id == 0:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS of no stream")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "HEADERS on stream 0")
         fault = ""
         if flags & _UNUSUAL:
             payload, dependency = _bare_fragment(flags, payload)
             if dependency == stream_id:
-                fault = "a stream that depends on itself"  # RFC 7540, 5.3.1
+                fault = "stream depends on itself"  # RFC 7540, 5.3.1
         ended = bool(flags & _END_STREAM)
         if flags & _END_HEADERS:
             self._on_block(stream_id, payload, events, ended=ended, fault=fault)
@@ -90,7 +90,7 @@ class HeaderFrames(Requests):
     ) -> None:
         block = self._block
         if block is None or block.stream_id != stream_id:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of nothing")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "unexpected CONTINUATION")
         block.octets += payload
         block.frames += 1
         limits = self._limits
@@ -100,7 +100,7 @@ class HeaderFrames(Requests):
             block.frames > limits.max_continuations * patience
             or len(block.octets) > most * patience
         ):
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block without an end")
+            raise H2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "header block too large")
         if flags & _END_HEADERS:
             self._block = None
             octets = bytes(block.octets)
@@ -135,7 +135,7 @@ class HeaderFrames(Requests):
             self._on_trailers(stream, headers, events, ended=ended)
         elif self._is_new(stream_id):
             if fault:
-                raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
+                raise H2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
             if refusal and headers is not None:
                 self._refuse(stream_id, self.peer.own, headers, refusal, ended=ended)
             else:
@@ -166,14 +166,16 @@ class HeaderFrames(Requests):
         ended: bool,
     ) -> None:
         if stream.state & PEER_ENDED:
-            raise StreamFault(stream.id, ErrorCode.STREAM_CLOSED, "HEADERS behind END_STREAM")
+            raise H2StreamError(stream.id, ErrorCode.STREAM_CLOSED, "HEADERS after END_STREAM")
         if not ended:
-            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "trailers that end nothing")
+            raise H2StreamError(stream.id, ErrorCode.PROTOCOL_ERROR, "trailers without END_STREAM")
         if headers is None:
-            raise StreamFault(stream.id, ErrorCode.ENHANCE_YOUR_CALM, "trailers over the bound")
+            raise H2StreamError(stream.id, ErrorCode.ENHANCE_YOUR_CALM, "trailers too large")
         check_trailers(stream.id, headers)
         if stream.content_left > 0:
-            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "a body that is too short")
+            raise H2StreamError(
+                stream.id, ErrorCode.PROTOCOL_ERROR, "content shorter than content-length"
+            )
         stream.state |= PEER_ENDED
         events.append(RequestEnded(stream))
 
@@ -187,12 +189,16 @@ class HeaderFrames(Requests):
             closed.newest = stream_id
             if stream_id > self._last_taken:
                 # GOAWAY has said so; who has not seen it yet is told that it may try elsewhere.
-                raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "a stream behind GOAWAY")
+                raise H2StreamError(
+                    stream_id,
+                    ErrorCode.REFUSED_STREAM,
+                    "stream identifier above the last of GOAWAY",
+                )
             return True
         if not stream_id & 1 or closed.never_was(stream_id):
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a stream id out of order")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "stream identifier out of order")
         if stream_id <= self._last_taken and not closed.was_reset(stream_id):
-            raise ConnectionFault(ErrorCode.STREAM_CLOSED, "HEADERS of a stream that has ended")
+            raise H2ConnectionError(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")
         self._charge_late(stream_id)
         return False
 
@@ -204,5 +210,7 @@ def _bare_fragment(flags: int, payload: bytes) -> tuple[bytes, int]:
     if not flags & Flag.PRIORITY:
         return payload, 0
     if len(payload) < _PRIORITY_BYTES:
-        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS that are cut off")
+        raise H2ConnectionError(
+            ErrorCode.FRAME_SIZE_ERROR, "HEADERS payload too short for its priority"
+        )
     return payload[_PRIORITY_BYTES:], int.from_bytes(payload[:4]) & MAX_STREAM_ID

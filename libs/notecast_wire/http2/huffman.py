@@ -10,7 +10,7 @@ from typing import Any, Final
 from hpack.huffman_table import HUFFMAN_COMPLETE, HUFFMAN_EMIT_SYMBOL, HUFFMAN_FAIL, HUFFMAN_TABLE
 
 from notecast_wire.http2.codes import ErrorCode
-from notecast_wire.http2.errors import ConnectionFault
+from notecast_wire.http2.errors import H2ConnectionError
 
 _Row = list[Any]
 """Of a state: for each octet the step that it leads to, or None as long as nobody has asked."""
@@ -34,7 +34,7 @@ def decode_huffman(octets: bytes) -> bytes:
     """Decodes a string.
 
     Raises:
-        ConnectionFault: COMPRESSION_ERROR; it is no Huffman string, or ends amid a symbol.
+        H2ConnectionError: COMPRESSION_ERROR; it is no Huffman string, or ends amid a symbol.
     """
     step = _START
     try:
@@ -43,7 +43,7 @@ def decode_huffman(octets: bytes) -> bytes:
         _learn(octets)
         return decode_huffman(octets)
     if not step[2]:
-        raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "a string that is no Huffman code")
+        raise H2ConnectionError(ErrorCode.COMPRESSION_ERROR, "a string that is no Huffman code")
     return b"".join(pieces)
 
 

@@ -9,7 +9,7 @@ from notecast_wire.http2.abuse_limits import Budget, Floods
 from notecast_wire.http2.client_budgets import ClientBudgets
 from notecast_wire.http2.closed_streams import ClosedStreams
 from notecast_wire.http2.codes import MAX_STREAM_ID, ErrorCode, Flag, error_code
-from notecast_wire.http2.errors import ConnectionFault, StreamFault
+from notecast_wire.http2.errors import H2ConnectionError, H2StreamError
 from notecast_wire.http2.events import DataReceived, Event, StreamEnded
 from notecast_wire.http2.frames import rst_stream_frame, unpadded, window_update_frame
 from notecast_wire.http2.limits import ConnectionLimits
@@ -20,8 +20,8 @@ from notecast_wire.http2.stream import ANSWERED, FORGOTTEN, PEER_ENDED, Stream
 _END_STREAM: Final = Flag.END_STREAM
 _PADDED: Final = Flag.PADDED
 _SOMEBODY: Final = Peer(ClientId("", ""))
-_AWAITING_PER_CHATTER: Final = 8
-"""Waking this many owners costs as much as a frame of no use."""
+_AWAITING_PER_NOOP_FRAME: Final = 8
+"""Waking this many owners costs as much as a no-op frame."""
 _MOST_OF_A_NEIGHBOUR: Final = 64
 """A connection that has spent so little is none of those that emptied its address's budget."""
 
@@ -29,7 +29,7 @@ _MOST_OF_A_NEIGHBOUR: Final = 64
 class Incoming(Outgoing):
     """The receiving half of a connection, as far as streams go that are open or were.
 
-    Handlers raise ConnectionFault and StreamFault; the connection turns them into frames.
+    Handlers raise H2ConnectionError and H2StreamError; the connection turns them into frames.
 
     Attributes:
         peer: who is at the other end, and so whose the streams are.
@@ -107,9 +107,11 @@ class Incoming(Outgoing):
             self._on_closed(stream_id, ended=bool(flags & _END_STREAM))
             return
         if stream.state & PEER_ENDED:
-            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA behind END_STREAM")
+            raise H2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "DATA after END_STREAM")
         if size > max(stream.receive_window, 0):  # an empty one always fits (RFC 9113, 6.9.1)
-            raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "more than its window")
+            raise H2StreamError(
+                stream_id, ErrorCode.FLOW_CONTROL_ERROR, "stream flow-control window exceeded"
+            )
         stream.receive_window -= size
         ended = bool(flags & _END_STREAM)
         if stream.content_left >= 0:
@@ -117,13 +119,15 @@ class Incoming(Outgoing):
         if ended:
             stream.state |= PEER_ENDED
         elif not data:
-            self._charge_chatter(stream)
+            self._charge_noop_frame(stream)
         events.append(DataReceived(stream, data, size, ended))
 
     def _count_received(self, size: int) -> None:
         """Counts DATA of any stream, open or not, against the connection's window."""
         if size > self._receive_window:
-            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more than the connection's window")
+            raise H2ConnectionError(
+                ErrorCode.FLOW_CONTROL_ERROR, "connection flow-control window exceeded"
+            )
         self._receive_window -= size
         self._received_bytes += size
         self._receive_credit += size
@@ -136,7 +140,7 @@ class Incoming(Outgoing):
         """Judges DATA of a stream that is not open."""
         self._check_not_idle(stream_id)
         if stream_id <= self._last_taken and not self._closed.was_reset(stream_id):
-            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA of a stream that has ended")
+            raise H2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
         self._charge_late(stream_id)
         if ended:
             self._closed.peer_knows(stream_id)
@@ -144,13 +148,15 @@ class Incoming(Outgoing):
     def _check_not_idle(self, stream_id: int) -> None:
         """Streams that were not opened are even, which only we could open, or too high."""
         if stream_id > self._closed.newest or not stream_id & 1:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame of a stream that is idle")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "frame on an idle stream")
 
     def _on_rst_stream(
         self, _flags: int, stream_id: int, payload: bytes, events: list[Event]
     ) -> None:
         if len(payload) != 4:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM is not of 4 bytes")
+            raise H2ConnectionError(
+                ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM payload is not 4 octets"
+            )
         stream = self.streams.get(stream_id)
         if stream is None:
             self._check_not_idle(stream_id)
@@ -166,34 +172,44 @@ class Incoming(Outgoing):
         self, _flags: int, stream_id: int, payload: bytes, events: list[Event]
     ) -> None:
         if len(payload) != 4:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE is not of 4 bytes")
+            raise H2ConnectionError(
+                ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE payload is not 4 octets"
+            )
         increment = int.from_bytes(payload) & MAX_WINDOW_BYTES
         if stream_id == 0:
             self._widen_connection(increment, events)
             return
-        self._spend(self._floods.chatter)
+        self._spend(self._floods.noop_frames)
         stream = self.streams.get(stream_id)
         if stream is None:
             self._check_not_idle(stream_id)
             return
         if increment == 0:
-            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "a WINDOW_UPDATE of 0")
+            raise H2StreamError(
+                stream_id, ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE with an increment of 0"
+            )
         if stream.send_window + increment > MAX_WINDOW_BYTES:
-            raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "a window over 2^31-1")
+            raise H2StreamError(
+                stream_id, ErrorCode.FLOW_CONTROL_ERROR, "flow-control window above 2^31-1"
+            )
         stream.send_window += increment
         self._stream_window_grew(stream, events)
 
     def _widen_connection(self, increment: int, events: list[Event]) -> None:
         if increment == 0:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a WINDOW_UPDATE of 0")
+            raise H2ConnectionError(
+                ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE with an increment of 0"
+            )
         if self.send_window + increment > MAX_WINDOW_BYTES:
-            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a window over 2^31-1")
+            raise H2ConnectionError(
+                ErrorCode.FLOW_CONTROL_ERROR, "flow-control window above 2^31-1"
+            )
         self.send_window += increment
         self._granted_bytes += increment
-        self._spend(self._floods.chatter, 1 + len(self._awaiting) // _AWAITING_PER_CHATTER)
+        self._spend(self._floods.noop_frames, 1 + len(self._awaiting) // _AWAITING_PER_NOOP_FRAME)
         self._connection_opened(events)
 
-    def _end_faulty(self, fault: StreamFault, events: list[Event]) -> None:
+    def _end_faulty(self, fault: H2StreamError, events: list[Event]) -> None:
         """Resets a stream for what the peer sent on it, whether it is open or not."""
         stream = self.streams.get(fault.stream_id)
         client = fault.client or self._closed.client_of(fault.stream_id)
@@ -212,7 +228,7 @@ class Incoming(Outgoing):
         if self.congested:
             self._unread_replies += 1
             if self._unread_replies > self._limits.max_unread_replies * self.patience:
-                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "replies that nobody reads")
+                raise H2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "too many unread replies")
         self._emit(data)
 
     @property
@@ -239,8 +255,8 @@ class Incoming(Outgoing):
             have spent what the address had. Empty behind a proxy, where each request is judged.
 
         Raises:
-            ConnectionFault: ENHANCE_YOUR_CALM; a direct client's connection has spent what it had,
-                or some of it and its address all.
+            H2ConnectionError: ENHANCE_YOUR_CALM; a direct client's connection has spent what it
+                had, or some of it and its address all.
         """
         if client is None:
             self._spend(self._floods.resets, int(cost))
@@ -250,27 +266,27 @@ class Incoming(Outgoing):
             return ""
         reason = self._budgets.refusal(client)
         if reason and self._budgets.spent(client) > _MOST_OF_A_NEIGHBOUR:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, reason)
+            raise H2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, reason)
         return reason
 
-    def _charge_chatter(self, stream: Stream) -> None:
+    def _charge_noop_frame(self, stream: Stream) -> None:
         """Charges a frame of a request that moves nothing.
 
         Raises:
-            StreamFault: of a client behind a proxy whose budget was empty before.
+            H2StreamError: of a client behind a proxy whose budget was empty before.
         """
         if not self.peer.proxied:
-            self._spend(self._floods.chatter)
-        elif not self._budgets.charge(stream.client, self._budgets.chatter_cost):
-            raise StreamFault(stream.id, ErrorCode.ENHANCE_YOUR_CALM, "frames of no use")
+            self._spend(self._floods.noop_frames)
+        elif not self._budgets.charge(stream.client, self._budgets.noop_frame_cost):
+            raise H2StreamError(stream.id, ErrorCode.ENHANCE_YOUR_CALM, "no-op frames")
 
     def _charge_late(self, stream_id: int) -> None:
         """Charges a frame of a stream that is not open any more."""
         client = self._closed.client_of(stream_id) if self.peer.proxied else None
         if client is None:
-            self._spend(self._floods.chatter)
+            self._spend(self._floods.noop_frames)
         else:
-            self._budgets.charge(client, self._budgets.chatter_cost)
+            self._budgets.charge(client, self._budgets.noop_frame_cost)
 
     def _spend(self, budget: Budget, cost: int = 1) -> None:
         budget.left -= cost
@@ -282,5 +298,7 @@ class Incoming(Outgoing):
 def _count_content(stream: Stream, size: int, *, ended: bool) -> None:
     """Compares a body with its announced length (RFC 9113, 8.1.1)."""
     if size > stream.content_left or (ended and size < stream.content_left):
-        raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "a body unlike its content-length")
+        raise H2StreamError(
+            stream.id, ErrorCode.PROTOCOL_ERROR, "content does not match content-length"
+        )
     stream.content_left -= size

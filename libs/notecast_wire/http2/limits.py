@@ -40,9 +40,9 @@ class ConnectionLimits:
             is written next. By itself it would cost a write, and wake the peer for nothing else.
         settings_burst: each may walk over all streams, and no client changes its mind often.
         settings_per_second: as `settings_burst`.
-        chatter_burst: frames that move nothing: WINDOW_UPDATE, PRIORITY, empty DATA, frames
+        noop_frame_burst: frames that move nothing: WINDOW_UPDATE, PRIORITY, empty DATA, frames
             for ended streams, unknown types.
-        chatter_per_second: as `chatter_burst`; what is sent and received earns more.
+        noop_frames_per_second: as `noop_frame_burst`; what is sent and received earns more.
         max_unread_replies: answers to the peer's frames that wait while it reads nothing.
         closed_streams_remembered: streams that we have reset and that the peer may still send on.
     """
@@ -63,8 +63,8 @@ class ConnectionLimits:
     pong_delay_seconds: float = 0.05
     settings_burst: int = 100
     settings_per_second: float = 1.0
-    chatter_burst: int = 10_000
-    chatter_per_second: float = 1_000.0
+    noop_frame_burst: int = 10_000
+    noop_frames_per_second: float = 1_000.0
     max_unread_replies: int = 1_000
     closed_streams_remembered: int = 1_000
 

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from notecast_wire.http2.codes import ErrorCode
-from notecast_wire.http2.errors import StreamFault
+from notecast_wire.http2.errors import H2StreamError
 
 _PLAIN, _PSEUDO, _CONNECTION, _CONTENT_LENGTH, _TE, _HOST = range(6)
 
@@ -45,7 +45,7 @@ def check_request(stream_id: int, headers: list[tuple[bytes, bytes]]) -> int:
         The announced content-length, -1 where there is none.
 
     Raises:
-        StreamFault: PROTOCOL_ERROR; the request is malformed (RFC 9113, 8.1.1).
+        H2StreamError: PROTOCOL_ERROR; the request is malformed (RFC 9113, 8.1.1).
     """
     pseudo: dict[bytes, bytes] = {}
     special: list[tuple[int, bytes]] = []
@@ -54,7 +54,7 @@ def check_request(stream_id: int, headers: list[tuple[bytes, bytes]]) -> int:
         kind = _KINDS.get(name)
         if kind == _PSEUDO:
             if past_pseudo or name in pseudo:
-                raise _malformed(stream_id, "a pseudo header twice, or behind others")
+                raise _malformed(stream_id, "pseudo-header field repeated or after regular fields")
             pseudo[name] = value
             continue
         past_pseudo = True
@@ -71,20 +71,20 @@ def check_trailers(stream_id: int, headers: list[tuple[bytes, bytes]]) -> None:
     """Checks the trailers of a request: fields as others, and none of them a pseudo header.
 
     Raises:
-        StreamFault: PROTOCOL_ERROR.
+        H2StreamError: PROTOCOL_ERROR.
     """
     for name, _ in headers:
         kind = _KINDS.get(name)
         if kind is None:
             _check_name(stream_id, name)
         elif kind in (_PSEUDO, _CONNECTION):
-            raise _malformed(stream_id, "a field that trailers can't have")
+            raise _malformed(stream_id, "field not allowed in trailers")
     _check_values(stream_id, headers)
 
 
 def _check_name(stream_id: int, name: bytes) -> None:
     if _TOKEN.fullmatch(name) is None:
-        raise _malformed(stream_id, "a name that no field can have")
+        raise _malformed(stream_id, "invalid field name")
 
 
 def _check_values(stream_id: int, headers: list[tuple[bytes, bytes]]) -> None:
@@ -92,10 +92,10 @@ def _check_values(stream_id: int, headers: list[tuple[bytes, bytes]]) -> None:
     if not unusual:  # no space anywhere, so none at a value's ends
         return
     if unusual.translate(None, _VALUE_OCTETS):
-        raise _malformed(stream_id, "a value with octets that no value can have")
+        raise _malformed(stream_id, "invalid octets in a field value")
     for _, value in headers:
         if value and (value[0] in _SPACES or value[-1] in _SPACES):
-            raise _malformed(stream_id, "a value that begins or ends with a space")
+            raise _malformed(stream_id, "field value begins or ends with whitespace")
 
 
 def _check_pseudo(stream_id: int, pseudo: dict[bytes, bytes]) -> None:
@@ -103,11 +103,11 @@ def _check_pseudo(stream_id: int, pseudo: dict[bytes, bytes]) -> None:
     path = pseudo.get(b":path")
     if method == b"CONNECT":  # RFC 9113, 8.5
         if path is not None or b":scheme" in pseudo or b":authority" not in pseudo:
-            raise _malformed(stream_id, "CONNECT with a path or without an authority")
+            raise _malformed(stream_id, "CONNECT with :path or without :authority")
     elif not method or not path or not pseudo.get(b":scheme"):
-        raise _malformed(stream_id, "a pseudo header is missing")
+        raise _malformed(stream_id, "missing pseudo-header field")
     elif path[0] != 0x2F and (method, path) != (b"OPTIONS", b"*"):
-        raise _malformed(stream_id, "a path that does not begin with a slash")
+        raise _malformed(stream_id, ":path does not begin with a slash")
 
 
 def _check_special(
@@ -116,17 +116,17 @@ def _check_special(
     length = -1
     for kind, value in special:
         if kind == _CONNECTION:
-            raise _malformed(stream_id, "a field that concerns connections of HTTP/1.1")
+            raise _malformed(stream_id, "connection-specific field")
         if kind == _TE and value.lower() != b"trailers":
-            raise _malformed(stream_id, "te with more than trailers")
+            raise _malformed(stream_id, "TE with a value other than trailers")
         if kind == _HOST and authority is not None and value.lower() != authority.lower():
-            raise _malformed(stream_id, "host and authority that differ")
+            raise _malformed(stream_id, "Host differs from :authority")
         if kind == _CONTENT_LENGTH:
             if not value.isdigit() or len(value) > _MAX_LENGTH_DIGITS or length >= 0:
-                raise _malformed(stream_id, "a content-length that is none, or two of them")
+                raise _malformed(stream_id, "invalid or repeated content-length")
             length = int(value)
     return length
 
 
-def _malformed(stream_id: int, reason: str) -> StreamFault:
-    return StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, reason)
+def _malformed(stream_id: int, reason: str) -> H2StreamError:
+    return H2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, reason)

@@ -6,7 +6,7 @@ from typing import Final
 from notecast_wire.fairness.clients import ClientId
 from notecast_wire.http2.client_budgets import ClientBudgets
 from notecast_wire.http2.codes import ErrorCode, Flag
-from notecast_wire.http2.errors import StreamFault
+from notecast_wire.http2.errors import H2StreamError
 from notecast_wire.http2.events import Event, RequestBegun
 from notecast_wire.http2.frames import headers_frames, rst_stream_frame
 from notecast_wire.http2.header_decoder import HeaderDecoder
@@ -59,7 +59,7 @@ class Requests(Incoming):
         ended: bool,
     ) -> None:
         if len(self.streams) >= self._limits.max_concurrent_streams:
-            raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams")
+            raise H2StreamError(stream_id, ErrorCode.REFUSED_STREAM, "too many concurrent streams")
         if headers is None:
             self._refuse_large(stream_id, ended=ended)
             return
@@ -87,7 +87,7 @@ class Requests(Incoming):
             return
         try:
             self._open_stream(stream_id, client, headers, events, ended=ended)
-        except StreamFault as fault:
+        except H2StreamError as fault:
             self._shares.give_back(client)
             fault.client = client
             raise
@@ -107,7 +107,9 @@ class Requests(Incoming):
         )
         if ended:
             if length > 0:
-                raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "a body that never comes")
+                raise H2StreamError(
+                    stream_id, ErrorCode.PROTOCOL_ERROR, "END_STREAM before the content"
+                )
             stream.state = PEER_ENDED
         self.streams[stream_id] = stream
         events.append(RequestBegun(stream, headers, ended))

@@ -4,7 +4,7 @@ import struct
 from typing import Final
 
 from notecast_wire.http2.codes import ErrorCode, SettingId
-from notecast_wire.http2.errors import ConnectionFault
+from notecast_wire.http2.errors import H2ConnectionError
 from notecast_wire.http2.frames import MAX_FRAME_BYTES
 from notecast_wire.http2.limits import ConnectionLimits
 
@@ -29,10 +29,12 @@ def parse_settings(payload: bytes) -> list[tuple[int, int]]:
     """The ids and values of a client's SETTINGS frame, in their order, unknown ones too.
 
     Raises:
-        ConnectionFault: for a length that is none, and values out of range.
+        H2ConnectionError: for a length that is none, and values out of range.
     """
     if len(payload) % _SETTING.size:
-        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS that are cut off")
+        raise H2ConnectionError(
+            ErrorCode.FRAME_SIZE_ERROR, "SETTINGS payload is not a multiple of 6 octets"
+        )
     values = list(_SETTING.iter_unpack(payload))
     for setting, value in values:
         _check(setting, value)
@@ -41,10 +43,10 @@ def parse_settings(payload: bytes) -> list[tuple[int, int]]:
 
 def _check(setting: int, value: int) -> None:
     if setting == SettingId.INITIAL_WINDOW_SIZE and value > MAX_WINDOW_BYTES:
-        raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "an initial window over 2^31-1")
+        raise H2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE above 2^31-1")
     if setting == SettingId.ENABLE_PUSH and value > 1:
-        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")
+        raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")
     if setting == SettingId.MAX_FRAME_SIZE and not (
         MAX_FRAME_BYTES <= value <= _LARGEST_FRAME_BYTES
     ):
-        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE out of range")
+        raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE out of range")

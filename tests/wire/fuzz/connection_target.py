@@ -10,7 +10,7 @@ from notecast_wire.http2.connection import ConnectionLimits
 from notecast_wire.http2.stream import Stream
 from tests.wire.fuzz.owner import Owner
 
-LIMITS: Final = ConnectionLimits(max_concurrent_streams=50, reset_burst=100, chatter_burst=500)
+LIMITS: Final = ConnectionLimits(max_concurrent_streams=50, reset_burst=100, noop_frame_burst=500)
 
 _CODE: Final = (type, ModuleType, FunctionType, MethodType)
 _FRAME_HEAD_BYTES: Final = 9

@@ -21,7 +21,7 @@ from tests.support import bytes_service
 _OPTIONS: Final = ServerOptions(
     max_receive_message_bytes=100_000,
     max_held_request_bytes=200_000,
-    limits=ConnectionLimits(max_concurrent_streams=50, reset_burst=100, chatter_burst=500),
+    limits=ConnectionLimits(max_concurrent_streams=50, reset_burst=100, noop_frame_burst=500),
 )
 _PROXY: Final = TrustedProxies.parse("127.0.0.1")
 _TURNS_A_PIECE: Final = 3

@@ -309,3 +309,19 @@ def test_what_came_before_a_fault_is_told_before_it() -> None:
     assert isinstance(begun, RequestBegun)
     assert isinstance(ended, ConnectionEnded)
     assert not [frame for frame in client.sent() if frame.kind == RST_STREAM]
+
+
+@pytest.mark.parametrize(
+    ("frame", "text"),
+    [
+        (Frame(HEADERS, END_HEADERS, 0), b"HEADERS on stream 0"),
+        (Frame(CONTINUATION, END_HEADERS, 1), b"unexpected CONTINUATION"),
+        (Frame(PING, 0, 1, bytes(8)), b"PING on a stream other than 0"),
+        (window_update(0, 0), b"WINDOW_UPDATE with an increment of 0"),
+        (Frame(DATA, 0, 1), b"frame on an idle stream"),
+    ],
+)
+def test_a_fault_is_named_in_the_words_of_the_rfc(frame: Frame, text: bytes) -> None:
+    client = RawClient()
+    client.send(frame)
+    assert client.sent()[-1].payload[8:] == text

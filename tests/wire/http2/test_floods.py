@@ -62,7 +62,7 @@ def test_a_flood_ends_the_connection_within_its_budget(
         reset_burst=100,
         ping_burst=100,
         settings_burst=100,
-        chatter_burst=100,
+        noop_frame_burst=100,
     )
     taken = sent_until_ended(RawClient(limits), flood(), 1_000)
     assert 95 <= taken <= 155
@@ -76,7 +76,7 @@ def test_what_comes_slowly_is_no_flood(flood: Callable[[], Iterator[list[Frame]]
             reset_burst=100,
             ping_burst=100,
             settings_burst=100,
-            chatter_burst=100,
+            noop_frame_burst=100,
             closed_streams_remembered=10_000,
         )
     )
@@ -210,7 +210,7 @@ def test_one_settings_frame_full_of_windows_walks_over_the_streams_once() -> Non
 
 
 def test_waking_many_owners_in_vain_is_paid_for_by_the_peer() -> None:
-    client = RawClient(ConnectionLimits(chatter_burst=1_000))
+    client = RawClient(ConnectionLimits(noop_frame_burst=1_000))
     streams = [client.begin(stream_id) for stream_id in islice(ODD, 800)]
     woken = 0
     for _ in range(1_000):

@@ -36,7 +36,7 @@ from tests.wire.http2.raw_client import (
 
 Fields = Sequence[tuple[bytes, bytes]]
 LIMITS = ConnectionLimits(
-    reset_burst=100, resets_per_second=50, chatter_burst=400, max_header_list_bytes=4_000
+    reset_burst=100, resets_per_second=50, noop_frame_burst=400, max_header_list_bytes=4_000
 )
 LARGE = b"t" * 4_000
 HOSTILE, OTHER, NEIGHBOUR = "192.0.2.66", "198.51.100.1", "192.0.2.66"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notecast_wire.http2.codes import ErrorCode
-from notecast_wire.http2.errors import ConnectionFault
+from notecast_wire.http2.errors import H2ConnectionError
 from notecast_wire.http2.frames import MAX_FRAME_BYTES, FrameReader, headers_frames
 from tests.wire.http2.raw_client import (
     CONTINUATION,
@@ -57,13 +57,13 @@ def test_the_reserved_bit_of_a_stream_id_is_ignored() -> None:
 def test_the_largest_frame_is_taken_and_one_byte_more_is_refused() -> None:
     fits = Frame(0, 0, 1, bytes(MAX_FRAME_BYTES))
     assert read(FrameReader(), fits.octets()) == [fits]
-    with pytest.raises(ConnectionFault) as fault:
+    with pytest.raises(H2ConnectionError) as fault:
         read(FrameReader(), Frame(0, 0, 1, bytes(MAX_FRAME_BYTES + 1)).octets())
     assert fault.value.code == ErrorCode.FRAME_SIZE_ERROR
 
 
 def test_a_frame_too_large_is_refused_by_its_head_alone() -> None:
-    with pytest.raises(ConnectionFault):
+    with pytest.raises(H2ConnectionError):
         read(FrameReader(), Frame(0, 0, 1, bytes(MAX_FRAME_BYTES + 1)).octets()[:9])
 
 
@@ -71,7 +71,7 @@ def test_the_frames_before_one_that_is_too_large_are_read() -> None:
     good = Frame(6, 0, 0, b"12345678")
     frames = FrameReader().frames(good.octets() + b"\xff\xff\xff\0\0\0\0\0\1")
     assert Frame(*next(frames)) == good
-    with pytest.raises(ConnectionFault):
+    with pytest.raises(H2ConnectionError):
         next(frames)
 
 

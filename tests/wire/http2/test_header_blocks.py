@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from notecast_wire.http2.codes import ErrorCode
-from notecast_wire.http2.errors import ConnectionFault
+from notecast_wire.http2.errors import H2ConnectionError
 from notecast_wire.http2.header_decoder import HeaderDecoder
 from notecast_wire.http2.header_encoder import encode_headers
 from notecast_wire.http2.huffman import decode_huffman
@@ -41,7 +41,7 @@ def huffman_coded(octets: bytes) -> bytes:
 
 
 def fault_of(block: bytes) -> ErrorCode:
-    with pytest.raises(ConnectionFault) as fault:
+    with pytest.raises(H2ConnectionError) as fault:
         HeaderDecoder(PLENTY).decode(block)
     return fault.value.code
 
@@ -103,7 +103,7 @@ def test_random_blocks_fail_in_both_decoders_or_are_decoded_to_the_same(
         try:
             expected = by_hpack(theirs, block)
         except hpack.HPACKError:
-            with pytest.raises(ConnectionFault):
+            with pytest.raises(H2ConnectionError):
                 ours.decode(block)
             return
         assert ours.decode(block) == expected
@@ -114,7 +114,7 @@ def test_huffman_strings_are_what_hpack_says_or_none_in_both(octets: bytes) -> N
     try:
         expected = decode_huffman_by_hpack(octets)
     except hpack.HPACKError:
-        with pytest.raises(ConnectionFault):
+        with pytest.raises(H2ConnectionError):
             decode_huffman(octets)
         return
     assert decode_huffman(octets) == expected
@@ -181,7 +181,7 @@ def test_an_entry_larger_than_the_table_empties_it() -> None:
     decoder = HeaderDecoder(PLENTY)
     decoder.decode(b"\x40\x01a\x01b")
     decoder.decode(b"\x40\x01a" + b"\x7f\xe1\x1f" + bytes(4_192))
-    with pytest.raises(ConnectionFault):
+    with pytest.raises(H2ConnectionError):
         decoder.decode(b"\xbe")
 
 
@@ -191,7 +191,7 @@ def test_entries_are_evicted_oldest_first_by_the_table_size() -> None:
     decoder.decode(b"\x40\x01a\x01b")
     decoder.decode(b"\x40\x01c\x01d")
     assert decoder.decode(b"\xbe") == [(b"c", b"d")]
-    with pytest.raises(ConnectionFault):
+    with pytest.raises(H2ConnectionError):
         decoder.decode(b"\xbf")
 
 
@@ -199,7 +199,7 @@ def test_a_table_that_shrinks_forgets_and_does_not_remember_when_it_grows() -> N
     decoder = HeaderDecoder(PLENTY)
     decoder.decode(b"\x40\x01a\x01b" + b"\x40\x01c\x01d")
     assert decoder.decode(b"\x3f\x03\xbe") == [(b"c", b"d")]  # 34 bytes: the newer one fits
-    with pytest.raises(ConnectionFault):
+    with pytest.raises(H2ConnectionError):
         decoder.decode(b"\x3f\xe1\x1f\xbf")
 
 
