@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # some types of grpc take parameters only for checkers
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from inspect import isasyncgenfunction
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
@@ -23,6 +23,8 @@ from notecast_runtime.errors import (
 )
 from notecast_runtime.unreadable import fault_of
 from notecast_wire import MethodInterceptor
+from notecast_wire.calls.context import Context as WireContext
+from notecast_wire.calls.peers import Origin
 
 DOMAIN = "notecast.v1"
 """The `domain` of every google.rpc.ErrorInfo of ours."""
@@ -195,7 +197,14 @@ def _translating(behaviour: Any, method: str, kind: Any) -> Any:  # noqa: ANN401
         except (aio.AbortError, aio.InternalError):  # it was aborted, or the client has left
             raise
         except Exception:
-            _log.exception("call_failed", method=method)
+            _log.exception("call_failed", method=method, **_origin(context))
             await context.abort(grpc.StatusCode.INTERNAL, "internal error")
 
     return translated
+
+
+def _origin(context: aio.ServicerContext[Any, Any]) -> Mapping[str, str]:
+    """A call's connection, as fields of a line of the log."""
+    if isinstance(context, WireContext):
+        return context.log_fields
+    return Origin(context.peer()).fields()

@@ -178,6 +178,12 @@ class RawConnection:
     ) -> None:
         self._socket.close()
 
+    @property
+    def address(self) -> str:
+        """Its own end: `127.0.0.1:12345`."""
+        host, port = self._socket.getsockname()
+        return f"{host}:{port}"
+
     def open(self, *values: tuple[int, int]) -> None:
         """Sends the preface and SETTINGS, as every client must first."""
         self.send(PREFACE + settings(*values))

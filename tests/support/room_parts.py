@@ -32,6 +32,7 @@ from notecast.v1.note_pb2 import Cursor
 from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.status import Ending
+from notecast_wire.calls.peers import Origin
 from notecast_wire.fairness.clients import ClientId
 from notecast_wire.fairness.held_bytes import Holder
 from notecast_wire.fairness.shares import UNDIVIDED, ShareRefusal, Shares
@@ -173,6 +174,7 @@ class Window:
         self.held: dict[Holder, int] = {}
         """What is held for it elsewhere, by its holders."""
         self.waiting_since: float | None = None
+        self.origin = Origin("ipv4:192.0.2.1:5000", "#7")
         self._writable: Callable[[], None] = lambda: None
         self._done: Callable[[], None] = lambda: None
 

@@ -32,13 +32,25 @@ class ServiceProcess:
     def __init__(self, process: Process, target: str) -> None:
         self.target = target
         self._process = process
+        self._log: list[dict[str, Any]] = []
+
+    async def logs(self, event: str) -> dict[str, Any]:
+        """Waits for the next line of an event; AssertionError where none comes."""
+        assert self._process.stderr is not None
+        async with asyncio.timeout(_END_SECONDS):
+            while line := await self._process.stderr.readline():
+                self._log.append(json.loads(line))
+                if self._log[-1]["event"] == event:
+                    return self._log[-1]
+        raise AssertionError(f"no line of {event} before its end")
 
     async def ends(self) -> Ending:
         """Waits until it has ended by itself; AssertionError where it goes on."""
         async with asyncio.timeout(_END_SECONDS):
             _, err = await self._process.communicate()
         assert self._process.returncode is not None
-        return Ending(self._process.returncode, [json.loads(line) for line in err.splitlines()])
+        self._log += [json.loads(line) for line in err.splitlines()]
+        return Ending(self._process.returncode, self._log)
 
     async def stop(self) -> Ending:
         """Ends it in an orderly way."""

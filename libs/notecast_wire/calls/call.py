@@ -105,6 +105,11 @@ class Call:
         """Whom the call comes from, behind a trusted proxy, too."""
         return self.stream.client
 
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """Its connection, as fields of a line of the log."""
+        return self.handle.origin.fields(self.stream.client)
+
     def begin(self, *, ended: bool) -> None:
         """Starts the task already where it reads the request itself; takes an early end."""
         if self.method is None or self.method.reads_many:

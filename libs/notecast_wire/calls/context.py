@@ -248,4 +248,4 @@ class Context(Response, aio.ServicerContext[Any, Any]):
             try:
                 callback(self)
             except Exception:
-                _log.exception("done_callback_failed", method=self._method.name)
+                _log.exception("done_callback_failed", method=self._method.name, **self.log_fields)

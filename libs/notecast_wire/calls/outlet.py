@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from grpc import StatusCode
 
+from notecast_wire.calls.peers import Origin
 from notecast_wire.calls.server_state import ConnectionHandle
 from notecast_wire.calls.unsent_answer import outlive
 from notecast_wire.fairness.held_bytes import Holder
@@ -98,6 +99,11 @@ class StreamOutlet:
             self._wait()
         self.handle.wrote(len(data))  # a socket that is full is seen before all has been put out
         return True
+
+    @property
+    def origin(self) -> Origin:
+        """The connection that it writes to, as the log names it."""
+        return self.handle.origin
 
     @property
     def waiting_since(self) -> float | None:

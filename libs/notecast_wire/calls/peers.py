@@ -1,10 +1,12 @@
-"""Who is at the other end of a connection, as grpcio words it."""
+"""Who is at the other end of a connection, as grpcio words it, and as the log names it."""
 
 import asyncio
 import ssl
 from collections.abc import Mapping
-from typing import Any
-from urllib.parse import quote
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+from notecast_wire.fairness.clients import ClientId
 
 AuthContext = Mapping[str, tuple[bytes, ...]]
 
@@ -15,6 +17,34 @@ _INSECURE: AuthContext = {
     "transport_security_type": (b"insecure",),
     "security_level": (b"TSI_SECURITY_NONE",),
 }
+
+
+class Origin(NamedTuple):
+    """The connection on which something comes, as lines of the log name it.
+
+    Attributes:
+        peer: as `peer_name` gives it.
+        connection: the connection's short id, which no other one of the server has; empty where
+            the server does not tell.
+        proxied: whether the peer is a trusted proxy, and so many clients.
+    """
+
+    peer: str
+    connection: str = ""
+    proxied: bool = False
+
+    def fields(self, client: ClientId | None = None) -> dict[str, str]:
+        """The fields of a line of the log.
+
+        Args:
+            client: whom the line is about, if about one; named where the peer is a proxy.
+        """
+        fields = {"peer": unquote(self.peer)}
+        if self.connection:
+            fields["connection"] = self.connection
+        if client is not None and self.proxied:
+            fields["client"] = client.address
+        return fields
 
 
 def peer_name(transport: asyncio.BaseTransport) -> str:

@@ -48,6 +48,11 @@ class Response:
         """The method's path."""
         return self._method.name
 
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """The call's connection, as fields of a line of the log."""
+        return self._call.log_fields
+
     def deserialized(self, message: bytes) -> Any:  # noqa: ANN401 - what the method takes
         """The request that a message holds.
 
@@ -58,7 +63,12 @@ class Response:
             return self._method.deserialize(message)
         except Exception as error:
             # Its client's fault, and whoever sends one may send many: no error, and no stack.
-            _log.info("request_unreadable", method=self._method.name, fault=type(error).__name__)
+            _log.info(
+                "request_unreadable",
+                method=self._method.name,
+                fault=type(error).__name__,
+                **self.log_fields,
+            )
             raise CallError(StatusCode.INTERNAL, "Exception deserializing request!") from error
 
     def finish_unary(self, response: Any) -> None:  # noqa: ANN401 - what the method gives

@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from notecast_wire.calls.deadlines import Deadlines
+from notecast_wire.calls.peers import Origin
 from notecast_wire.calls.read_batching import ReadBatcher
 from notecast_wire.calls.request_timeouts import RequestTimeouts
 from notecast_wire.fairness.call_shares import CallShares
@@ -73,7 +74,7 @@ class ServerState:
         self._connections = count(1)
 
     def next_connection(self) -> str:
-        """A name for a connection that has no port to tell it by: not one of those before."""
+        """A short id for a connection: not one of those before."""
         return f"#{next(self._connections)}"
 
 
@@ -83,10 +84,12 @@ class ConnectionHandle(Protocol):
     Attributes:
         connection: the HTTP/2 side of it.
         server: the server's state.
+        origin: the names that the log has for it.
     """
 
     connection: Connection
     server: ServerState
+    origin: Origin
 
     @property
     def transport(self) -> asyncio.BaseTransport:

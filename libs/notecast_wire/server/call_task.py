@@ -85,7 +85,7 @@ def _conclude(call: Call, context: Context, error: Exception) -> None:
         context.finish_failed(StatusCode.INTERNAL, str(error))
     elif not (call.over and context.outlet is None and isinstance(error, aio.BaseError)):
         # Otherwise it was aborted, or has learnt that the client has left.
-        _log.exception("call_failed", method=context.method)
+        _log.exception("call_failed", method=context.method, **context.log_fields)
         code = context.code()
         context.finish_failed(
             StatusCode.UNKNOWN if code is StatusCode.OK else code,

@@ -149,7 +149,7 @@ class Dispatcher:
         except MalformedMetadataError as error:
             raise CallError(StatusCode.INTERNAL, str(error)) from error
         except Exception as error:
-            _log.exception("method_unusable", method=name)
+            _log.exception("method_unusable", method=name, **handle.origin.fields(stream.client))
             raise CallError(StatusCode.INTERNAL, "the method's handler is unusable") from error
         if method is None and not self._interceptors:
             raise _NOT_FOUND
@@ -200,7 +200,7 @@ class Dispatcher:
         except MalformedMetadataError as error:
             raise CallError(StatusCode.INTERNAL, str(error)) from error
         except Exception as error:
-            _log.exception("interceptor_failed", method=details.method)
+            _log.exception("interceptor_failed", method=details.method, **call.log_fields)
             text = f"Unexpected {type(error)}: {error}"
             raise CallError(StatusCode.UNKNOWN, text) from error
         if found is None:

@@ -5,7 +5,7 @@ from typing import Final, cast
 
 import structlog
 
-from notecast_wire.calls.peers import peer_address
+from notecast_wire.calls.peers import Origin, peer_address, peer_name
 from notecast_wire.calls.server_state import OpenConnections, ServerState
 from notecast_wire.fairness.clients import ClientId
 from notecast_wire.fairness.shares import ShareRefusal
@@ -65,9 +65,11 @@ class ServerProtocol(asyncio.Protocol):
     Attributes:
         connection: the HTTP/2 side of it.
         transport: the socket's.
+        origin: the names that the log has for it.
     """
 
     transport: asyncio.Transport
+    origin: Origin
 
     def __init__(
         self, server: ServerState, dispatcher: Dispatcher, connections: OpenConnections
@@ -110,8 +112,10 @@ class ServerProtocol(asyncio.Protocol):
             self.transport.abort()
             return
         host, port = peer_address(self.transport)
-        connection = port or self.server.next_connection()
-        peer = self.server.options.trusted_proxies.peer(host, connection)
+        connection = self.server.next_connection()
+        peer = self.server.options.trusted_proxies.peer(host, port or connection)
+        self.origin = Origin(peer_name(self.transport), connection, peer.proxied)
+        self._writer.origin = self.origin
         self.connection.serve(peer)
         self.make_room()
         self.connection.start()
@@ -195,7 +199,7 @@ class ServerProtocol(asyncio.Protocol):
         """A frame or a header block is not whole in time: nothing else can come before it is."""
         if not self._closing:
             reason = "a frame or a header block that does not become whole"
-            _log.info("connection_ended", code="ENHANCE_YOUR_CALM", reason=reason)
+            self._log_end(reason, ErrorCode.ENHANCE_YOUR_CALM)
             self._end(ErrorCode.ENHANCE_YOUR_CALM, reason, _LINGER_SECONDS)
 
     def _end(self, code: ErrorCode, why: str, seconds: float) -> None:
@@ -204,6 +208,10 @@ class ServerProtocol(asyncio.Protocol):
                 stream.call.stop(why)
         self.connection.goaway(code, debug=why.encode())
         self._close(seconds)
+
+    def _log_end(self, reason: str, code: ErrorCode | None = None) -> None:
+        said = {"reason": reason} if code is None else {"code": code.name, "reason": reason}
+        _log.info("connection_ended", **said, **self.origin.fields())
 
     # Its place among the connections
 
@@ -216,7 +224,8 @@ class ServerProtocol(asyncio.Protocol):
         return refusal
 
     def _refuse(self, why: str) -> None:
-        _log.info("connection_refused", client=self.connection.peer.own.address, reason=why)
+        client = self.connection.peer.own.address
+        _log.info("connection_refused", client=client, reason=why, **self.origin.fields())
         self._refused = True
         self.server.refused_connections += 1
         self.connection.goaway(ErrorCode.ENHANCE_YOUR_CALM, debug=why.encode())
@@ -292,7 +301,7 @@ class ServerProtocol(asyncio.Protocol):
             case PeerLeaving():
                 self._stay_no_longer()  # nothing new will come
             case ConnectionEnded(code, reason):
-                _log.info("connection_ended", code=code.name, reason=reason)
+                self._log_end(reason, code)
                 self._close(_LINGER_SECONDS)
 
     def _on_ping(self, answer_in: float) -> None:
@@ -302,7 +311,7 @@ class ServerProtocol(asyncio.Protocol):
             self._keepalive.sent()
         self._bytes_at_ping = self._writer.flushed_bytes
         if self._keepalive.pinged(self._time(), calls=bool(self.connection.streams)):
-            _log.info("connection_ended", code="ENHANCE_YOUR_CALM", reason="too many pings")
+            self._log_end("too many pings", ErrorCode.ENHANCE_YOUR_CALM)
             self.connection.goaway(ErrorCode.ENHANCE_YOUR_CALM, debug=b"too_many_pings")
             self._close(_LINGER_SECONDS)
 
@@ -328,7 +337,7 @@ class ServerProtocol(asyncio.Protocol):
             self._keepalive.settle()
         due = self._keepalive.check(now, calls=len(self.connection.streams), taken=self._taken)
         if due is Due.END:
-            _log.info("connection_ended", reason="no sign of life, or its time is over")
+            self._log_end("no sign of life, or its time is over")
             self.end()
             return
         if due is Due.PING:

@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from notecast_wire.calls.peers import Origin
 from notecast_wire.http2.connection import Connection
 from notecast_wire.http2.output import PIECE_BYTES
 from notecast_wire.server.closing import abort
@@ -32,8 +33,9 @@ class SocketWriter:
         loop: whose turns they are.
 
     Attributes:
-        connection: whose output it is; given before anything is put out, as is the transport.
+        connection: whose output it is; given before anything is put out, as are the next two.
         transport: the socket's.
+        origin: the names that the log has for the connection.
         flushed_bytes: what was written so far.
         on_flushed: called after each time that something was to be written, if anything.
     """
@@ -46,11 +48,13 @@ class SocketWriter:
         "connection",
         "flushed_bytes",
         "on_flushed",
+        "origin",
         "transport",
     )
 
     connection: Connection
     transport: asyncio.Transport
+    origin: Origin
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.flushed_bytes = 0
@@ -108,7 +112,8 @@ class SocketWriter:
         """Bounds what is put out although the socket takes no more: all but DATA is."""
         self._squeezed_bytes += size
         if self._squeezed_bytes > _MAX_SQUEEZED_BYTES * self.connection.patience:
-            _log.info("connection_ended", reason="the client reads nothing and goes on asking")
+            reason = "the client reads nothing and goes on asking"
+            _log.info("connection_ended", reason=reason, **self.origin.fields())
             abort(self.transport)
 
 

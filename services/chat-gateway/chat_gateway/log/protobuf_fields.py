@@ -36,7 +36,7 @@ def varint(number: int) -> bytes:
 
 
 def field_tag(message: Descriptor, field: str) -> bytes:
-    """What stands in front of a field's value: the field's number, and its wire type.
+    """The bytes in front of a field's value: its number and its wire type.
 
     Args:
         message: the descriptor of the message that has the field.

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Final, Protocol
 
@@ -40,7 +40,10 @@ class Stream(Protocol):
     def waiting_since(self) -> float | None:
         """As Outlet.waiting_since."""
 
-    def cut(self, waited_seconds: float, limit_seconds: float) -> None:
+    def log_fields(self) -> Mapping[str, object]:
+        """Its client and its positions, as fields of a line of the log; bounded in length."""
+
+    def end_as_slow(self, waited_seconds: float, limit_seconds: float) -> None:
         """Ends it: its client is too slow."""
 
     def send_away(self, after_seconds: float) -> bool:
@@ -133,8 +136,9 @@ class Streams:
         for stream, end_of_life in tuple(self._open.items()):
             since = stream.waiting_since
             if since is not None and now - since > self._limit_seconds:
-                _log.info("slow_reader_ended", waited_seconds=round(now - since, 1))
-                stream.cut(now - since, self._limit_seconds)
+                waited = round(now - since, 1)
+                _log.info("slow_reader_ended", waited_seconds=waited, **stream.log_fields())
+                stream.end_as_slow(now - since, self._limit_seconds)
             elif now >= end_of_life and stream not in self._sent_away:
                 self._send_away(stream)
 

@@ -1,7 +1,8 @@
 """One client's stream: its positions in its rooms, written to one outlet."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from chat_gateway.log.cursors import Start
 from chat_gateway.log.encodings import Encoding
@@ -18,6 +19,9 @@ from notecast_runtime.errors import NotecastError, RoomPosition, SlowReaderError
 from notecast_runtime.status import OK, Ending, ending_of
 from notecast_wire.fairness.clients import ClientId
 from notecast_wire.fairness.held_bytes import Holder
+
+_MAX_LOGGED_ROOMS: Final = 16
+"""Whose positions a line of the log has; a room's name has 128 bytes at most."""
 
 
 class Subscription:
@@ -146,7 +150,18 @@ class Subscription:
             self._end(OK)
         return True
 
-    def cut(self, waited_seconds: float, limit_seconds: float) -> None:
+    def log_fields(self) -> Mapping[str, object]:
+        """As Stream.log_fields: with the positions of the first rooms, and how many there are."""
+        origin = {} if self._outlet is None else self._outlet.origin.fields()
+        positions = [position._asdict() for position in self._positions()[:_MAX_LOGGED_ROOMS]]
+        return {
+            **origin,
+            "client": self.client.address,
+            "rooms": len(self._rooms),
+            "positions": positions,
+        }
+
+    def end_as_slow(self, waited_seconds: float, limit_seconds: float) -> None:
         """Ends the stream: its client has read nothing for too long."""
         self.end(SlowReaderError(self._positions(), waited_seconds, limit_seconds))
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeAlias
 import grpc
 from grpc import aio
 
+from notecast_wire.calls.peers import Origin
 from notecast_wire.fairness.held_bytes import Holder
 
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
@@ -46,6 +47,10 @@ class Outlet(Protocol):
             holder: of one thing.
             size: in bytes, from now on; 0: nothing.
         """
+
+    @property
+    def origin(self) -> Origin:
+        """The connection that carries it, as the log names it."""
 
     @property
     def waiting_since(self) -> float | None:

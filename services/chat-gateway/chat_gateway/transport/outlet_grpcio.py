@@ -10,6 +10,7 @@ from grpc import aio
 
 from chat_gateway.transport.outlet import Audience, Context, Outlet, TrailingMetadata
 from notecast_runtime.status import Ending
+from notecast_wire.calls.peers import Origin
 from notecast_wire.fairness.held_bytes import Holder
 
 Clock = Callable[[], float]
@@ -20,10 +21,15 @@ class GrpcioOutlet:
     """An outlet whose stream is written by `run`, in the task of the call.
 
     Args:
+        peer: as the call's context gives it.
         clock: of `waiting_since`.
+
+    Attributes:
+        origin: as Outlet.origin; without an id of the connection, of which grpc.aio tells nothing.
     """
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
+    def __init__(self, peer: str, clock: Clock = time.monotonic) -> None:
+        self.origin = Origin(peer)
         self._clock = clock
         self._message: bytes | None = None
         self._has_refused = False
@@ -142,7 +148,7 @@ class GrpcioTransport:
 
     async def carry(self, context: Context, flow: Callable[[Outlet], None]) -> None:
         """As Transport.carry; returns when the stream is over, and aborts the call on an error."""
-        outlet = GrpcioOutlet()
+        outlet = GrpcioOutlet(context.peer())
         try:
             flow(outlet)
             await context.send_initial_metadata(())

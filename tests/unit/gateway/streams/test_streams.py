@@ -34,7 +34,10 @@ class Client:
         self.flows = True
         self.sent_away: list[float] = []
 
-    def cut(self, waited_seconds: float, limit_seconds: float) -> None:
+    def log_fields(self) -> dict[str, object]:
+        return {}
+
+    def end_as_slow(self, waited_seconds: float, limit_seconds: float) -> None:
         assert limit_seconds == LIMIT_SECONDS
         self.cuts.append(waited_seconds)
 

@@ -253,7 +253,7 @@ def test_a_stream_that_is_ended_tells_its_status_behind_what_its_client_has_yet_
     window.close()
     hear(room, 1)
     room.deliver()
-    stream.cut(61, 60)
+    stream.end_as_slow(61, 60)
     assert window.status is None
     assert (len(room.readers.tail), len(room.readers.behind)) == (0, 0)
     stream.end(ShuttingDownError("too late"))
@@ -272,10 +272,38 @@ def test_the_places_that_a_slow_reader_is_told_are_behind_what_it_was_sent_in_ea
     window.close()
     hear(blue, 2)
     blue.deliver()
-    stream.cut(61, 60)
+    stream.end_as_slow(61, 60)
     window.open()
     positions = [RoomPosition("red", EPOCH, 5), RoomPosition("blue", EPOCH, 7)]
     assert window.ending == ending_of(SlowReaderError(positions, 61, 60))
+
+
+def test_what_the_log_says_of_a_stream_names_its_client_and_where_it_stands_in_each_room() -> None:
+    red, blue = open_room(Head(EPOCH, 0)), open_room(Head(EPOCH, 5))
+    red.name, blue.name = "red", "blue"
+    window = Window()
+    stream = subscribed(window, red, blue, start=Start(6, resumes=False))
+    hear(blue, 2)
+    blue.deliver()
+    assert stream.log_fields() == {
+        "peer": "ipv4:192.0.2.1:5000",
+        "connection": "#7",
+        "client": "192.0.2.1",
+        "rooms": 2,
+        "positions": [
+            {"room": "red", "epoch": EPOCH, "sequence": 5},
+            {"room": "blue", "epoch": EPOCH, "sequence": 7},
+        ],
+    }
+
+
+def test_what_the_log_says_of_a_stream_is_bounded_however_many_rooms_it_follows() -> None:
+    rooms = [open_room(Head(EPOCH, 0)) for _ in range(40)]
+    fields = subscribed(Window(), *rooms, start=Start(1, resumes=False)).log_fields()
+    assert fields["rooms"] == 40
+    positions = fields["positions"]
+    assert isinstance(positions, list)
+    assert len(positions) == 16
 
 
 def test_a_stream_that_was_ended_before_it_flows_is_told_so_at_once() -> None:

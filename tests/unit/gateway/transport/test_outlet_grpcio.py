@@ -16,7 +16,7 @@ class Client:
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
-        self.outlet = GrpcioOutlet(lambda: self.seconds)
+        self.outlet = GrpcioOutlet("ipv4:127.0.0.1:1", lambda: self.seconds)
         self.taken: list[bytes] = []
         self.writable = 0
         self._may_take = asyncio.Semaphore(0)
@@ -101,7 +101,7 @@ async def test_a_cancelled_call_is_cancelled_although_it_is_ended_at_the_same_ti
 
 
 async def test_an_audience_names_those_who_could_not_take_a_message() -> None:
-    first, second = GrpcioOutlet(), GrpcioOutlet()
+    first, second = GrpcioOutlet("unix:"), GrpcioOutlet("unix:")
     audience = GrpcioAudience()
     audience.add(first)
     audience.add(second)
