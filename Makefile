@@ -61,7 +61,7 @@ lint: .venv/.development ## every static check
 	$(BIN)/python tools/generate_variables.py --check
 	$(BIN)/python -m tools.generate_tables --check
 	$(BIN)/python tools/generate_partition_tags.py --check
-	$(BIN)/python -m tools.check_prose --check
+	$(BIN)/python -m tools.check_prose
 	$(BIN)/hadolint $(DOCKERFILES)
 	$(BIN)/python tools/check_envoy.py
 	$(BIN)/python tools/check_compose.py
@@ -69,10 +69,9 @@ lint: .venv/.development ## every static check
 proto: .venv/.development ## write the stubs of the contracts into proto/gen
 	@$(BIN)/python tools/generate_stubs.py
 
-docs: .venv/.development ## write what is made from the code: the documents' tables and picture, the names of variables, counts of prose
+docs: .venv/.development ## write what is made from the code: the documents' tables and picture, the names of variables
 	@$(BIN)/python tools/generate_variables.py
 	@$(BIN)/python -m tools.generate_tables
-	@$(BIN)/python -m tools.check_prose
 
 bench: .venv/.development ## servers compared under load, in 10 minutes (QUICK=1: in 90 s; CASES= BENCH_PEERS=)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) --cases '$(CASES)' --peers '$(BENCH_PEERS)'

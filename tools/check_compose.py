@@ -18,7 +18,7 @@ _SECONDS = 60
 
 
 def fault_of(*files: str, **environment: str) -> str:
-    """What Compose says against compose files; empty where it takes them."""
+    """Asks Compose what is wrong with compose files; empty where it takes them."""
     inherited = {name: value for name, value in os.environ.items() if name != SECRETS}
     return _run(*files, "config", "--quiet", environment=inherited | environment)
 

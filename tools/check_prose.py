@@ -1,8 +1,8 @@
 """Counts where prose breaks a rule of `CONTRIBUTING.md`, and holds each count down.
 
-`prose_counts.json` has the count of each rule for each part of the repository. `--check` exits with
-1 where a count is higher than that. Without it, lower counts are written there; a higher one never
-is. `--list RULE` says where a rule is broken.
+`prose_counts.json` has the count of each rule for each part of the repository. The command exits
+with 1 where a count is higher than that. `--lower` writes the counts that have fallen, and none
+that has risen. `--list RULE` says where a rule is broken.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def grown(found: Counts, allowed: Counts) -> list[tuple[str, str]]:
 
 
 def lowered(found: Counts, allowed: Counts) -> dict[str, dict[str, int]]:
-    """What is to be allowed from now on: never more than before."""
+    """Computes the counts that are allowed from now on: never more than before."""
     return {
         rule: {
             part: least
@@ -86,7 +86,7 @@ def lowered(found: Counts, allowed: Counts) -> dict[str, dict[str, int]]:
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only say what has grown")
+    parser.add_argument("--lower", action="store_true", help="write counts that have fallen")
     parser.add_argument("--list", metavar="RULE", choices=RULES, help="say where a rule is broken")
     options = parser.parse_args(arguments)
     found = list(breaches(root))
@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     if worse:
         print("CONTRIBUTING.md, under Prose, says how to put it instead", file=sys.stderr)
         return 1
-    if not options.check:
+    if options.lower:
         file.write_text(json.dumps(lowered(counts, allowed), indent=2) + "\n")
     return 0
 

@@ -20,6 +20,7 @@ from chat_gateway.settings import GatewaySettings
 from history.settings import HistorySettings
 from notecast_local.settings import LocalSettings
 from notecast_runtime.settings import ServiceSettings, describe_values
+from tools.bounds_table import bounds
 from tools.import_layers import picture
 from tools.module_tables import modules_of, packages
 
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (
     "docs/architecture.md",
     "docs/operations.md",
+    "docs/protocol.md",
     "services/chat-gateway/README.md",
     "services/history/README.md",
 )
@@ -82,7 +84,7 @@ def settings_of(kind: type[BaseSettings], without: Iterable[str] = ()) -> Table:
 
 
 def settings_of_compose(folder: Path = COMPOSE) -> Table:
-    """What the Compose files themselves take from the environment.
+    """Lists the variables that the Compose files themselves take from the environment.
 
     What they say of it at their head counts; of what they say nothing there, but ask for by
     `${NAME:?MESSAGE}`, the message does.
@@ -126,7 +128,7 @@ SHARED = frozenset(
 
 
 def cost_of_notes(figures: Path = FIGURES) -> Table:
-    """What the cases of a full benchmark took, in cores."""
+    """Lists the cost of each case of a full benchmark, in cores."""
     heads = (
         "case",
         "load",
@@ -140,7 +142,7 @@ def cost_of_notes(figures: Path = FIGURES) -> Table:
 
 
 def memory_of_streams(figures: Path = FIGURES) -> Table:
-    """What an idle stream takes in a gateway."""
+    """Lists the memory of an idle stream in a gateway."""
     rows = [
         (f"`{figure['case']}`", figure["title"], f"{figure['bytes_per_stream'] / 1024:.1f} KiB")
         for figure in _figures(figures, memory=True)
@@ -190,6 +192,7 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "settings of Compose": settings_of_compose,
     "what notes cost": cost_of_notes,
     "what streams cost": memory_of_streams,
+    "bounds of requests": lambda: Table(("what", "bound", "set by"), bounds()),
     **{f"modules of {package}": partial(modules, package) for package in packages()},
 }
 """The tables that a document may ask for."""

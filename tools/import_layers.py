@@ -28,7 +28,7 @@ class Layers(NamedTuple):
     layers: Sequence[Sequence[str]]
 
     def rank(self, module: str) -> int:
-        """How far below the highest layer a module stands; one that is in none, below all."""
+        """Counts the layers above a module; one that is in none stands below all."""
         return next(
             (rank for rank, names in enumerate(self.layers) if module in names), len(self.layers)
         )

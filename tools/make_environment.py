@@ -149,7 +149,7 @@ def pip_install(arguments: list[str], packages: int) -> None:
 
 
 def explain(output: str) -> str:
-    """What pip's output says about its failure, in a paragraph."""
+    """Extracts the reason of a failure from pip's output, in a paragraph."""
     missing = _MISSING_WHEEL.search(output)
     if _FAULTY_NETWORK.search(output):
         return (

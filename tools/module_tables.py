@@ -1,4 +1,4 @@
-"""What each module of a package is for, by the first sentence that it says of itself."""
+"""The modules of each package, each with the first sentence that it says of itself."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ _SENTENCE = re.compile(r".+?[.?](?=\s|$)", re.DOTALL)
 
 
 def folder_of(package: str, root: Path = ROOT) -> Path:
-    """Where a package's modules are.
+    """Finds the folder of a package.
 
     Raises:
         LookupError: no service and no library has this name.
@@ -58,7 +58,7 @@ def modules_of(package: str, root: Path = ROOT) -> Iterator[tuple[str, str]]:
 
 
 def sentence_of(path: Path) -> str:
-    """What a module or a Lua script says of itself first.
+    """Reads the first sentence that a module or a Lua script says of itself.
 
     Raises:
         ValueError: it says nothing.

@@ -7,9 +7,11 @@ import pytest
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from chat_gateway.api import validation
 from chat_gateway.settings import GatewaySettings
 from history.settings import HistorySettings
 from notecast_runtime.settings import ServiceSettings, variable_of
+from tools import bounds_table
 from tools import generate_tables as tables
 
 ROOT = Path(__file__).parents[3]
@@ -136,3 +138,27 @@ def test_the_check_fails_where_a_table_is_stale_and_writing_mends_it(
 def test_a_table_that_there_is_none_of_is_refused() -> None:
     with pytest.raises(KeyError, match="nothing"):
         tables.filled("<!-- table of nothing -->\n<!-- end of table -->")
+
+
+def test_the_bounds_of_requests_are_those_that_requests_are_checked_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(validation, "MAX_LABELS", 1_234)
+    bounds = {what: (bound, set_by) for what, bound, set_by in bounds_table.bounds()}
+    assert bounds["labels"][0].startswith("1,234; keys of 1 to 64 bytes")
+    assert bounds["text"][0].startswith("1 to 16,384 bytes")
+    assert bounds["text"][1] == "`NOTECAST_MAX_TEXT_BYTES`"
+
+
+def test_the_environment_of_who_writes_the_table_does_not_change_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = list(bounds_table.bounds())
+    monkeypatch.setenv("NOTECAST_MAX_TEXT_BYTES", "7")
+    assert list(bounds_table.bounds()) == before
+
+
+def test_a_bound_without_a_row_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "MAX_MENTIONS", 9, raising=False)
+    with pytest.raises(ValueError, match="MAX_MENTIONS"):
+        list(bounds_table.bounds())

@@ -132,12 +132,12 @@ def test_the_command_fails_and_names_the_place_where_a_count_has_grown(
     page, counts = tmp_path / "docs" / "page.md", tmp_path / check_prose.COUNTS
     page.write_text("The note behind it.\n\nThe note behind that.\n")
     counts.write_text(json.dumps({rule: {"docs": 2}}))
-    assert check_prose.main(["--check"], tmp_path) == 0
-    page.write_text("The note behind it.\n")
     assert check_prose.main([], tmp_path) == 0
+    page.write_text("The note behind it.\n")
+    assert check_prose.main(["--lower"], tmp_path) == 0
     assert json.loads(counts.read_text())[rule] == {"docs": 1}
     page.write_text("The note behind it.\n\nThe note behind that.\n")
-    assert check_prose.main(["--check"], tmp_path) == 1
-    assert f"docs/page.md:3: {rule}" in capsys.readouterr().err
     assert check_prose.main([], tmp_path) == 1
+    assert f"docs/page.md:3: {rule}" in capsys.readouterr().err
+    assert check_prose.main(["--lower"], tmp_path) == 1
     assert json.loads(counts.read_text())[rule] == {"docs": 1}

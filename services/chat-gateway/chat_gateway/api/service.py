@@ -9,7 +9,12 @@ from grpc import aio
 from chat_gateway.api.deadlines import Patience
 from chat_gateway.api.relay import Relay
 from chat_gateway.api.send import Sender
-from chat_gateway.api.validation import RequestLimits, check_list, check_subscribe
+from chat_gateway.api.validation import (
+    DEFAULT_PAGE_SIZE,
+    RequestLimits,
+    check_list,
+    check_subscribe,
+)
 from chat_gateway.history.history import History
 from chat_gateway.log.cursors import check_reached
 from chat_gateway.log.encodings import as_frames
@@ -27,8 +32,6 @@ from notecast.v1.history_pb2 import LoggedNote
 from notecast.v1.note_pb2 import Cursor, Note
 from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.standard_streams import ClientOf
-
-_DEFAULT_PAGE_SIZE = 50
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -92,7 +95,7 @@ class ChatService(ChatServiceServicer):
                 ask = partial(self._heads.read_one, request.room, seconds)
                 head = await self._questions.run(client, seconds, ask)
             check_reached(request.before, "before", head)
-        size = request.page_size or _DEFAULT_PAGE_SIZE
+        size = request.page_size or DEFAULT_PAGE_SIZE
         with Patience(context, self._timeout_seconds) as seconds:
             until = time.monotonic() + seconds
             async with self._reads.turn(client, seconds):

@@ -17,6 +17,7 @@ MAX_NAME_BYTES = 128
 """Bound on a room, an author and a note id, in bytes of UTF-8."""
 
 MAX_LAST_NOTES = 10_000
+DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 500
 MAX_LABELS = 16
 MAX_LABEL_KEY_BYTES = 64
