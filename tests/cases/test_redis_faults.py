@@ -9,13 +9,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), needs_inputs]
 
 
 def test_a_demoted_primary_is_left_and_sends_go_on() -> None:
+    """Which reason the gateway names is not judged: READONLY, or another run of Redis.
+
+    It is the one that it sees first. integration/test_failover.py has both.
+    """
     output = run_input("readonly_failover.py", seconds=120)
     looks = [text for text in output.splitlines() if "failover + " in text]
     assert len(looks) == 6, output
     for text in looks:
         assert "stored" in text, output
         assert text.endswith("readiness SERVING"), output
-    assert line("gateway's log names it:", output) == " True"
 
 
 def test_older_data_of_the_same_run_are_told_to_all_who_saw_more() -> None:
@@ -53,8 +56,9 @@ def test_a_full_redis_gets_out_of_it_by_itself() -> None:
 
 def test_rooms_without_a_note_leave_redis() -> None:
     output = run_input("hostile/f11_rooms_in_redis.py", seconds=200)
-    # What is left is of the partitions, and the same however many rooms there were.
-    assert number(r"(-?\d+) bytes a room for good", output) < 64, output
+    # Each of a partition's last 1,000 rooms is remembered with its last sequence, in 82 bytes; here
+    # that is every one. A room's name alone has 126.
+    assert number(r"(-?\d+) bytes a room for good", output) < 100, output
     assert number(r"keys \d+ -> (\d+) and", output) < 1_000, output
     assert number(r"notes left: (\d+)", output) == 0
     assert max(numbers(r"after restart \d of Redis: \+ (-?\d+) MB", output)) <= 2, output
