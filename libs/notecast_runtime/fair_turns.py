@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from notecast_runtime.errors import OverloadedError
-from notecast_runtime.tasks import hear_out
+from notecast_runtime.tasks import consume_exception
 from notecast_wire.fairness.clients import ClientId
 from notecast_wire.fairness.shares import ShareRatios, Shares
 
@@ -84,7 +84,7 @@ class FairTurns:
                 self.give_back(client)
 
         task = asyncio.create_task(done_in_turn())
-        task.add_done_callback(hear_out)
+        task.add_done_callback(consume_exception)
         return await asyncio.shield(task)
 
     async def take(self, client: ClientId, timeout_seconds: float | None) -> None:

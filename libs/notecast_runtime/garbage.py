@@ -8,7 +8,7 @@ walked before it dies."""
 _COLLECTIONS = 10
 
 
-def spare_the_long_lived() -> None:
+def freeze_startup_objects() -> None:
     """Has the collector pass over what the process has made so far; call it once it serves.
 
     A service is born with some hundred thousand objects (modules, descriptors of protobuf,

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
-def going_on() -> bool:
+def not_cancelled() -> bool:
     """Whether the current task may go on: nobody has cancelled it.
 
     What a loop that talks to Redis asks each time round. In Python 3.11 `asyncio.wait_for`,
@@ -47,7 +47,7 @@ def _wake(done: asyncio.Future[None], _work: asyncio.Future[Any]) -> None:
         done.set_result(None)
 
 
-def hear_out(task: asyncio.Future[Any]) -> None:
+def consume_exception(task: asyncio.Future[Any]) -> None:
     """Takes note of how a task ended whose callers may all be gone; else the loop complains."""
     if not task.cancelled():
         task.exception()

@@ -29,14 +29,14 @@ from notecast_runtime.redis.primary import PrimaryWatch
 
 def _without_gap_repair() -> None:
     """What was not heard is passed over as if it were gone for good."""
-    hear = RoomLog.hear
+    append_live = RoomLog.append_live
 
-    def hear_on(log: RoomLog, sequence: int, frame: bytes) -> None:
+    def append_on(log: RoomLog, sequence: int, frame: bytes) -> None:
         if sequence > log.newest + 1:
             log.fill(SequenceRange(log.newest, sequence - 1), ())
-        hear(log, sequence, frame)
+        append_live(log, sequence, frame)
 
-    _patch(RoomLog, "hear", hear_on)
+    _patch(RoomLog, "append_live", append_on)
     _patch(RoomLog, "missing", lambda _log: None)
 
 

@@ -183,7 +183,7 @@ async def test_a_subscription_that_only_looks_alive_is_replaced(valkey: ValkeyPr
         probe = FeedProbe(pipeline, feed, timeout_seconds=2)
 
         def hear(channel: str, payload: bytes) -> None:
-            (probe.hear if channel == probe.channel else hear_other)(payload)
+            (probe.on_probe if channel == probe.channel else hear_other)(payload)
 
         def hear_other(payload: bytes) -> None:
             heard.messages.append(("c", payload))

@@ -51,14 +51,14 @@ def run_from(state: LogState, sequence: int) -> Run | None:
 
 @cache
 def heard(state: LogState, sequence: int, frame: bytes) -> LogState:
-    """As RoomLog.hear."""
-    return _after(state, lambda log: log.hear(sequence, frame))
+    """As RoomLog.append_live."""
+    return _after(state, lambda log: log.append_live(sequence, frame))
 
 
 @cache
 def heard_head(state: LogState, sequence: int) -> LogState:
-    """As RoomLog.hear_head."""
-    return _after(state, lambda log: log.hear_head(sequence))
+    """As RoomLog.on_head."""
+    return _after(state, lambda log: log.on_head(sequence))
 
 
 @cache
@@ -88,8 +88,8 @@ def _log(state: LogState) -> RoomLog:
         run_bytes=_AMPLE_BYTES,
     )
     for sequence, frame in (*enumerate(state.frames, start=state.oldest), *state.parked):
-        log.hear(sequence, frame)
-    log.hear_head(state.heard)
+        log.append_live(sequence, frame)
+    log.on_head(state.heard)
     return log
 
 

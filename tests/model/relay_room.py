@@ -13,7 +13,7 @@ from tests.model.relay_state import Gateway, Reader, Rule
 
 
 def hear(gateway: Gateway, note: Note, rules: frozenset[Rule]) -> Gateway:
-    """As Room.hear."""
+    """As Room.on_announcement."""
     log = gateway.log
     if log is None:
         return gateway._replace(early=(*gateway.early, note)[-RING_NOTES:])
@@ -72,7 +72,7 @@ def recalled(gateway: Gateway, data: Data) -> Seen:
 
 
 def hear_early(gateway: Gateway, rules: frozenset[Rule]) -> Gateway:
-    """As Room._hear_early."""
+    """As Room._take_early."""
     early = gateway.early
     gateway = gateway._replace(early=())
     for note in early:
@@ -116,7 +116,7 @@ def _reader_enters(reader: Reader, head: Head, survived: int, rules: frozenset[R
 
 
 def hear_head(gateway: Gateway, head: Head) -> Gateway:
-    """As Room.hear_head."""
+    """As Room.on_head."""
     log = gateway.log
     assert log is not None
     if head.epoch > log.epoch:

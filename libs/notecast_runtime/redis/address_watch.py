@@ -8,7 +8,7 @@ import structlog
 from notecast_runtime.redis.client import REDIS_AWAY, RedisError
 from notecast_runtime.redis.connector import RedisConnector
 from notecast_runtime.redis.refusals import refusal_of, words_for
-from notecast_runtime.tasks import going_on
+from notecast_runtime.tasks import not_cancelled
 
 _SHORTEST_PAUSE_SECONDS = 1.5
 _LONGEST_PAUSE_SECONDS = 2.0
@@ -40,7 +40,7 @@ class AddressWatch:
 
         A Redis that is away is told of by whoever needs it.
         """
-        while going_on():
+        while not_cancelled():
             await asyncio.sleep(random.uniform(_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - jitter needs no secrecy
             try:
                 await self.look()

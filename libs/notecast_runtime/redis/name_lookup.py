@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Thread
 
-from notecast_runtime.tasks import hear_out
+from notecast_runtime.tasks import consume_exception
 
 Resolve = Callable[[str], Sequence[str]]
 """Gives a host's addresses, best first; may block, and raises OSError where there are none."""
@@ -55,7 +55,7 @@ class NameLookup:
     def _ask(self) -> asyncio.Future[Sequence[str]]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Sequence[str]] = loop.create_future()
-        answer.add_done_callback(hear_out)
+        answer.add_done_callback(consume_exception)
 
         def ask() -> None:
             found: Sequence[str] | Exception

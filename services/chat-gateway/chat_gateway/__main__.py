@@ -40,7 +40,7 @@ from chat_gateway.transport.outlet import Transport
 from chat_gateway.transport.outlet_grpcio import GrpcioTransport
 from chat_gateway.transport.outlet_wire import WireTransport
 from notecast_runtime.fair_turns import FairTurns
-from notecast_runtime.garbage import spare_the_long_lived
+from notecast_runtime.garbage import freeze_startup_objects
 from notecast_runtime.health import Health
 from notecast_runtime.logs import configure_logs
 from notecast_runtime.open_files import raise_open_files
@@ -188,7 +188,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
         port = listen(server, settings.listen_host, settings.listen_port)
         parts = [
             redis.pipeline.run(),
-            feed.run(_ear(probe, hub), check.poke),
+            feed.run(_route_live_messages(probe, hub), check.check_now),
             check.run(),
             probe.run(),
             streams.run(),
@@ -261,19 +261,19 @@ def _services(
 def _alarm(writes: WriteWatch, check: HeadCheck) -> Callable[[Refusal], None]:
     def refused(refusal: Refusal) -> None:
         if writes.refused(refusal):
-            check.poke()
+            check.check_now()
 
     return refused
 
 
-def _ear(probe: FeedProbe, hub: Hub) -> OnMessage:
-    def hear(channel: str, payload: bytes) -> None:
+def _route_live_messages(probe: FeedProbe, hub: Hub) -> OnMessage:
+    def route(channel: str, payload: bytes) -> None:
         if channel == probe.channel:
-            probe.hear(payload)
+            probe.on_probe(payload)
         else:
-            hub.hear(channel, payload)
+            hub.on_live_message(channel, payload)
 
-    return hear
+    return route
 
 
 @asynccontextmanager
@@ -298,7 +298,7 @@ async def _end(parts: list[asyncio.Task[None]]) -> None:
 async def _serve(settings: GatewaySettings) -> None:
     stop = stop_on_signals()
     async with running(settings):
-        spare_the_long_lived()
+        freeze_startup_objects()
         await stop.wait()
 
 

@@ -23,7 +23,7 @@ from history.settings import HistorySettings
 from history.supervision import supervised
 from notecast_runtime.client_metadata import client_behind
 from notecast_runtime.fair_turns import FairTurns
-from notecast_runtime.garbage import spare_the_long_lived
+from notecast_runtime.garbage import freeze_startup_objects
 from notecast_runtime.health import Health
 from notecast_runtime.logs import configure_logs
 from notecast_runtime.open_files import raise_open_files
@@ -169,7 +169,7 @@ async def _finish(task: asyncio.Task[None], seconds: float) -> None:
 async def _serve(settings: HistorySettings) -> None:
     stop = stop_on_signals()
     async with running(settings):
-        spare_the_long_lived()
+        freeze_startup_objects()
         await stop.wait()
 
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import structlog
 
 from history.failing import Failing
+from history.lease_balancing import leases_to_take
 from history.scripts import LuaScript, ScriptCall
-from history.shares import to_take_over
 from notecast_runtime.redis.client import Redis
 from notecast_runtime.redis.keyspace import PARTITIONS, lease_key
 
@@ -72,7 +72,7 @@ class Leases:
         """
         leases = await self._ask(dict.fromkeys(range(PARTITIONS), ""))
         holders = {partition: lease.holder for partition, lease in leases.items()}
-        leases |= await self._ask(to_take_over(holders, self._replica))
+        leases |= await self._ask(leases_to_take(holders, self._replica))
         held = frozenset(n for n, lease in leases.items() if lease.holder == self._replica)
         if held != self._held:
             _log.info("leases_changed", held=len(held), replica=self._replica)

@@ -6,7 +6,7 @@ from typing import Any
 
 from notecast_runtime.redis.client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.redis.writes import WriteWatch
-from notecast_runtime.tasks import going_on
+from notecast_runtime.tasks import not_cancelled
 
 _SHORT_SHARE = 0.9
 """Of `maxmemory`."""
@@ -33,7 +33,7 @@ class MemoryWatch:
 
     async def run(self) -> None:
         """Looks until cancelled. A Redis that is away is told of by who needs it."""
-        while going_on():
+        while not_cancelled():
             with suppress(*REDIS_AWAY):
                 await self._writes.look()
             with suppress(*REDIS_AWAY, RedisError):

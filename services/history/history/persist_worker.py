@@ -14,8 +14,8 @@ import structlog
 from history.failing import Failing
 from history.leases import Leases
 from history.outbox_reader import Batch, OutboxPosition, OutboxReader
+from history.partition_backoff import PartitionBackoff
 from history.persist_script import Failed, Persisted, Persister, Refused
-from history.rests import Rests
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.health import Health
 from notecast_runtime.news import News
@@ -29,15 +29,15 @@ REDIS = "redis"
 PERSISTING = "persisting"
 """The condition of readiness that no partition fails to be persisted."""
 
-_GATHERING_SECONDS = 0.05
-"""After a reading, so much time passes before the next, while what is accepted gathers.
+_BATCHING_SECONDS = 0.05
+"""The wait between two reads, so that accepted notes are batched.
 
-A reading costs as much as persisting some thirty notes. Nobody waits for it: what is not persisted
+A read costs as much as persisting some thirty notes. Nobody waits for it: what is not persisted
 yet is replayed from the outbox.
 """
 
 _MANY_NOTES = 100
-_GATHERING_SECONDS_OF_MANY = 0.02
+_BATCHING_SECONDS_OF_MANY = 0.02
 """After a reading of many, so that none keeps Redis busy for long, which others wait for."""
 
 _log = structlog.get_logger(__name__)
@@ -69,7 +69,7 @@ class PersistWorker:
         self._short = short
         self._stopping = asyncio.Event()
         self._positions: dict[int, OutboxPosition] = {}
-        self._rests = Rests()
+        self._backoff = PartitionBackoff()
         self._failing = Failing("partition_failed")
         self._untrimmed = Failing("outbox_not_trimmed")
         self._faults = News()
@@ -124,10 +124,10 @@ class PersistWorker:
         holding = await self._leases.renew()
         self._positions = await self._reader.positions(sorted(holding.partitions))
         self._refresh_at = _now() + holding.renew_seconds
-        for partition in self._rests.keep(holding.partitions):
+        for partition in self._backoff.keep(holding.partitions):
             self._failing.ended(partition)
         self._health.report(REDIS, holds=True)
-        self._health.report(PERSISTING, holds=not self._rests)
+        self._health.report(PERSISTING, holds=not self._backoff)
         await self._trim()
 
     async def _trim(self) -> None:
@@ -141,32 +141,32 @@ class PersistWorker:
         self._untrimmed.tell()
 
     async def _pass(self) -> None:
-        awake, wait = self._awake()
-        if not awake:
+        ready, wait = self._ready()
+        if not ready:
             await self._pause(wait)
             return
-        reading = await self._reader.read(awake, block_seconds=wait)
+        reading = await self._reader.read(ready, block_seconds=wait)
         for partition, error in reading.failed.items():
             self._fail(partition, error)
-        heard_of = {batch.partition for batch in reading.batches} | reading.failed.keys()
-        for partition in awake.keys() - heard_of:
+        reported = {batch.partition for batch in reading.batches} | reading.failed.keys()
+        for partition in ready.keys() - reported:
             self._recover(partition)  # another replica did what failed here
         if reading.batches:
             await self._persist(reading.batches)
         self._failing.tell()
-        self._health.report(PERSISTING, holds=not self._rests)
+        self._health.report(PERSISTING, holds=not self._backoff)
         if reading.batches and not reading.cut:
             notes = sum(len(batch.entries) for batch in reading.batches)
             await self._pause(
-                _GATHERING_SECONDS if notes < _MANY_NOTES else _GATHERING_SECONDS_OF_MANY
+                _BATCHING_SECONDS if notes < _MANY_NOTES else _BATCHING_SECONDS_OF_MANY
             )
 
-    def _awake(self) -> tuple[dict[int, OutboxPosition], float]:
+    def _ready(self) -> tuple[dict[int, OutboxPosition], float]:
         """The partitions to read now, and the seconds until there is something else to do."""
         now = _now()
-        asleep = self._rests.asleep(now)
-        awake = {n: position for n, position in self._positions.items() if n not in asleep}
-        return awake, max(0.0, min([self._refresh_at - now, *asleep.values()]))
+        paused = self._backoff.paused(now)
+        ready = {n: position for n, position in self._positions.items() if n not in paused}
+        return ready, max(0.0, min([self._refresh_at - now, *paused.values()]))
 
     async def _persist(self, batches: list[Batch]) -> None:
         outcomes = await self._persister.persist(batches, make_room=self._short())
@@ -198,10 +198,10 @@ class PersistWorker:
 
     def _fail(self, partition: int, error: Exception) -> None:
         self._failing.failed(partition, str(error))
-        self._rests.begin(partition, _now())
+        self._backoff.fail(partition, _now())
 
     def _recover(self, partition: int) -> None:
-        self._rests.end(partition)
+        self._backoff.recover(partition)
         self._failing.ended(partition)
 
     def _tell(self, event: str, error: str) -> None:

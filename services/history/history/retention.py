@@ -24,7 +24,7 @@ from notecast_runtime.redis.keyspace import (
     heads_key,
     log_key,
 )
-from notecast_runtime.tasks import going_on
+from notecast_runtime.tasks import not_cancelled
 
 RETENTION = "retention"
 """The condition of readiness that old notes are removed."""
@@ -86,7 +86,7 @@ class AgeRetention:
         """Sweeps until cancelled; what fails is tried again in the next walk."""
         backoff, faults, clocks = Backoff(), News(), News()
         for partition in cycle(range(PARTITIONS)):
-            if not going_on():
+            if not not_cancelled():
                 return
             try:
                 await self.sweep(partition)

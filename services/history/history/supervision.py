@@ -7,7 +7,7 @@ import structlog
 
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.health import Health
-from notecast_runtime.tasks import going_on
+from notecast_runtime.tasks import not_cancelled
 
 _RECOVERED_SECONDS = 30.0
 """A part that ran so long begins with a short wait again."""
@@ -36,7 +36,7 @@ async def supervised(
         try:
             await run()
         except asyncio.CancelledError:
-            if not going_on():
+            if not not_cancelled():
                 raise
             _log.exception("part_died", part=part)
         except Exception:

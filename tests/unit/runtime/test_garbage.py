@@ -6,10 +6,10 @@ import sys
 _PROGRAM = """
 import gc
 import chat_gateway.__main__
-from notecast_runtime.garbage import spare_the_long_lived
+from notecast_runtime.garbage import freeze_startup_objects
 
 born_with = len(gc.get_objects())
-spare_the_long_lived()
+freeze_startup_objects()
 print(born_with, gc.get_freeze_count(), len(gc.get_objects()))
 
 

@@ -3,7 +3,7 @@ import contextlib
 
 import pytest
 
-from notecast_runtime.tasks import going_on, outcome_of
+from notecast_runtime.tasks import not_cancelled, outcome_of
 
 
 async def test_a_loop_ends_although_the_cancellation_was_swallowed() -> None:
@@ -11,7 +11,7 @@ async def test_a_loop_ends_although_the_cancellation_was_swallowed() -> None:
 
     async def loop() -> None:
         nonlocal rounds
-        while going_on():
+        while not_cancelled():
             rounds += 1
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()

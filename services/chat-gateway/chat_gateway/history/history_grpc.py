@@ -19,7 +19,7 @@ from notecast.v1.history_pb2 import (
 from notecast.v1.history_pb2_grpc import HistoryServiceStub
 from notecast_runtime.client_metadata import client_metadata
 from notecast_runtime.errors import HistoryUnavailableError
-from notecast_runtime.tasks import going_on, hear_out
+from notecast_runtime.tasks import consume_exception, not_cancelled
 from notecast_wire.fairness.clients import ClientId
 
 _Outcome = TypeVar("_Outcome")
@@ -128,8 +128,8 @@ class GrpcHistory:
                 call._cython_call.cancel("nobody waits for it")  # noqa: SLF001
                 self._ending.add(task)
                 task.add_done_callback(self._ending.discard)
-                task.add_done_callback(hear_out)
-            elif going_on():  # else a caller would be told that it was cancelled itself
+                task.add_done_callback(consume_exception)
+            elif not_cancelled():  # else a caller would be told that it was cancelled itself
                 raise HistoryUnavailableError(
                     "the channel to the history service is closed"
                 ) from None

@@ -79,7 +79,7 @@ class RoomLog:
         through = min(self._parked) - 1 if self._parked else self._heard
         return SequenceRange(max(self.newest, through - self._max_notes), through)
 
-    def hear(self, sequence: int, frame: bytes) -> None:
+    def append_live(self, sequence: int, frame: bytes) -> None:
         """Takes a live note: the next one at once, one from the future aside.
 
         One from the past changes nothing. Where too many are aside, the note is only
@@ -98,7 +98,7 @@ class RoomLog:
         newest = self._ring.newest
         return sequence <= newest == self._heard and epoch == self.epoch
 
-    def hear_head(self, sequence: int) -> None:
+    def on_head(self, sequence: int) -> None:
         """Learns that the log reaches to this sequence, from Redis."""
         self._heard = max(self._heard, sequence)
 

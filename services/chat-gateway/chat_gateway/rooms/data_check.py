@@ -15,7 +15,7 @@ from notecast_runtime.redis.connector import RedisConnector
 from notecast_runtime.redis.epoch_guard import holds
 from notecast_runtime.redis.fencing import NOTHING, Fence
 from notecast_runtime.redis.keyspace import outbox_key, partition_of
-from notecast_runtime.tasks import hear_out
+from notecast_runtime.tasks import consume_exception
 
 _PAUSE_SECONDS = 0.1
 """From the end of a check until the next one begins, however many ask for it."""
@@ -79,7 +79,7 @@ class DataCheck:
         """
         if self._checking is None or self._checking.done():
             self._checking = asyncio.create_task(self._check())
-            self._checking.add_done_callback(hear_out)
+            self._checking.add_done_callback(consume_exception)
         await asyncio.shield(self._checking)
 
     async def look(self) -> None:

@@ -11,7 +11,7 @@ from chat_gateway.rooms.gap_reader import GapReader
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.errors import UnavailableError
 from notecast_runtime.outbox import OutboxId
-from notecast_runtime.tasks import going_on
+from notecast_runtime.tasks import not_cancelled
 
 _log = structlog.get_logger(__name__)
 
@@ -66,7 +66,7 @@ class GapRepair:
 
     async def _fill_all(self) -> None:
         backoff = Backoff()
-        while going_on() and (gap := self._room.log.missing()):
+        while not_cancelled() and (gap := self._room.log.missing()):
             try:
                 await self._fill(gap)
             except UnavailableError as error:

@@ -19,7 +19,7 @@ from notecast_runtime.health import Health
 from notecast_runtime.redis.client import REDIS_AWAY
 from notecast_runtime.redis.refusals import refusal_of
 from notecast_runtime.redis.writes import REDIS_WRITES, WriteWatch
-from notecast_runtime.tasks import going_on
+from notecast_runtime.tasks import not_cancelled
 
 REDIS = "redis"
 LIVE_FEED = "live_feed"
@@ -70,24 +70,24 @@ class HeadCheck:
         self._heads = heads
         self._feed = feed
         self._health = health
-        self._poked = asyncio.Event()
+        self._wanted_now = asyncio.Event()
         self._parts: list[list[PartitionRooms]] = []
         self._parts_made_at = -1
         self._untold: set[int] = set()
 
-    def poke(self) -> None:
+    def check_now(self) -> None:
         """Has the next check made at once."""
-        self._poked.set()
+        self._wanted_now.set()
 
     async def run(self) -> None:
         """Checks until cancelled, at intervals, when poked, and soon after a failure."""
-        while going_on():
-            self._poked.clear()
+        while not_cancelled():
+            self._wanted_now.clear()
             self._health.report(LIVE_FEED, holds=self._feed.complete)
             answered = await self._redis_answers()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_INTERVAL_SECONDS if answered else _RETRY_SECONDS):
-                    await self._poked.wait()
+                    await self._wanted_now.wait()
 
     async def _redis_answers(self) -> bool:
         reason = ""
@@ -116,7 +116,7 @@ class HeadCheck:
             await asyncio.sleep(_GRACE_SECONDS)
         for room, head in behind:
             if self._hub.holds(room):
-                room.hear_head(head)
+                room.on_head(head)
         await self._check_data(behind)
 
     async def _check_data(self, behind: Iterable[tuple[Room, Head]]) -> None:

@@ -93,13 +93,13 @@ class Hub:
         if entry is not None and entry.room is room:
             self._release(entry, client)
 
-    def hear(self, channel: str, payload: bytes) -> None:
+    def on_live_message(self, channel: str, payload: bytes) -> None:
         """Hands a live message to its room; one that can't be read is logged and dropped."""
         entry = self._entries.get(room_of_channel(channel))
         if entry is None:
             return  # the last reader has just left
         try:
-            entry.room.hear(decode_announcement(payload))
+            entry.room.on_announcement(decode_announcement(payload))
         except ValueError as error:
             _log.error("announcement_unreadable", channel=channel, error=str(error))
 

@@ -210,9 +210,9 @@ class Room:
         self.readers.tail.sequence = head.sequence
         self._floor = head.sequence if head.is_floor else 0
         self._agreed_id = head.outbox_id
-        self._hear_early()
+        self._take_early()
 
-    def hear(self, announcement: Announcement) -> None:
+    def on_announcement(self, announcement: Announcement) -> None:
         """Takes a live note, in whatever order it comes."""
         log = self._log
         if log is None:
@@ -226,7 +226,7 @@ class Room:
                 # twice, and Redis has lost this one, or what was heard under it.
                 self._shared.doubts.suspect(self.name, epoch, outbox_id)
                 self._shared.doubts.suspect(self.name, epoch, self._last_id)
-            log.hear(sequence, note_frame(epoch, sequence, note))
+            log.append_live(sequence, note_frame(epoch, sequence, note))
             self._look_after()
         elif announcement.epoch > log.epoch:
             self._keep_early(announcement)
@@ -268,14 +268,14 @@ class Room:
         self._agreed_at = max(self._agreed_at, self._mark.agreed_at)
         self._agreed_id, self._mark = agreed_id, mark
 
-    def hear_head(self, head: Head) -> None:
+    def on_head(self, head: Head) -> None:
         """Learns from Redis where the log stands: a note that was not heard shows itself."""
         if head.epoch == self.log.epoch:
             if head.is_floor:
                 self.pass_over(head.sequence)
             if head.sequence == self.log.newest:
                 self._agreed_id = max(self._agreed_id, head.outbox_id)
-            self.log.hear_head(head.sequence)
+            self.log.on_head(head.sequence)
             self._look_after()
         elif head.epoch > self.log.epoch:
             self._enter_later_epoch(head.epoch)
@@ -365,10 +365,10 @@ class Room:
             self._early = deque(maxlen=_EARLY_NOTES)
         self._early.append(announcement)
 
-    def _hear_early(self) -> None:
+    def _take_early(self) -> None:
         early, self._early = self._early, None
         for announcement in early or ():
-            self.hear(announcement)
+            self.on_announcement(announcement)
 
     def _enter_later_epoch(self, epoch: int) -> asyncio.Task[None]:
         """Finds out what the later epoch has left of this one, and goes on in it."""
@@ -392,8 +392,8 @@ class Room:
         # Who has come from another gateway may have been shown more than was heard here.
         self.change_readers_epoch(head, common)
         log.enter_epoch(head.epoch, survived)
-        self.hear_head(head)
-        self._hear_early()
+        self.on_head(head)
+        self._take_early()
 
     async def _later_history(self, epoch: int) -> EpochHistory:
         """Waits until Redis tells of a later epoch; another one begins where it has lost that."""

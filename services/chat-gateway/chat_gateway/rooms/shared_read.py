@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from notecast_runtime.errors import InternalFaultError, OverloadedError
 from notecast_runtime.fair_turns import FairTurns
-from notecast_runtime.tasks import going_on, hear_out, outcome_of
+from notecast_runtime.tasks import consume_exception, not_cancelled, outcome_of
 from notecast_wire.fairness.clients import ClientId
 
 Result = TypeVar("Result")
@@ -41,7 +41,7 @@ class SharedRead(Generic[Result]):
         self._refusal: OverloadedError | None = None
         self.asked = 0
         self.result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self.result.add_done_callback(hear_out)
+        self.result.add_done_callback(consume_exception)
 
     async def outcome(self, client: ClientId) -> Result:
         """What came of the work, once it is done; raises what it has raised.
@@ -83,7 +83,7 @@ class SharedRead(Generic[Result]):
         except asyncio.CancelledError:
             # Where nobody has cancelled this task, the cancellation comes from below. Those who
             # wait would wait for ever.
-            if going_on() and not self.result.done():
+            if not_cancelled() and not self.result.done():
                 self.result.set_exception(InternalFaultError("a read was cancelled"))
             raise
         else:

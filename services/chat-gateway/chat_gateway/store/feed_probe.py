@@ -16,7 +16,7 @@ from chat_gateway.store.live_feed import LiveFeed
 from notecast_runtime.errors import UnavailableError
 from notecast_runtime.redis.connection import pack
 from notecast_runtime.redis.pipeline import RedisPipeline
-from notecast_runtime.tasks import going_on
+from notecast_runtime.tasks import not_cancelled
 
 _INTERVAL_SECONDS = 0.4
 _PATIENCE_SECONDS = 0.6
@@ -41,7 +41,7 @@ class FeedProbe:
         self._timeout_seconds = timeout_seconds
         self._unheard: dict[bytes, float] = {}
 
-    def hear(self, payload: bytes) -> None:
+    def on_probe(self, payload: bytes) -> None:
         """Takes what came on `channel`; what was sent before that is no more waited for."""
         sent_at = self._unheard.get(payload)
         if sent_at is not None:
@@ -51,7 +51,7 @@ class FeedProbe:
         """Probes until cancelled."""
         await self._feed.subscribe(self.channel)
         number = 0
-        while going_on():
+        while not_cancelled():
             number += 1
             await self._publish(b"%d" % number)
             await asyncio.sleep(_INTERVAL_SECONDS)

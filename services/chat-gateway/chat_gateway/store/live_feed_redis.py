@@ -23,7 +23,7 @@ from notecast_runtime.redis.client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.redis.connection import OnPush, RedisConnection, pack
 from notecast_runtime.redis.connector import RedisConnector
 from notecast_runtime.redis.refusals import RefusedError
-from notecast_runtime.tasks import going_on
+from notecast_runtime.tasks import not_cancelled
 
 _CHANNELS_PER_COMMAND = 500
 
@@ -94,7 +94,7 @@ class RedisLiveFeed:
         Whatever ends it, a fault of ours too, it begins again after a pause.
         """
         self._on_change = on_change
-        while going_on():
+        while not_cancelled():
             silent = False
             try:
                 await self._converse(self._hearing(on_message))
@@ -126,13 +126,13 @@ class RedisLiveFeed:
     def _hearing(self, on_message: OnMessage) -> OnPush:
         """What takes the messages of a connection: each note passes here, so it does little."""
 
-        def hear(push: list[Any]) -> None:
+        def take(push: list[Any]) -> None:
             if push[0] == b"message":
                 on_message(push[1].decode(), push[2])
             elif push[0] == b"subscribe":
                 self._confirm(push[1].decode())
 
-        return hear
+        return take
 
     def _request_soon(self) -> None:
         """Has all that changes in this turn of the loop asked for together."""

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from chat_gateway.log.positions import Head
 from chat_gateway.store.heads import Heads, known
 from notecast_runtime.errors import RedisUnavailableError
-from notecast_runtime.tasks import hear_out, outcome_of
+from notecast_runtime.tasks import consume_exception, outcome_of
 
 _Heads = dict[str, Head | RedisUnavailableError]
 _Read = asyncio.Task[_Heads]
@@ -36,7 +36,7 @@ class SharedHeads:
         self._wanted.update(rooms)
         if self._next is None:
             self._next = asyncio.create_task(self._read_behind(self._now))
-            self._next.add_done_callback(hear_out)
+            self._next.add_done_callback(consume_exception)
         found = await outcome_of(self._next)
         return {room: known(found[room]) for room in rooms}
 

@@ -137,7 +137,7 @@ class Joiner:
                     if histories[
                         name
                     ].head.is_floor:  # its readers would wait for what is not there
-                        room.hear_head(histories[name].head)
+                        room.on_head(histories[name].head)
                 return histories
             await asyncio.sleep(backoff.next_delay())
 

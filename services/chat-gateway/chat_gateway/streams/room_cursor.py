@@ -22,7 +22,7 @@ from notecast_runtime.errors import (
     RoomPosition,
     UnavailableError,
 )
-from notecast_runtime.tasks import going_on
+from notecast_runtime.tasks import not_cancelled
 from notecast_wire.fairness.clients import ClientId
 from notecast_wire.fairness.held_bytes import Holder
 from notecast_wire.fairness.shares import ShareRefusal
@@ -339,7 +339,7 @@ class RoomCursor:
             self._fail("replay_failed")
             return
         except asyncio.CancelledError:
-            if going_on():  # the cursor was not closed: it would write nothing any more
+            if not_cancelled():  # the cursor was not closed: it would write nothing any more
                 self._fail("replay_failed")
             raise
         self._note_what_is_gone(page)

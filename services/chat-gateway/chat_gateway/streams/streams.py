@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import structlog
 
 from notecast_runtime.errors import TooManyStreamsError
-from notecast_runtime.tasks import going_on
+from notecast_runtime.tasks import not_cancelled
 from notecast_wire.fairness.clients import ClientId
 from notecast_wire.fairness.shares import Shares
 
@@ -126,7 +126,7 @@ class Streams:
         interval = min(self._limit_seconds / _SWEEPS_PER_LIMIT, _LONGEST_INTERVAL_SECONDS)
         if self._lifetime_seconds:
             interval = min(interval, self._lifetime_seconds / _SWEEPS_PER_LIFETIME)
-        while going_on():
+        while not_cancelled():
             await asyncio.sleep(interval)
             self.sweep()
 

@@ -36,16 +36,16 @@ class LossyChannel(RuleBasedStateMachine):
     def accept(self, heard: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
         self.head += 1
         if heard:
-            self.log.hear(self.head, frame(self.head))
+            self.log.append_live(self.head, frame(self.head))
 
     @rule(back=st.integers(0, 12))
     def hear_late_or_again(self, back: int) -> None:
         sequence = max(1, self.head - back)
-        self.log.hear(sequence, frame(sequence))
+        self.log.append_live(sequence, frame(sequence))
 
     @rule()
     def check_head(self) -> None:
-        self.log.hear_head(self.head)
+        self.log.on_head(self.head)
 
     @precondition(lambda self: self.fetching is None)
     @rule()
@@ -84,7 +84,7 @@ class LossyChannel(RuleBasedStateMachine):
         assert self.log.newest <= self.head
 
     def teardown(self) -> None:
-        self.log.hear_head(self.head)
+        self.log.on_head(self.head)
         while sequences := self.log.missing():
             assert sequences.after < sequences.through
             self.log.fill(sequences, frames(sequences))
@@ -98,8 +98,8 @@ TestLossyChannel = LossyChannel.TestCase
 
 def test_a_note_that_was_skipped_holds_back_the_newer_ones_until_it_is_there() -> None:
     log = new_log(0)
-    log.hear(1, frame(1))
-    log.hear(3, frame(3))
+    log.append_live(1, frame(1))
+    log.append_live(3, frame(3))
     assert log.newest == 1
     assert log.missing() == SequenceRange(1, 2)
     log.fill(SequenceRange(1, 2), frames(SequenceRange(1, 2)))
@@ -110,16 +110,16 @@ def test_a_note_that_was_skipped_holds_back_the_newer_ones_until_it_is_there() -
 
 def test_a_note_from_the_past_changes_nothing() -> None:
     log = new_log(4)
-    log.hear(5, frame(5))
-    log.hear(4, b"another")
-    log.hear(5, b"another")
+    log.append_live(5, frame(5))
+    log.append_live(4, b"another")
+    log.append_live(5, b"another")
     assert log.run_from(5) == (frame(5), 6)
     assert log.missing() is None
 
 
 def test_a_sequence_that_the_log_does_not_have_is_not_waited_for() -> None:
     log = new_log(0)
-    log.hear(3, frame(3))
+    log.append_live(3, frame(3))
     log.fill(SequenceRange(0, 2), [(2, frame(2))])
     assert log.newest == 3
     assert log.run_from(1) == (frame(2) + frame(3), 4)
@@ -127,7 +127,7 @@ def test_a_sequence_that_the_log_does_not_have_is_not_waited_for() -> None:
 
 def test_a_gap_longer_than_the_ring_is_skipped_to_its_newest_part() -> None:
     log = new_log(0)
-    log.hear_head(100)
+    log.on_head(100)
     missing = log.missing()
     assert missing == SequenceRange(100 - MAX_NOTES, 100)
     log.fill(missing, frames(missing))
@@ -138,7 +138,7 @@ def test_a_gap_longer_than_the_ring_is_skipped_to_its_newest_part() -> None:
 def test_notes_parked_ahead_of_a_gap_are_bounded() -> None:
     log = new_log(0)
     for sequence in range(2, 100):
-        log.hear(sequence, frame(sequence))
+        log.append_live(sequence, frame(sequence))
     log.fill(SequenceRange(0, 1), frames(SequenceRange(0, 1)))
     assert log.newest == MAX_NOTES + 1
     assert log.missing() == SequenceRange(99 - MAX_NOTES, 99)

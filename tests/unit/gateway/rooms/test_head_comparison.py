@@ -35,7 +35,7 @@ class Log:
     def hear(self, index: int) -> None:
         """Has a room hear its newest note."""
         note = Announcement(self.epoch, self.sequences[index], self.outbox_id, b"")
-        self.rooms[index].hear(note)
+        self.rooms[index].on_announcement(note)
 
     def pass_without_a_note_here(self) -> None:
         """A note is accepted in a room of the partition that is not open."""
@@ -146,7 +146,7 @@ async def test_in_another_epoch_all_are_looked_at_and_no_place_of_the_old_one_co
     heads.answer = EpochHistory(Head(EPOCH + 1, 0), [EpochEnd(EPOCH, 0)])
     assert log.behind() == log.rooms
     for room in log.rooms:
-        room.hear_head(Head(EPOCH + 1, 0))
+        room.on_head(Head(EPOCH + 1, 0))
         await room.reach(EPOCH + 1)
     assert log.behind() == []
     assert log.rooms[0].outbox_id == log.outbox_id

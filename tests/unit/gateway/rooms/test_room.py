@@ -58,9 +58,9 @@ async def test_a_room_that_was_forgotten_passes_over_what_is_gone_and_its_reader
     window = Window()
     subscribed(window, room, start=Start(11, resumes=False))
     assert [event.WhichOneof("kind") for event in window.events()] == ["caught_up"]
-    room.hear_head(Head(EPOCH, floor, OutboxId(1, 0), is_floor=True))
+    room.on_head(Head(EPOCH, floor, OutboxId(1, 0), is_floor=True))
     assert room.live_position.sequence == room.log.newest == floor
-    room.hear(Announcement(EPOCH, floor + 1, OutboxId(2, 0), b""))
+    room.on_announcement(Announcement(EPOCH, floor + 1, OutboxId(2, 0), b""))
     room.deliver()
     (event,) = window.events()
     assert event.note.sequence == floor + 1
@@ -70,9 +70,9 @@ async def test_a_room_that_was_forgotten_passes_over_what_is_gone_and_its_reader
 async def test_a_room_at_the_floor_has_no_note_until_one_is_heard_wherever_the_floor_goes() -> None:
     room = open_room(Head(EPOCH, 7, OutboxId(1, 0), is_floor=True))
     assert not room.has_notes
-    room.hear_head(Head(EPOCH, 40, OutboxId(1, 0), is_floor=True))
+    room.on_head(Head(EPOCH, 40, OutboxId(1, 0), is_floor=True))
     assert not room.has_notes
-    room.hear(Announcement(EPOCH, 41, OutboxId(2, 0), b""))
+    room.on_announcement(Announcement(EPOCH, 41, OutboxId(2, 0), b""))
     assert room.has_notes
 
 
@@ -106,7 +106,7 @@ async def test_a_gap_is_not_filled_with_notes_of_a_later_epoch(
     history.write(EPOCH, range(1, 10))
     history.write(EPOCH + 1, (10, 11, 12))
     heads.answer = EpochHistory(Head(EPOCH + 1, 12), [EpochEnd(EPOCH, 9)])
-    room.hear_head(Head(EPOCH, 12))
+    room.on_head(Head(EPOCH, 12))
     await room.reach(EPOCH + 1)
     await eventually(lambda: room.log.newest == 12, "the new epoch's notes are fetched")
     assert room.log.epoch == EPOCH + 1
@@ -163,7 +163,7 @@ async def test_what_the_outbox_held_in_one_epoch_is_not_looked_for_in_the_next(
 async def test_the_entry_of_a_note_that_is_not_lost_is_where_repair_begins_in_the_next_epoch(
     room: Room, heads: ScriptedHeads, end: int, kept: int
 ) -> None:
-    room.hear(Announcement(EPOCH, 11, OutboxId(5, 0), b""))
+    room.on_announcement(Announcement(EPOCH, 11, OutboxId(5, 0), b""))
     room.follow(OutboxMark(OutboxId(9, 0), 0))
     heads.answer = EpochHistory(Head(EPOCH + 1, 12, OutboxId(20, 0)), [EpochEnd(EPOCH, end)])
     await room.reach(EPOCH + 1)
@@ -186,6 +186,6 @@ async def test_a_room_agrees_with_a_head_that_it_has_heard_and_with_no_other() -
 
 async def test_a_room_that_misses_a_note_agrees_with_no_head_until_it_is_there() -> None:
     room = open_room(Head(EPOCH, 10))
-    room.hear(Announcement(EPOCH, 12, OutboxId(9, 0), b""))
+    room.on_announcement(Announcement(EPOCH, 12, OutboxId(9, 0), b""))
     assert not room.agrees(Head(EPOCH, 10, OutboxId(8, 0)), 0)
     room.close()

@@ -39,7 +39,7 @@ def half_in_ring(name: str, history: ScriptedHistory) -> Room:
     made = open_room(Head(EPOCH, NOTES // 2), history, limits=LIMITS)
     made.name = name
     for note in history.notes[NOTES // 2 :]:
-        made.log.hear(note.sequence, note_frame(EPOCH, note.sequence, note.note))
+        made.log.append_live(note.sequence, note_frame(EPOCH, note.sequence, note.note))
     made.deliver()
     return made
 

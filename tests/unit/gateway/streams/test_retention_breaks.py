@@ -122,7 +122,7 @@ async def test_an_open_stream_is_told_what_retention_removed_before_it_could_be_
     room, window, later = open_room(Head(EPOCH, 10), history, limits=limits), Window(), Window()
     subscribed(window, room, start=Start(11, resumes=True))
     await events_until_caught_up(window)
-    room.hear_head(Head(EPOCH, 50))
+    room.on_head(Head(EPOCH, 50))
     events: list[Event] = []
 
     def all_shown() -> bool:
@@ -146,7 +146,7 @@ async def test_whoever_resumes_below_the_floor_is_told_also_where_the_room_was_o
     await events_until_caught_up(window)
     history.remove_before(11)
     history.head = 50
-    room.hear_head(Head(EPOCH, 50, is_floor=True))
+    room.on_head(Head(EPOCH, 50, is_floor=True))
     assert breaks(list(window.events())) == []
     subscribed(later, room, start=Start(13, resumes=True))
     assert breaks(await events_until_caught_up(later)) == [(12, 51)]
@@ -172,7 +172,7 @@ async def test_open_streams_ask_history_what_they_missed_only_where_redis_was_no
     history.head, history.gone_through = 50, gone_through
     head = Head(EPOCH + in_another_epoch, 50, is_floor=True)
     heads.answer = EpochHistory(head, (EpochEnd(EPOCH, 20),))
-    room.hear_head(head)
+    room.on_head(head)
     events: list[Event] = []
 
     def is_live_again() -> bool:
@@ -189,7 +189,7 @@ async def test_open_streams_ask_history_what_they_missed_only_where_redis_was_no
 async def test_what_the_ring_still_holds_is_shown_though_retention_has_removed_it() -> None:
     (room, history), window = trimmed_room(), Window()
     for sequence in range(HEAD + 1, HEAD + 6):
-        room.log.hear(sequence, b"\x0a\x00")
+        room.log.append_live(sequence, b"\x0a\x00")
     room.readers.tail.sequence = HEAD + 5
     history.remove_before(HEAD + 4)
     history.write(EPOCH, [HEAD + 4, HEAD + 5])
@@ -236,7 +236,7 @@ async def test_a_stalled_stream_at_the_floor_is_told_nothing_however_far_that_ri
     window.close()
     subscribed(window, room, start=Start(8, resumes=True))
     history.head = HEAD
-    room.hear_head(Head(EPOCH, HEAD, is_floor=True))
+    room.on_head(Head(EPOCH, HEAD, is_floor=True))
     window.open()
     events = await events_until_caught_up(window)
     assert breaks(events) == []

@@ -33,7 +33,7 @@ def window(room: Room) -> Window:
 
 def hear(room: Room, *sequences: int) -> None:
     for sequence in sequences:
-        room.log.hear(sequence, b"")
+        room.log.append_live(sequence, b"")
 
 
 def enter(room: Room, head: Head, survived: int) -> None:
@@ -90,7 +90,7 @@ def test_a_break_that_was_not_told_yet_begins_where_the_next_epoch_lost_more(
 def test_who_is_behind_and_was_shown_nothing_that_is_gone_is_told_of_no_break(
     room: Room, window: Window
 ) -> None:
-    room.log.hear(4, b"\x0a\x00")
+    room.log.append_live(4, b"\x0a\x00")
     room.deliver()
     enter(room, Head(EPOCH + 1, 3), survived=3)
     assert told(window) == []

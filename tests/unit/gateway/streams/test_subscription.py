@@ -139,7 +139,7 @@ class Streams(RuleBasedStateMachine):
             sequence = room.log.newest + 1
             logged = self.note(room.name, sequence)
             self.histories[which].notes.append(logged)
-            room.log.hear(sequence, note_frame(EPOCH, sequence, logged.note))
+            room.log.append_live(sequence, note_frame(EPOCH, sequence, logged.note))
 
     @rule(which=st.integers(0, 1), count=st.integers(5, 9))
     def accept_and_lose_more_than_the_ring_holds(self, which: int, count: int) -> None:
@@ -147,7 +147,7 @@ class Streams(RuleBasedStateMachine):
         newest = room.log.newest
         logged = [self.note(room.name, newest + number + 1) for number in range(count)]
         self.histories[which].notes += logged
-        room.log.hear_head(newest + count)
+        room.log.on_head(newest + count)
         missing = room.log.missing()
         assert missing is not None
         frames = [(n.sequence, note_frame(EPOCH, n.sequence, n.note)) for n in logged]
@@ -219,7 +219,7 @@ TestStreams.settings = settings(deadline=None, stateful_step_count=40)
 def hear(room: Room, count: int) -> None:
     for _ in range(count):
         sequence = room.log.newest + 1
-        room.log.hear(sequence, note_frame(EPOCH, sequence, payload(sequence)))
+        room.log.append_live(sequence, note_frame(EPOCH, sequence, payload(sequence)))
 
 
 def test_all_at_the_live_tail_are_sent_the_same_bytes_whatever_their_number() -> None:

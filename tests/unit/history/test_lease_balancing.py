@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from history.shares import to_take_over
+from history.lease_balancing import leases_to_take
 
 HOLDERS = st.dictionaries(st.integers(0, 63), st.sampled_from("abcd"), min_size=1)
 SHARES = [12, 13, 13, 13, 13]
@@ -14,7 +14,7 @@ SHARES = [12, 13, 13, 13, 13]
 
 def act(holders: dict[int, str], seen: dict[int, str], replica: str) -> None:
     """Takes over by what it saw: a lease that somebody else took meanwhile stays his."""
-    for partition, holder in to_take_over(seen, replica).items():
+    for partition, holder in leases_to_take(seen, replica).items():
         if holders[partition] == holder:
             holders[partition] = replica
 
@@ -23,7 +23,7 @@ def act(holders: dict[int, str], seen: dict[int, str], replica: str) -> None:
 def test_a_replica_takes_what_it_lacks_of_its_share_and_brings_nobody_below_his(
     holders: dict[int, str], replica: str
 ) -> None:
-    taken = to_take_over(holders, replica)
+    taken = leases_to_take(holders, replica)
     assert all(holders[n] == holder != replica for n, holder in taken.items())
     counts = Counter(holders.values())
     share = len(holders) // len({*counts, replica})
@@ -41,7 +41,7 @@ def test_replicas_that_act_in_turn_come_to_rest_with_equal_shares(
         for replica in turns:
             act(holders, holders.copy(), replica)
     assert sorted(Counter(holders.values()).values()) == SHARES
-    assert not any(to_take_over(holders, replica) for replica in turns)
+    assert not any(leases_to_take(holders, replica) for replica in turns)
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=64, max_size=64))
@@ -55,5 +55,5 @@ def test_replicas_that_act_at_the_same_time_come_to_rest_too(held: list[str]) ->
 
 
 def test_who_is_alone_takes_nothing_over() -> None:
-    assert to_take_over(dict.fromkeys(range(64), "a"), "a") == {}
-    assert to_take_over({}, "a") == {}
+    assert leases_to_take(dict.fromkeys(range(64), "a"), "a") == {}
+    assert leases_to_take({}, "a") == {}

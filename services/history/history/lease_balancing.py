@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 
-def to_take_over(holders: Mapping[int, str], replica: str) -> dict[int, str]:
+def leases_to_take(holders: Mapping[int, str], replica: str) -> dict[int, str]:
     """What the replica lacks of its share, and from whom to take it.
 
     The share is the number of partitions divided by the replicas that hold any, this one
