@@ -30,7 +30,9 @@ run: .venv/.local ## the whole system as local processes, until Ctrl-C
 
 up: ## the whole system in containers
 	@NOTECAST_REVISION=$${NOTECAST_REVISION:-$$(git rev-parse HEAD 2>/dev/null || echo unknown)} \
-		docker compose up --build --detach --wait
+		docker compose up --build --detach --wait || { \
+		echo "Not all of it started; the reason is above. Where a port is taken, choose others with NOTECAST_PORT=..." >&2; \
+		echo "and NOTECAST_TUTORIAL_PORT=..., and run make up again. make down stops what did start." >&2; exit 1; }
 	@echo
 	@echo "Notecast runs on $(ADDRESS); the tutorial's client finds it on $(TUTORIAL_ADDRESS)."
 	@echo "  list      grpcurl -plaintext $(ADDRESS) list"
