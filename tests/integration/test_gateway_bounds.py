@@ -21,7 +21,7 @@ from chat_gateway.transport.outlet_grpcio import GrpcioOutlet
 from notecast.v1.chat_pb2 import RoomSubscription
 from notecast_runtime.redis.keyspace import live_channel
 from notecast_wire import StreamOutlet
-from tests.support.census import living, resident_bytes, the
+from tests.support.census import living, resident_bytes, the, told
 from tests.support.health import health_of, wait_until_serving
 from tests.support.services import Gateway, from_start, running_gateway, running_history, texts
 from tests.support.statuses import detail_of, reason_of, retry_delay_ms
@@ -142,7 +142,8 @@ async def leave_nothing(rooms: Sequence[str], tasks_before: int) -> None:
     await eventually(lambda: len(streams) == 0, "no stream has a place")
     await eventually(lambda: tasks_of_ours() <= tasks_before, "no task is under way")
     await eventually(
-        lambda: not any(living(kind) for kind in OF_STREAMS), "no object of a stream or room lives"
+        lambda: not any(living(kind) for kind in OF_STREAMS),
+        lambda: f"no object of a stream or room lives, but {told(OF_STREAMS)}",
     )
 
 

@@ -3,8 +3,9 @@
 import ctypes
 import gc
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Kind = TypeVar("Kind")
 
@@ -55,3 +56,14 @@ def allocated_bytes() -> int:
     mallinfo.restype = _Mallinfo
     told = mallinfo()
     return int(told.uordblks + told.hblkhd)
+
+
+def told(kinds: Iterable[type[Any]]) -> str:
+    """What lives of some kinds, and of which kinds what holds it is: for the words of a failure."""
+    parts = []
+    for kind in kinds:
+        found: list[Any] = living(kind)
+        if found:
+            holders = sorted({type(holder).__qualname__ for holder in gc.get_referrers(*found)})
+            parts.append(f"{len(found)} of {kind.__name__}, held by {', '.join(holders)}")
+    return "; ".join(parts)
