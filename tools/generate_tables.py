@@ -26,6 +26,7 @@ from tools.module_tables import modules_of, packages
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (
+    "clients/python/README.md",
     "docs/architecture.md",
     "docs/operations.md",
     "docs/protocol.md",

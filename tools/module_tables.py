@@ -8,8 +8,8 @@ from pathlib import Path
 from tools.import_layers import layers
 
 ROOT = Path(__file__).resolve().parents[1]
-HOMES = ("services/chat-gateway", "services/history", "libs")
-"""The folders that hold the packages of services and libraries."""
+HOMES = ("services/chat-gateway", "services/history", "libs", "clients/python")
+"""The folders that hold the packages of services, libraries and clients."""
 
 _SENTENCE = re.compile(r".+?[.?](?=\s|$)", re.DOTALL)
 

@@ -1,8 +1,10 @@
 """The page about the architecture names what there is, and nothing else."""
 
+import ast
 import re
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -15,6 +17,7 @@ HOMES = {
     "notecast_text": "libs",
     "notecast_environment": "libs",
 }
+SPAN = re.MULTILINE | re.DOTALL
 FOREIGN = frozenset({"doc/statuscodes.md"})
 """Files of others, named with whose they are."""
 
@@ -74,4 +77,48 @@ def test_a_file_that_a_document_names_is_there() -> None:
             for path in paths - FOREIGN
             if not any(name.endswith(f"/{path}") for name in there)
         ]
+    assert lost == []
+
+
+def members() -> dict[str, set[str]]:
+    """The methods and attributes of every class of the code, and the methods of the contracts."""
+    found: dict[str, set[str]] = {}
+    for name in files():
+        path = ROOT / name
+        if name.endswith(".proto"):
+            for service, body in re.findall(r"^service (\w+) \{(.*?)^\}", path.read_text(), SPAN):
+                found.setdefault(service, set()).update(re.findall(r"rpc (\w+)", body))
+        if not name.endswith(".py") or not name.startswith(("clients/", "libs/", "services/")):
+            continue
+        for kind in ast.walk(ast.parse(path.read_text())):
+            if isinstance(kind, ast.ClassDef):
+                found.setdefault(kind.name, set()).update(_names_in(kind))
+    return found
+
+
+def _names_in(kind: ast.ClassDef) -> Iterator[str]:
+    for node in ast.walk(kind):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.AnnAssign(target=ast.Name(id=name)) | ast.Attribute(attr=name):
+                yield name
+
+
+def test_a_class_and_its_member_that_a_document_names_are_there() -> None:
+    there = members()
+    named = [
+        (document, kind, member)
+        for document in files()
+        if document.endswith(".md") and document != "CHANGELOG.md"
+        for kind, member in re.findall(
+            r"`([A-Z]\w*[a-z]\w*)\.(\w+)(?:\([^`]*\))?(?: ->[^`]*)?`", (ROOT / document).read_text()
+        )
+    ]
+    assert len(named) > 15
+    lost = [
+        f"{document}: {kind}.{member}"
+        for document, kind, member in named
+        if member not in there.get(kind, ())
+    ]
     assert lost == []
