@@ -99,6 +99,17 @@ def ending_of(error: NotecastError) -> Ending:
     return Ending(_CODES[status.code], status.message, metadata)
 
 
+def reason_of(error: aio.AioRpcError) -> str:
+    """Returns the reason in the details of another service's error; empty where it has none."""
+    for key, value in error.trailing_metadata() or ():
+        if key == _DETAILS_KEY and isinstance(value, bytes):
+            info = error_details_pb2.ErrorInfo()
+            for packed in status_pb2.Status.FromString(value).details:
+                if packed.Unpack(info) and info.domain == DOMAIN:
+                    return str(info.reason)
+    return ""
+
+
 async def abort(context: aio.ServicerContext[Any, Any], error: NotecastError) -> NoReturn:
     """Ends a call with the error's status."""
     code, details, trailing_metadata = ending_of(error)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
+import grpc
 import pytest
 from grpc import aio
 
@@ -18,6 +19,7 @@ from notecast.v1.history_pb2_grpc import HistoryServiceStub
 from notecast_runtime.client_metadata import CLIENT, MAX_BYTES, client_metadata
 from notecast_wire.fairness.clients import ClientId
 from tests.support.services import Gateway, running_gateway, running_history
+from tests.support.statuses import reason_of, retry_delay_ms
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
@@ -162,6 +164,25 @@ async def test_a_client_that_reads_much_at_a_gateway_keeps_no_other_from_history
         for asked in (*anns, bobs):
             asked.cancel()
         await asyncio.gather(*anns, bobs, return_exceptions=True)
+        held.end()
+
+
+async def test_a_client_whose_own_reads_come_first_is_told_so_and_not_that_history_is_away(
+    valkey: ValkeyProcess, held: HeldReads
+) -> None:
+    async with (
+        running_history(valkey.url) as target,
+        running_gateway(valkey.url, target, redis_timeout_seconds=1) as gateway,
+    ):
+        first = asyncio.ensure_future(ask(gateway, "ListNotes", "anns", 0))
+        await eventually(lambda: "anns" in held.begun, "she reads")
+        with pytest.raises(aio.AioRpcError) as refused:
+            await ask(gateway, "ListNotes", "anns", 1)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert reason_of(refused.value) == "OVERLOADED"
+        assert (refused.value.details() or "").startswith("no turn at pages came within 0.")
+        assert retry_delay_ms(refused.value) == 1_000
+        first.cancel()
         held.end()
 
 

@@ -10,10 +10,16 @@ from history.paging import Pager
 from history.replay import Replayer
 from history.validation import check_list_notes, check_replay
 from notecast.v1 import history_pb2, history_pb2_grpc
+from notecast_runtime.errors import OverloadedError
 from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.standard_streams import ClientOf
+from notecast_runtime.status import ending_of
 
 _TURN_SECONDS: Final = 5.0
+_WAITING_SHARE: Final = 0.9
+_NO_RETRY: Final = ("grpc-retry-pushback-ms", "-1")
+"""Keeps the gateway's channel from asking again at once (gRPC's A6): it would wait behind the same
+reads."""
 
 CONTRACT = history_pb2.DESCRIPTOR.services_by_name["HistoryService"]
 SERVICE = CONTRACT.full_name
@@ -80,7 +86,11 @@ class HistoryServicer(history_pb2_grpc.HistoryServiceServicer):
         """Reads a page of a room's log, counted backwards."""
         check_list_notes(request)
         read = partial(self._pager.page, request.room, request.before, request.page_size)
-        page = await self._pages.run(self._client_of(context), _wait(context), read)
+        try:
+            page = await self._pages.run(self._client_of(context), _wait(context), read)
+        except OverloadedError as error:
+            code, details, metadata = ending_of(error)
+            await context.abort(code, details, (*metadata, _NO_RETRY))
         return history_pb2.HistoryServiceListNotesResponse(
             notes=page.notes, has_older=page.has_older
         )
@@ -93,6 +103,11 @@ async def _next(
 
 
 def _wait(context: aio.ServicerContext[Any, Any]) -> float:
-    """Seconds to wait for a turn: what the gateway's deadline leaves, within our own bound."""
+    """Seconds to wait for a turn: most of what the gateway's deadline leaves, within our own bound.
+
+    The rest is for the answer that no turn came: the gateway would else take us for dead.
+    """
     remaining = context.time_remaining()
-    return _TURN_SECONDS if remaining is None else min(remaining, _TURN_SECONDS)
+    if remaining is None:
+        return _TURN_SECONDS
+    return min(remaining * _WAITING_SHARE, _TURN_SECONDS)

@@ -81,4 +81,5 @@ class History(Protocol):
 
         Raises:
             HistoryUnavailableError: no replica answered in time.
+            OverloadedError: other reads of this client came first.
         """

@@ -18,7 +18,8 @@ from notecast.v1.history_pb2 import (
 )
 from notecast.v1.history_pb2_grpc import HistoryServiceStub
 from notecast_runtime.client_metadata import client_metadata
-from notecast_runtime.errors import HistoryUnavailableError
+from notecast_runtime.errors import HistoryUnavailableError, OverloadedError
+from notecast_runtime.status import reason_of
 from notecast_runtime.tasks import consume_exception, not_cancelled
 from notecast_wire.fairness.clients import ClientId
 
@@ -100,6 +101,8 @@ class GrpcHistory:
             )
             page = await self._outcome(call, call)
         except aio.AioRpcError as error:
+            if reason_of(error) == OverloadedError.reason:
+                raise OverloadedError(error.details() or "") from error
             raise _unavailable(error) from error
         return NotesPage(page.notes, page.has_older)
 
