@@ -11,7 +11,7 @@ import pytest
 import structlog
 from xdist.scheduler.loadfile import LoadFileScheduling
 
-from notecast_runtime.server import TransportName
+from notecast_runtime.transports import TransportName
 from tests.support.valkey import ValkeyProcess
 
 _ONE_AFTER_THE_OTHER = ("tests/e2e/", "tests/cases/", "tests/unit/local/")

@@ -6,55 +6,23 @@ import signal
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Final, Literal, cast
 
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc import aio
 from grpc_health.v1 import health_pb2
 
-import notecast_wire
 from notecast_runtime.health import Health
 from notecast_runtime.health_service import HealthServicer
-from notecast_runtime.open_files import most_connections
 from notecast_runtime.reflection import add_reflection
 from notecast_runtime.registration import add_service
-from notecast_runtime.standard_streams import MAX_STREAMS, ClientOf, Context, StandardStreams
-from notecast_runtime.status import ErrorInterceptor
-from notecast_wire.calls.context import Context as WireContext
-from notecast_wire.fairness.clients import NO_PROXIES, ClientId, TrustedProxies
-from notecast_wire.fairness.shares import UNDIVIDED, ShareRatios, Shares
+from notecast_runtime.standard_streams import MAX_STREAMS, StandardStreams
+from notecast_runtime.transports import ServerTransport, WireServerTransport
+from notecast_wire.fairness.shares import UNDIVIDED, Shares
 
 _log = structlog.get_logger(__name__)
 
 _HEALTH: ServiceDescriptor = health_pb2.DESCRIPTOR.services_by_name["Health"]  # type: ignore[assignment]  # the stubs name its C twin
-
-_OPTIONS = (
-    # A second process on the same port must fail, not share it unseen.
-    ("grpc.so_reuseport", 0),
-    # Clients may ping each 10 s, also without a call, or they would be sent away (too_many_pings).
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-)
-
-_WIRE_OPTIONS = (
-    *_OPTIONS,
-    # A busy server takes requests together: a turn for each would cost it twice as much. A gateway
-    # whose next round of delivery begins later makes it longer.
-    ("notecast_wire.read_batching_ms", 10),
-)
-
-
-HELD_OUTPUT_BYTES: Final = 67_108_864
-"""How much of answers that nobody reads a server holds, unless it is told otherwise."""
-
-MAX_CALLS: Final = 10_000
-"""How many calls that are no streams a server has under way, unless it is told otherwise."""
-
-MAX_CONNECTIONS: Final = 20_000
-"""The most connections that a server has open, unless it is told otherwise."""
 
 _HINT = (
     "end what serves there, or choose another address with NOTECAST_LISTEN_HOST or"
@@ -63,79 +31,29 @@ _HINT = (
 _SIGNALLED = 128
 """What shells add to a signal's number to tell that it ended a program."""
 
-TransportName = Literal["wire", "grpcio"]
-"""A server of our own, or that of grpcio; they have the same interface."""
-
 
 def create_server(
     health: Health,
     services: Iterable[str],
-    transport: TransportName = "grpcio",
-    trusted_proxies: TrustedProxies = NO_PROXIES,
-    share_ratios: ShareRatios = UNDIVIDED,
+    transport: ServerTransport | None = None,
     streams: StandardStreams | None = None,
-    held_output_bytes: int = HELD_OUTPUT_BYTES,
-    max_calls: int = MAX_CALLS,
-    max_connections: int = MAX_CONNECTIONS,
 ) -> aio.Server:
-    """A server with health and reflection, on which the caller registers its own services.
+    """A transport's server with health and reflection; the caller registers its own services.
 
     Args:
         health: what the health service answers.
         services: full names of the services to come, for reflection.
-        transport: which server.
-        trusted_proxies: peers that say whom their requests come from.
-        share_ratios: how much of what clients share one of them may hold; all of it, unless they
-            are not of one house.
+        transport: has the server. None: that of `wire`, with its default bounds.
         streams: where watches of health and reflection have their places; whoever stops the
             server closes it. None: places of their own.
-        held_output_bytes: how much may be held of answers that nobody reads; of `wire` alone.
-        max_calls: how many calls that are no streams may be under way; of `wire` alone.
-        max_connections: the most connections that may be open. Fewer where this process may open
-            too few files; of `wire` alone.
     """
-    interceptors = (ErrorInterceptor(),)
+    transport = transport or WireServerTransport()
     if streams is None:
-        shares = Shares("streams", MAX_STREAMS, share_ratios)
-        streams = StandardStreams(shares, client_of(transport, trusted_proxies))
-    server: aio.Server
-    if transport == "wire":
-        server = notecast_wire.server(
-            interceptors=interceptors,
-            options=(
-                *_WIRE_OPTIONS,
-                ("notecast_wire.max_held_output_bytes", held_output_bytes),
-                ("notecast_wire.max_calls", max_calls),
-                ("notecast_wire.max_connections", min(max_connections, most_connections())),
-            ),
-            trusted_proxies=trusted_proxies,
-            share_ratios=share_ratios,
-        )
-    else:
-        server = aio.server(interceptors=interceptors, options=_OPTIONS)
+        streams = StandardStreams(Shares("streams", MAX_STREAMS, UNDIVIDED), transport.client_of)
+    server = transport.server
     add_service(server, _HEALTH, HealthServicer(health, streams))
     add_reflection(server, (*services, _HEALTH.full_name), streams)
     return server
-
-
-def client_of(transport: TransportName, proxies: TrustedProxies) -> ClientOf:
-    """What says whom the calls of a server come from: an address and one of its connections.
-
-    Behind a trusted proxy it is the client that the proxy names. On grpcio's server, connections
-    through Unix sockets can't be told apart.
-
-    Args:
-        transport: which server it is.
-        proxies: whose word about it counts.
-    """
-
-    def of_wire(context: Context) -> ClientId:
-        return cast("WireContext", context).client()
-
-    def of_grpcio(context: Context) -> ClientId:
-        return proxies.client_of_call(context.peer(), context.invocation_metadata() or ())
-
-    return of_wire if transport == "wire" else of_grpcio
 
 
 def listen(server: aio.Server, host: str, port: int) -> int:

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from notecast_runtime.server import TransportName
+from notecast_runtime.transports import TransportName
 from tests.support.containers import Containers, require_engine, running_containers
 from tests.support.local_stack import LocalStack
 from tests.support.tutorial_client import generate_stubs

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from notecast_runtime.server import TransportName
+from notecast_runtime.transports import TransportName
 from tests.support.local_stack import LocalStack
 from tests.support.reading_client import ReadingClient
 from tests.support.sending import send_all

@@ -32,7 +32,7 @@ async def envoy(folder: Path, edge: Edge = Edge()) -> AsyncIterator[ShippedEnvoy
 
     method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(echo)
     health = Health([], [])
-    server = create_server(health, [], "wire")
+    server = create_server(health, [])
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("echo.Echo", {"Headers": method}),)
     )

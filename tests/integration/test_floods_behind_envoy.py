@@ -16,6 +16,7 @@ from grpc import aio
 from notecast_local.ports import proxy_address
 from notecast_runtime.health import Health
 from notecast_runtime.server import create_server
+from notecast_runtime.transports import ServerBounds, WireServerTransport
 from notecast_wire import ShareRatios, TrustedProxies
 from tests.support import raw_http2
 from tests.support.raw_http2 import ACK, HEADERS, PING, RawConnection
@@ -40,9 +41,8 @@ async def envoy(folder: Path) -> AsyncIterator[ShippedEnvoy]:
 
     unary: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(echo)
     stream: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_stream_rpc_method_handler(watch)
-    server = create_server(
-        Health([], []), [], "wire", TrustedProxies.parse(proxy_address()), ShareRatios()
-    )
+    bounds = ServerBounds(TrustedProxies.parse(proxy_address()), ShareRatios())
+    server = create_server(Health([], []), [], WireServerTransport(bounds))
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("flood.Flood", {"Echo": unary, "Watch": stream}),)
     )

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import structlog
 import uvloop
-from grpc import aio
 
 from chat_gateway.api.handlers import SERVICES, add_services
 from chat_gateway.api.relay import Relay
@@ -53,9 +52,6 @@ from notecast_runtime.redis.pipeline import RedisPipeline
 from notecast_runtime.redis.refusals import Refusal
 from notecast_runtime.redis.writes import WriteWatch
 from notecast_runtime.server import (
-    MAX_CONNECTIONS,
-    TransportName,
-    client_of,
     create_server,
     listen,
     stop_on_signals,
@@ -70,7 +66,6 @@ from notecast_wire import Deadlines, ShareRatios
 from notecast_wire.fairness.shares import Shares
 
 _CANCEL_AGAIN_SECONDS = 0.5
-_CONNECTIONS_PER_STREAM = 2  # a client may have another connection for its calls
 
 _log = structlog.get_logger(__name__)
 
@@ -135,22 +130,11 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
 
         feed = RedisLiveFeed(redis.connector, redis.serving)
         heads = Heads(redis.serving)
-        proxies, shares = settings.proxies(), settings.share_ratios()
+        shares = settings.share_ratios()
         stream_shares = Shares("streams", settings.max_streams, shares)
-        whose = client_of(settings.transport, proxies)
-        standard_streams = StandardStreams(stream_shares, whose)
-        server = create_server(
-            health,
-            SERVICES,
-            settings.transport,
-            proxies,
-            shares,
-            standard_streams,
-            settings.held_output_bytes,
-            settings.max_calls,
-            max(MAX_CONNECTIONS, _CONNECTIONS_PER_STREAM * settings.max_streams),
-        )
-        transport = _transport(settings.transport, server)
+        transport = _transport(settings)
+        standard_streams = StandardStreams(stream_shares, transport.client_of)
+        server = create_server(health, SERVICES, transport, standard_streams)
         shared_heads = SharedHeads(heads)
         turns = _Turns.of(shares)
         data = DataCheck(redis.connector, redis.watching, redis.serving, redis.guard.fence)
@@ -175,7 +159,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
             transport,
             settings.redis_timeout_seconds,
             turns.joins,
-            whose,
+            transport.client_of,
         )
         probe = FeedProbe(redis.pipeline, feed, settings.redis_timeout_seconds)
         check = HeadCheck(hub, Heads(redis.watching), feed, writes, health, data)
@@ -183,7 +167,10 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
             redis.pipeline, settings.idempotency_window_seconds, _alarm(writes, check)
         )
 
-        add_services(server, *_services(settings, acceptor, relay, history, heads, turns, whose))
+        add_services(
+            server,
+            *_services(settings, acceptor, relay, history, heads, turns, transport.client_of),
+        )
         drain = Drain(health, server, streams, hub, standard_streams, settings.drain_times())
         port = listen(server, settings.listen_host, settings.listen_port)
         parts = [
@@ -205,8 +192,9 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
                 _log.info("stopped")
 
 
-def _transport(name: TransportName, server: aio.Server) -> Transport:
-    return WireTransport(server) if name == "wire" else GrpcioTransport()
+def _transport(settings: GatewaySettings) -> Transport:
+    make = WireTransport if settings.transport == "wire" else GrpcioTransport
+    return make(settings.server_bounds())
 
 
 def _room_parts(
@@ -238,7 +226,7 @@ def _services(
     history: GrpcHistory,
     heads: Heads,
     turns: _Turns,
-    whose: ClientOf,
+    client_of: ClientOf,
 ) -> tuple[ChatService, TutorialService]:
     limits, timeout = settings.request_limits(), settings.redis_timeout_seconds
     sender = Sender(acceptor, limits)
@@ -252,7 +240,7 @@ def _services(
             timeout,
             turns.reads,
             turns.questions,
-            whose,
+            client_of,
         ),
         TutorialService(settings.tutorial_room, sender, relay, timeout),
     )

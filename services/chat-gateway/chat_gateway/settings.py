@@ -4,9 +4,17 @@ from pydantic import Field, field_validator
 
 from chat_gateway.api.validation import MAX_NAME_BYTES, RequestLimits, room_fault
 from chat_gateway.streams.drain_times import DrainTimes
-from notecast_runtime.server import HELD_OUTPUT_BYTES, MAX_CALLS, TransportName
 from notecast_runtime.settings import ServiceSettings
+from notecast_runtime.transports import (
+    HELD_OUTPUT_BYTES,
+    MAX_CALLS,
+    MAX_CONNECTIONS,
+    ServerBounds,
+    TransportName,
+)
 from notecast_wire import ShareRatios, TrustedProxies
+
+_CONNECTIONS_PER_STREAM = 2  # a client may have another connection for its calls
 
 
 class GatewaySettings(ServiceSettings):
@@ -153,6 +161,16 @@ class GatewaySettings(ServiceSettings):
     def share_ratios(self) -> ShareRatios:
         """How much of what clients share one of them may hold."""
         return ShareRatios(self.client_share, self.connection_share)
+
+    def server_bounds(self) -> ServerBounds:
+        """The bounds on the clients of the gateway's server."""
+        return ServerBounds(
+            self.proxies(),
+            self.share_ratios(),
+            self.held_output_bytes,
+            self.max_calls,
+            max(MAX_CONNECTIONS, _CONNECTIONS_PER_STREAM * self.max_streams),
+        )
 
     def drain_times(self) -> DrainTimes:
         """When the end does what."""

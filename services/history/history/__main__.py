@@ -34,14 +34,14 @@ from notecast_runtime.redis.epoch_guard import EpochGuard
 from notecast_runtime.redis.layout import exit_on_another_layout
 from notecast_runtime.redis.writes import REDIS_WRITES, WriteWatch
 from notecast_runtime.registration import add_service
-from notecast_runtime.server import client_of, create_server, listen, stop_on_signals
+from notecast_runtime.server import create_server, listen, stop_on_signals
 from notecast_runtime.settings import (
     load_settings,
     refuse_arguments,
     warn_of_unknown_variables,
 )
 from notecast_runtime.standard_streams import MAX_STREAMS, StandardStreams
-from notecast_wire.fairness.clients import NO_PROXIES
+from notecast_runtime.transports import WireServerTransport
 from notecast_wire.fairness.shares import ShareRatios, Shares
 
 _READING_CONNECTIONS = 16
@@ -83,15 +83,19 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
         log, tail = RoomLog(reading), OutboxTail(reading)
         replays = FairTurns("replays", _REPLAYS, ShareRatios())
         pages = FairTurns("pages", _PAGES, ShareRatios())
-        peer_of = client_of("wire", NO_PROXIES)
+        transport = WireServerTransport()
         servicer = HistoryServicer(
-            Replayer(log, tail), Pager(log, tail), replays, pages, client_behind(peer_of)
+            Replayer(log, tail),
+            Pager(log, tail),
+            replays,
+            pages,
+            client_behind(transport.client_of),
         )
 
         # The server of grpcio cancels, or forgets, calls that cross the beginning of its end.
         shares = Shares("streams", MAX_STREAMS, ShareRatios())
-        streams = StandardStreams(shares, peer_of)
-        server = create_server(health, [SERVICE], "wire", streams=streams)
+        streams = StandardStreams(shares, transport.client_of)
+        server = create_server(health, [SERVICE], transport, streams)
         add_service(server, CONTRACT, servicer)
         port = listen(server, settings.listen_host, settings.listen_port)
         await server.start()

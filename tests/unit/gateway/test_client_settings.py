@@ -7,8 +7,8 @@ from grpc import aio
 
 from chat_gateway.settings import GatewaySettings
 from chat_gateway.transport.outlet import Context
-from notecast_runtime.server import client_of
 from notecast_runtime.settings import load_settings
+from notecast_runtime.transports import GrpcioServerTransport, ServerBounds
 from notecast_wire import ClientId, ShareRatios, TrustedProxies
 from tests.wire.calls.serving import SERVICE, ask, unary_unary
 
@@ -48,7 +48,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
     ("trusted", "address"), [("127.0.0.1", "192.0.2.7"), ("10.0.0.0/8", "127.0.0.1")]
 )
 async def test_on_grpcios_server_a_call_has_the_same_client(trusted: str, address: str) -> None:
-    whose = client_of("grpcio", TrustedProxies.parse(trusted))
+    whose = GrpcioServerTransport(ServerBounds(TrustedProxies.parse(trusted))).client_of
     seen: list[ClientId] = []
 
     async def who(_: bytes, context: Context) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeAlias
 import grpc
 from grpc import aio
 
+from notecast_runtime.transports import ServerTransport
 from notecast_wire.calls.peers import Origin
 from notecast_wire.fairness.held_bytes import Holder
 
@@ -92,8 +93,8 @@ class Audience(Protocol):
         """
 
 
-class Transport(Protocol):
-    """What carries the streams of a gateway: all of them, or none."""
+class Transport(ServerTransport, Protocol):
+    """A gateway's server, and all that its streams need of it."""
 
     run_bytes: int
     """The most that is well sent as one message, but for a note that is larger by itself."""

@@ -8,8 +8,9 @@ from contextlib import suppress
 import grpc
 from grpc import aio
 
-from chat_gateway.transport.outlet import Audience, Context, Outlet, TrailingMetadata
+from chat_gateway.transport.outlet import Audience, Context, Outlet, TrailingMetadata, Transport
 from notecast_runtime.status import Ending
+from notecast_runtime.transports import GrpcioServerTransport
 from notecast_wire.calls.peers import Origin
 from notecast_wire.fairness.held_bytes import Holder
 
@@ -130,7 +131,7 @@ class GrpcioAudience:
         return [outlet for outlet in self._outlets if not outlet.write(message)]
 
 
-class GrpcioTransport:
+class GrpcioTransport(GrpcioServerTransport, Transport):
     """Implements `Transport`; a call's handler lasts as long as its stream."""
 
     run_bytes = 262_144
