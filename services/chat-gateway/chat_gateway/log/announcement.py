@@ -1,8 +1,8 @@
-"""What the accept script publishes: a note, with its place in front.
+"""The message that the accept script publishes: a note, with its position in front.
 
-A header of four unsigned 64-bit numbers, big-endian: epoch, sequence, and the two
-halves of the note's outbox id; behind it the serialised note without its place. The
-script `accept.lua` writes it.
+It begins with a header of four unsigned 64-bit numbers, big-endian: epoch, sequence, and the two
+halves of the note's outbox id. The serialised note follows, without its position. The script
+`accept.lua` writes it.
 """
 
 import struct
@@ -14,7 +14,7 @@ _HEADER = struct.Struct(">QQQQ")
 
 
 class Announcement(NamedTuple):
-    """A note that was accepted, as heard live."""
+    """A note that was accepted, as it was received live."""
 
     epoch: int
     sequence: int
@@ -23,12 +23,12 @@ class Announcement(NamedTuple):
 
 
 def decode_announcement(payload: bytes) -> Announcement:
-    """Reads a message of a room's channel.
+    """Decodes a message of a room's channel.
 
     Raises:
         ValueError: it is too short to be one.
     """
     if len(payload) < _HEADER.size:
-        raise ValueError(f"{len(payload)} bytes, and the header alone has {_HEADER.size}")
+        raise ValueError(f"{len(payload)} bytes; the header alone has {_HEADER.size}")
     epoch, sequence, milliseconds, counter = _HEADER.unpack_from(payload)
     return Announcement(epoch, sequence, OutboxId(milliseconds, counter), payload[_HEADER.size :])

@@ -1,4 +1,4 @@
-"""What a cursor means in a room: pure arithmetic over cursor, head and epochs."""
+"""The meaning of a cursor in a room: pure arithmetic over cursor, head and epochs."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,36 +10,36 @@ from notecast.v1.note_pb2 import Cursor
 from notecast_runtime.errors import FieldViolation, InvalidRequestError
 
 _EARLIEST_EPOCH = 1_577_836_800_000
-"""The year 2020, in ms since 1970: no epoch of ours began before."""
+"""The year 2020, in ms since 1970: no epoch began before."""
 
 
 class Start(NamedTuple):
-    """Where to begin."""
+    """The position at which a subscription begins."""
 
     next_sequence: int
     """The first sequence to deliver."""
 
     resumes: bool
-    """Whether the client was here before, and must be told of notes that are gone."""
+    """Whether the client has been here before, so that it must be told of notes that are gone."""
 
     broken: bool = False
-    """Whether what the client saw last is no longer in the log, of which it must be told."""
+    """Whether the last note that the client saw has left the log; it must be told so."""
 
 
 def resolve_start(
     wanted: RoomSubscription, field: str, head: Head, ends: Sequence[EpochEnd]
 ) -> Start:
-    """Says with which sequence a subscription begins.
+    """Finds the sequence at which a subscription begins.
 
     Args:
         wanted: the subscription to one room, validated.
         field: its path in the request, for errors.
-        head: where the room stands.
-        ends: where it stood when earlier epochs ended, as far as that is remembered;
-            asked for by a cursor of an earlier epoch only.
+        head: the room's head.
+        ends: the room's heads when earlier epochs ended, as far as they are remembered. Only a
+            cursor of an earlier epoch needs them.
 
     Raises:
-        InvalidRequestError: the cursor is one that the room has not reached.
+        InvalidRequestError: the room has not reached the cursor.
     """
     match wanted.WhichOneof("start"):
         case "after":
@@ -61,7 +61,7 @@ def _resume(cursor: Cursor, head: Head, ends: Sequence[EpochEnd]) -> Start:
 
 
 def check_reached(cursor: Cursor, field: str, head: Head) -> None:
-    """Raises InvalidRequestError where the room can't ever have been at the cursor."""
+    """Raises InvalidRequestError if the room can never have been at the cursor."""
     if not _EARLIEST_EPOCH <= cursor.epoch <= head.epoch:
         fault = f"{cursor.epoch} is unknown; the room's epoch is {head.epoch}"
         raise InvalidRequestError([FieldViolation(f"{field}.epoch", fault)])

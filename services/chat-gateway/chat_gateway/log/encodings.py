@@ -1,17 +1,17 @@
-"""How a run of frames becomes the messages of a service."""
+"""Makes the messages of a service from a run of frames."""
 
 from collections.abc import Callable, Sequence
 
 from chat_gateway.log.ring import Run
 
 Encoding = Callable[[Run], Sequence[Run]]
-"""Makes runs of one message each of a run of frames: at least one, the last of which ends with it.
+"""Turns a run of frames into runs of one message each.
 
-A body is empty where there is nothing to be sent up to there. Who shares an encoding (the same
-function) shares what it makes.
+It returns at least one; the last one ends where the given run ends. A body is empty if there is
+nothing to send up to there. Streams with the same encoding (the same function) share its results.
 """
 
 
 def as_frames(run: Run) -> Sequence[Run]:
-    """A run of frames is a serialised SubscribeResponse as it is."""
+    """Returns the run itself: a run of frames is a serialised SubscribeResponse."""
     return (run,)

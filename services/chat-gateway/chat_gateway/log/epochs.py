@@ -1,8 +1,8 @@
-"""Which part of a cursor's past the log still agrees with: pure arithmetic over epochs.
+"""Finds how far the log still agrees with what a client saw: pure arithmetic over epochs.
 
-An epoch begins when Redis may have lost its newest writes. When it begins, each room's
-newest surviving sequence is recorded as the end of the epoch before. Up to that end, what a
-client saw is still what the log holds; behind it, sequences are taken again.
+An epoch begins when Redis may have lost its newest writes. At that moment each room's newest
+surviving sequence is recorded as the end of the epoch before. Up to that end the log still holds
+what clients saw. After it, sequences are given to other notes.
 """
 
 from collections.abc import Sequence
@@ -10,29 +10,29 @@ from typing import NamedTuple
 
 
 class EpochEnd(NamedTuple):
-    """Where a room stood when an epoch was over."""
+    """The end of an epoch in one room."""
 
     epoch: int
     end: int
-    """The newest sequence that survived it; 0 where none did."""
+    """The newest sequence that survived the epoch; 0 if none did."""
 
 
 def surviving_sequence(
     epoch: int, sequence: int, current_epoch: int, ends: Sequence[EpochEnd]
 ) -> int | None:
-    """The last sequence up to which a reader's past is still the log's.
+    """The last sequence up to which the log still holds what a reader saw.
 
     Args:
         epoch: of the reader's cursor.
         sequence: of the reader's cursor.
         current_epoch: the room's.
-        ends: of the epochs before the current one that are remembered, oldest first.
+        ends: the ends of remembered epochs before the current one, oldest first.
 
     Returns:
-        None where nothing is known of the reader's past: its epoch is older than all that
-        are remembered. One that is not remembered and lies between others was begun by a
-        Redis that then came back with data from before: up to where the epoch before it
-        ended in those data, the two logs are the same.
+        None if nothing is known: the reader's epoch is older than all remembered ones. An epoch
+        that is missing between two remembered ones was begun by a Redis that later came back with
+        older data. The two logs are then equal up to the end, in those data, of the epoch before
+        the missing one.
     """
     if epoch == current_epoch:
         return sequence
@@ -41,14 +41,14 @@ def surviving_sequence(
 
 
 def common_sequence(epoch: int, ends: Sequence[EpochEnd]) -> int | None:
-    """The last sequence of an earlier epoch that is still the log's, whoever has seen how much.
+    """The last sequence that an earlier epoch and the current log have in common.
 
     Args:
         epoch: earlier than the current one.
-        ends: as for surviving_sequence.
+        ends: see `surviving_sequence`.
 
     Returns:
-        None where nothing is known of that epoch.
+        None if nothing is known of that epoch.
     """
     begun_before = [end.epoch for end in ends if end.epoch <= epoch]
     if not begun_before:

@@ -1,8 +1,8 @@
 """Events as the bytes of a `SubscribeResponse`, each serialised once.
 
-Protobuf merges concatenated messages (Encoding, "Last One Wins": repeated fields
-append). A frame is one `events` field, tag and all; so any run of frames, joined, is a
-valid `SubscribeResponse`, and goes to every stream without being parsed again.
+Protobuf merges concatenated messages (Encoding, "Last One Wins": repeated fields append). A frame
+is one `events` field with its tag. So any run of frames, joined, is a valid `SubscribeResponse`,
+and is sent to every stream without being parsed again.
 """
 
 from collections.abc import Iterable
@@ -20,12 +20,12 @@ from notecast_runtime.errors import RoomPosition
 
 
 def note_bytes(epoch: int, sequence: int, note: bytes) -> bytes:
-    """A whole serialised Note, from one without its position and that position."""
+    """Adds a position to a serialised Note that has none."""
     return b"".join((note, EPOCH_TAG, varint(epoch), SEQUENCE_TAG, varint(sequence)))
 
 
 def note_frame(epoch: int, sequence: int, note: bytes) -> bytes:
-    """The frame of a note that was serialised without its position.
+    """Makes the frame of a note that was serialised without its position.
 
     Args:
         epoch: at least 1.
@@ -46,7 +46,7 @@ def note_frame(epoch: int, sequence: int, note: bytes) -> bytes:
 
 
 def caught_up_frame(room: str, epoch: int, sequence: int) -> bytes:
-    """Says that the room has been delivered up to the position."""
+    """The frame that says that a room has been delivered up to this position."""
     cursor = Cursor(epoch=epoch, sequence=sequence)
     return _event_frame(Event(caught_up=CaughtUp(room=room, cursor=cursor)))
 
@@ -54,7 +54,7 @@ def caught_up_frame(room: str, epoch: int, sequence: int) -> bytes:
 def discontinuity_frame(
     room: str, reason: Discontinuity.Reason.ValueType, after: Cursor, resumes_at: Cursor
 ) -> bytes:
-    """Says that behind `after` the log goes on at `resumes_at` only."""
+    """The frame that says that after `after` the log only continues at `resumes_at`."""
     return _event_frame(
         Event(
             discontinuity=Discontinuity(
@@ -65,7 +65,7 @@ def discontinuity_frame(
 
 
 def reconnect_frame(after_ms: int, positions: Iterable[RoomPosition]) -> bytes:
-    """Says that the stream is about to end, and is to be resumed from the positions."""
+    """The frame that says that the stream is about to end; resume it from the positions."""
     return _event_frame(
         Event(
             reconnect=Reconnect(

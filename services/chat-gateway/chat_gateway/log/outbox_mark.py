@@ -1,22 +1,22 @@
-"""How far the rooms of a partition have heard the outbox, said once for all of them."""
+"""Low-water mark of a partition: every room has the outbox up to here."""
 
 import math
 
 from notecast_runtime.outbox import OutboxId
 
 BEFORE_ALL = OutboxId(0, 0)
-"""Comes before every entry."""
+"""An id before every entry."""
 
 
 class OutboxMark:
-    """An outbox id, behind which is all that the rooms that follow the mark have yet to hear.
+    """A position in the outbox; every room that follows the mark has all entries up to it.
 
-    It moves on when all of them were found to have heard everything, and no room has to be touched
-    for it: thousands of quiet ones, each in its own corner of memory.
+    It moves when all of those rooms are found to be up to date. The rooms themselves are not
+    touched: thousands are quiet, each in its own part of memory.
 
     Attributes:
-        outbox_id: the id; it only ever grows.
-        agreed_at: the monotonic time at which Redis was asked, when that was found last.
+        outbox_id: the position; it never decreases.
+        agreed_at: the monotonic time of the last query to Redis that found them up to date.
     """
 
     __slots__ = ("agreed_at", "outbox_id")
@@ -27,4 +27,4 @@ class OutboxMark:
 
 
 UNMARKED = OutboxMark(BEFORE_ALL, -math.inf)
-"""What rooms follow that follow none; it stays before all."""
+"""The mark of rooms that follow no other; it stays before every entry."""

@@ -1,4 +1,4 @@
-"""Where a room stands: as Redis tells of it, and in epochs that have ended. Pure."""
+"""The heads of rooms: as Redis has them now, and at the ends of earlier epochs. Pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,35 +9,35 @@ from notecast_runtime.outbox import OutboxId
 
 
 class Head(NamedTuple):
-    """Where a room's log ends."""
+    """The end of a room's log."""
 
     epoch: int
     sequence: int
-    """Of the newest note; where there is none, of what comes before the next: mostly 0."""
+    """The sequence of the newest note. Without a note, the one before the next: mostly 0."""
 
     outbox_id: OutboxId = BEFORE_ALL
-    """An id that every note accepted from then on comes behind in the outbox."""
+    """An outbox id: every note that is accepted from then on comes after it."""
 
     is_floor: bool = False
-    """Whether Redis has nothing of the room: up to the sequence, nothing is left to read."""
+    """Whether Redis has nothing of the room, so that nothing is left to read up to `sequence`."""
 
 
 class PartitionHeads(NamedTuple):
-    """Where the rooms of one query (`heads.PartitionHeadsQuery`) stand."""
+    """The heads of the rooms of one query (`heads.PartitionHeadsQuery`)."""
 
     epoch: int
     outbox_id: OutboxId
-    """As of Head."""
+    """See `Head.outbox_id`; the same for all rooms of the query."""
 
     newest: Sequence[bytes | None]
-    """Each room's newest sequence in decimal, as Redis has it. None where it has nothing of the
-    room: whatever the room has shown is older than retention, and nothing new is there."""
+    """Each room's newest sequence in decimal, as Redis has it. None if Redis has nothing of the
+    room: all that it has shown is older than the retention, and nothing new is there."""
 
     floor: int = 0
-    """Where those rooms stand."""
+    """The sequence of the rooms of which Redis has nothing."""
 
     def head(self, index: int) -> Head:
-        """The head of the room in this place."""
+        """The head of the room at this index of the query."""
         newest = self.newest[index]
         if newest is None:
             return Head(self.epoch, self.floor, self.outbox_id, is_floor=self.floor > 0)
@@ -45,8 +45,8 @@ class PartitionHeads(NamedTuple):
 
 
 class EpochHistory(NamedTuple):
-    """Where a room's log ends, and where it ended in the epochs before."""
+    """The end of a room's log, now and in earlier epochs."""
 
     head: Head
     ends: Sequence[EpochEnd]
-    """Of the epochs that are remembered, oldest first."""
+    """The ends of remembered epochs, oldest first."""

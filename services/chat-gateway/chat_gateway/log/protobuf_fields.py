@@ -1,4 +1,4 @@
-"""The parts of protobuf's encoding that are written by hand: tags and varints.
+"""Writes the parts of protobuf's encoding that are made by hand: tags and varints.
 
 The tags are computed from the contracts, so a field that gets another number or type is still
 encoded as its readers expect (protobuf.dev/programming-guides/encoding).
@@ -19,12 +19,12 @@ _WIRE_TYPES = {
     FieldDescriptor.TYPE_MESSAGE: 2,
     FieldDescriptor.TYPE_STRING: 2,
 }
-"""Of the types that are written by hand. 0: a varint; 2: a length in front."""
+"""By type, as far as they are written by hand. 0: a varint; 2: length-delimited."""
 
 
-@lru_cache(4_096)  # an epoch, a room's next sequence and the usual sizes come again and again
+@lru_cache(4_096)  # epochs, next sequences and usual sizes recur
 def varint(number: int) -> bytes:
-    """Base-128 varint of a number that is not negative."""
+    """Encodes a number that is not negative as a base-128 varint."""
     if number < 0x80:
         return bytes((number,))
     out = bytearray()

@@ -1,4 +1,4 @@
-"""The newest frames of a room, contiguous by sequence and bounded thrice."""
+"""The newest frames of a room: contiguous by sequence, bounded in three ways."""
 
 import sys
 from collections import deque
@@ -7,32 +7,32 @@ from typing import NamedTuple
 from chat_gateway.log.ring_budget import RingBudget
 
 _SHARED_RUNS = 8
-"""How many joined runs are kept for other readers until the next append."""
+"""Maximum number of joined runs that are kept for other readers until the next append."""
 
 
 class Run(NamedTuple):
-    """Frames that follow each other, joined."""
+    """Consecutive frames, joined."""
 
     body: bytes
     next_sequence: int
-    """The sequence that comes behind the run."""
+    """The sequence after the run."""
 
 
 class Ring:
-    """Holds frames `oldest` to `newest`; either end of an empty ring is `newest + 1`.
+    """Holds the frames from `oldest` to `newest`; in an empty ring `oldest` is `newest + 1`.
 
-    A sequence that the log does not have (it was set aside, or lost) is held as an empty
-    frame, so that nobody waits for it.
+    A sequence that the log does not have (it was set aside, or lost) is held as an empty frame,
+    so that no reader waits for it.
 
     Args:
         newest: the sequence before the first frame that will be appended.
-        max_notes: bound on the frames held, at least 1.
-        max_bytes: bound on their sizes' sum; the newest frame is held whatever its size.
-        run_bytes: bound on a run; one frame is in it whatever its size.
-        budget: bound on the bytes of all rings, joined runs too; None: this one is alone.
+        max_notes: bound on the number of frames, at least 1.
+        max_bytes: bound on the sum of their sizes. The newest frame is held whatever its size.
+        run_bytes: bound on a run, in bytes. One frame is in it whatever its size.
+        budget: bound on the bytes of all rings, joined runs included; None: no such bound.
 
     Attributes:
-        newest: the sequence of the last frame, or the one given at the start.
+        newest: the sequence of the last frame; at first the one that was given.
     """
 
     __slots__ = (
@@ -54,7 +54,7 @@ class Ring:
         run_bytes: int,
         budget: RingBudget | None = None,
     ) -> None:
-        # Made when there is a first: an empty deque has 600 bytes, and most rooms are quiet.
+        # Made for the first frame: an empty deque takes 600 bytes, and most rooms are quiet.
         self._frames: deque[bytes] | tuple[()] = ()
         self.newest = newest
         self._max_notes = max_notes
@@ -66,16 +66,16 @@ class Ring:
 
     @property
     def oldest(self) -> int:
-        """The sequence of the first frame held; `newest + 1` where none is."""
+        """The sequence of the first frame; `newest + 1` if there is none."""
         return self.newest - len(self._frames) + 1
 
     @property
     def size_bytes(self) -> int:
-        """The sum of the sizes of the frames held."""
+        """The sum of the sizes of all frames."""
         return self._bytes
 
     def append(self, frame: bytes) -> None:
-        """Takes the frame of sequence `newest + 1`; the oldest make room for it."""
+        """Adds the frame of sequence `newest + 1`; drops the oldest frames to make room."""
         self._forget_runs()
         frames = self._own_frames()
         frames.append(frame)
@@ -87,7 +87,7 @@ class Ring:
             self._give_back(frames.popleft())
 
     def truncate(self, newest: int) -> None:
-        """Lets go of what is behind a sequence, which becomes the newest."""
+        """Drops all frames after a sequence, which becomes the newest."""
         if newest < self.oldest:
             self.skip_to(newest)
             return
@@ -98,21 +98,21 @@ class Ring:
             self.newest -= 1
 
     def skip_to(self, newest: int) -> None:
-        """Lets go of all frames; the next one appended will be `newest + 1`."""
+        """Drops all frames; the next one to append is that of `newest + 1`."""
         self._forget_runs()
         self._budget.give_back(self, self._bytes)
         self._frames, self._bytes = (), 0
         self.newest = newest
 
     def give_up_some(self) -> None:
-        """As Shrinkable.give_up_some: what can be joined again, or else the oldest frame."""
+        """Drops the joined runs, which can be joined again, or else the oldest frame."""
         if self._runs:
             self._forget_runs()
         elif self._frames:
             self._give_back(self._own_frames().popleft())
 
     def extend_back(self, frame: bytes) -> bool:
-        """Takes the frame of sequence `oldest - 1`; False, and nothing is done, if it is full."""
+        """Adds the frame of sequence `oldest - 1`; returns False and does nothing if it is full."""
         if (
             len(self._frames) >= self._max_notes
             or self._bytes + len(frame) > self._max_bytes
@@ -128,13 +128,13 @@ class Ring:
         return True
 
     def run_from(self, sequence: int) -> Run | None:
-        """The frames from a sequence on, joined; readers at one place share one run.
+        """Joins the frames from a sequence on; readers at the same position share one run.
 
         Args:
             sequence: from 1 to `newest + 1`.
 
         Returns:
-            None where the ring no longer holds that sequence.
+            None if the ring no longer holds that sequence.
         """
         if sequence < self.oldest:
             return None
@@ -149,7 +149,7 @@ class Ring:
     def _share(self, sequence: int, run: Run) -> Run:
         size = _joined_bytes(sequence, run)
         if not size:
-            return run  # what it is made of is here as it is
+            return run  # a single frame is not copied, so nothing is shared
         if self._runs is None or len(self._runs) >= _SHARED_RUNS:
             self._forget_runs()
             self._runs = {}
@@ -178,7 +178,7 @@ class Ring:
         frames = self._frames
         taken: list[bytes] = []
         size = 0
-        # A deque is quick to index near its end, where the live tail is.
+        # Indexing a deque is fast near its end, where the live tail is.
         for index in range(sequence - self.oldest, len(frames)):
             frame = frames[index]
             if taken and size + len(frame) > self._run_bytes:
@@ -189,5 +189,5 @@ class Ring:
 
 
 def _joined_bytes(sequence: int, run: Run) -> int:
-    """What a run takes besides its frames; a single one is not copied."""
+    """The bytes of a run that are copies of frames; a single frame is not copied."""
     return len(run.body) if run.next_sequence > sequence + 1 else 0

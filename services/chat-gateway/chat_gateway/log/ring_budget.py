@@ -1,25 +1,25 @@
-"""One bound on the bytes of all rings together."""
+"""Bounds the bytes of all rings together."""
 
 from collections import OrderedDict
 from typing import Protocol
 
 
 class Shrinkable(Protocol):
-    """A ring, as far as its size goes."""
+    """A ring, as the budget sees it."""
 
     def give_up_some(self) -> None:
-        """Lets go of what is missed least, and gives it back to the budget."""
+        """Drops the data that are missed least, and gives their bytes back to the budget."""
 
 
 class RingBudget:
-    """Who takes bytes has them from those that have taken none for the longest time.
+    """Evicts from the least recently appended ring (LRU).
 
-    The rings stand in the order of that, so room is found at the front without looking at
-    the others: constant work a note, as each frame that is let go of was once taken. What
-    an idle room loses is read from history by who comes back to it.
+    The rings are kept in that order, so the one to evict from is always the first. That is
+    constant work a note, because each evicted frame was once appended. Readers that come back to
+    an idle room read from history what it has lost.
 
     Args:
-        max_bytes: bound on the sum.
+        max_bytes: bound on the sum of all rings.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -29,22 +29,22 @@ class RingBudget:
 
     @property
     def size_bytes(self) -> int:
-        """The sum of what the rings hold."""
+        """The sum of the bytes of all rings."""
         return self._bytes
 
     @property
     def exceeded(self) -> bool:
-        """Whether the sum is over the bound."""
+        """Whether the sum is above the bound."""
         return self._bytes > self._max_bytes
 
     def __len__(self) -> int:
-        """How many rings hold something."""
+        """The number of rings that hold something."""
         return len(self._held)
 
     def take(self, ring: Shrinkable, size: int) -> None:
-        """Counts bytes that a ring holds from now on; the others make room for them.
+        """Counts bytes that a ring has added, and evicts from the others to make room.
 
-        Where only this ring is left, `exceeded` is what it has to see to itself.
+        If no other ring is left to evict from, the ring itself must see to `exceeded`.
         """
         if not size:
             return
@@ -55,7 +55,7 @@ class RingBudget:
             idlest.give_up_some()
 
     def give_back(self, ring: Shrinkable, size: int) -> None:
-        """Counts bytes that a ring has let go of."""
+        """Subtracts bytes that a ring has dropped."""
         if not size:
             return
         self._bytes -= size

@@ -1,7 +1,7 @@
-"""What a gateway knows of a room's log: its newest part, and what it has yet to fetch.
+"""A gateway's view of a room's log: its newest part, and the ranges that are missing.
 
-Pure: it is told what was heard and what was read, and says what is missing. Pub/Sub is
-only a hint that the log grew; a hint may be lost, late, or come before the log was opened.
+Pure: it is told what was received live and what was read, and says what is missing. Pub/Sub is only
+a hint that the log grew. A hint may be lost, come late, or come before the log was opened.
 """
 
 from collections.abc import Iterable
@@ -12,22 +12,22 @@ from chat_gateway.log.ring_budget import RingBudget
 
 
 class SequenceRange(NamedTuple):
-    """The sequences after `after` up to and with `through`."""
+    """The sequences in (`after`, `through`]."""
 
     after: int
     through: int
 
 
 class RoomLog:
-    """The ring of a room, filled in order of sequence only.
+    """A room's ring, filled strictly in order of sequence.
 
     Args:
         epoch: the epoch of the sequences.
-        head: the newest sequence when the log was opened; the ring begins behind it.
-        max_notes: bound on the ring, in notes, and on the notes parked ahead of it.
-        max_bytes: bound on the ring, in bytes, and on the notes parked.
-        run_bytes: bound on what one reader is given at once, in bytes.
-        budget: as of Ring.
+        head: the newest sequence when the log was opened; the ring begins after it.
+        max_notes: bound on the notes of the ring, and on those parked ahead of it.
+        max_bytes: bound on the bytes of the ring, and on those parked ahead of it.
+        run_bytes: bound on one run, in bytes.
+        budget: bound on all rings; see `Ring`.
     """
 
     __slots__ = (
@@ -65,14 +65,14 @@ class RoomLog:
 
     @property
     def oldest(self) -> int:
-        """The first sequence that can be read; `newest + 1` where none can."""
+        """The first sequence that can be read; `newest + 1` if none can."""
         return self._ring.oldest
 
     def missing(self) -> SequenceRange | None:
-        """What is known to exist and must be fetched before anything newer is delivered.
+        """The range that is known to exist and must be fetched before anything newer is delivered.
 
-        Of a range that is longer than the ring only the newest part: readers that stand
-        before it read the rest for themselves, as all do who are behind the ring.
+        If it is longer than the ring, this is only its newest part. Readers at an earlier position
+        read the rest themselves, like all readers that have fallen behind the ring.
         """
         if self._heard == self.newest:
             return None
@@ -80,10 +80,10 @@ class RoomLog:
         return SequenceRange(max(self.newest, through - self._max_notes), through)
 
     def append_live(self, sequence: int, frame: bytes) -> None:
-        """Takes a live note: the next one at once, one from the future aside.
+        """Appends a live note if it is the next one; parks it if it is ahead.
 
-        One from the past changes nothing. Where too many are aside, the note is only
-        remembered as missing.
+        Ignores one that is already there. If too many are parked, only remembers that the note is
+        missing.
         """
         if sequence == self.newest + 1:
             self._ring.append(frame)
@@ -94,21 +94,20 @@ class RoomLog:
             self._park(sequence, frame)
 
     def has_all(self, epoch: int, sequence: int) -> bool:
-        """Whether it is whole, as far as this sequence of this epoch at least."""
+        """Whether the log is complete, at least up to this sequence of this epoch."""
         newest = self._ring.newest
         return sequence <= newest == self._heard and epoch == self.epoch
 
     def on_head(self, sequence: int) -> None:
-        """Learns that the log reaches to this sequence, from Redis."""
+        """Learns from Redis that the log reaches this sequence."""
         self._heard = max(self._heard, sequence)
 
     def enter_epoch(self, epoch: int, survived: int) -> None:
-        """Goes on in a new epoch with what the log still holds.
+        """Continues in a new epoch with the part of the log that survived.
 
         Args:
             epoch: the new one.
-            survived: the last sequence that it has in common with the old one, at most
-                `newest`.
+            survived: the last sequence that both epochs have in common, at most `newest`.
         """
         self.epoch = epoch
         self._ring.truncate(survived)
@@ -117,13 +116,13 @@ class RoomLog:
         self._heard = survived
 
     def fill(self, sequences: SequenceRange, frames: Iterable[tuple[int, bytes]]) -> None:
-        """Takes what was read of a missing range.
+        """Adds the notes that were read of a missing range.
 
-        A sequence of the range without a frame is gone from the log for good, and
-        becomes an empty place. What was heard meanwhile is not taken again.
+        A sequence without a frame is gone from the log for good; it becomes an empty frame.
+        Notes that were received live in the meantime are not added again.
 
         Args:
-            sequences: what was asked for, or the first part of it; all of it was read.
+            sequences: the range that was asked for, or its first part. All of it was read.
             frames: sequence and frame, in order of sequence.
         """
         found = dict(frames)
@@ -135,11 +134,11 @@ class RoomLog:
         self._unpark()
 
     def extend_back(self, sequences: SequenceRange, frames: Iterable[tuple[int, bytes]]) -> None:
-        """Keeps, as far as there is room, notes that were read and end where the ring begins.
+        """Keeps older notes that were read and end where the ring begins, if there is room.
 
         Args:
-            sequences: what was asked for; all of it was read. Nothing is kept where it
-                does not end at `oldest - 1` (the ring has moved on since).
+            sequences: the range that was asked for; all of it was read. Nothing is kept unless
+                it ends at `oldest - 1`: otherwise the ring has moved on since.
             frames: sequence and frame, in order of sequence.
         """
         if sequences.through != self.oldest - 1:
@@ -150,11 +149,11 @@ class RoomLog:
             pass
 
     def close(self) -> None:
-        """Gives back to the budget what the ring holds."""
+        """Drops the ring's frames, and gives their bytes back to the budget."""
         self._ring.skip_to(self.newest)
 
     def run_from(self, sequence: int) -> Run | None:
-        """As Ring.run_from."""
+        """Joins the frames from a sequence on; see `Ring.run_from`."""
         return self._ring.run_from(sequence)
 
     def _park(self, sequence: int, frame: bytes) -> None:

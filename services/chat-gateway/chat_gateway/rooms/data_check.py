@@ -1,4 +1,4 @@
-"""Asks the epoch guard whether Redis still holds what was seen, without waiting for a reconnect."""
+"""Asks the epoch guard whether Redis still holds what was seen, without awaiting a reconnect."""
 
 import asyncio
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from notecast_runtime.redis.keyspace import outbox_key, partition_of
 from notecast_runtime.tasks import consume_exception
 
 _PAUSE_SECONDS = 0.1
-"""From the end of a check until the next one begins, however many ask for it."""
+"""Pause between the end of a check and the next one, however many callers ask for it."""
 
 _ANSWER_SECONDS = 0.5
 
@@ -26,17 +26,18 @@ _log = structlog.get_logger(__name__)
 
 
 class DataCheck:
-    """Finds out whether the data are older than what was seen of them. Implements `room.Doubts`.
+    """Finds out whether Redis's data are older than what was seen. Implements `room.Doubts`.
 
-    The connections may live on while that happens: a backup is replicated into a Redis that runs,
-    or a proxy hides that another server answers. A doubt is settled by a new connection: the guard
-    is the first to speak on it, and it alone decides. So a doubt that is none costs no epoch.
+    Connections may stay open while the data change: a backup is replicated into a running Redis,
+    or a proxy hides that another server answers. A new connection settles such a doubt: the guard
+    speaks first on it, and it alone decides. So an unfounded doubt costs no epoch.
 
     Args:
-        connector: makes that connection.
-        watching: looks for what was seen.
-        serving: given up as that one is, where doubts remain: they lead elsewhere.
-        fence: what was seen.
+        connector: makes the new connection.
+        watching: client that looks for what was seen.
+        serving: client that is disconnected like `watching` if doubts remain, because its
+            connections lead to another server.
+        fence: remembers what was seen.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class DataCheck:
         self._settled = NOTHING
 
     def recall(self, rooms: Iterable[Room]) -> None:
-        """Has the fence look for the newest that open rooms have heard, before it is asked."""
+        """Tells the fence the newest entries that open rooms have received, before it is asked."""
         newest: dict[tuple[int, int], OutboxId] = {}
         for room in rooms:
             key = (partition_of(room.name), room.log.epoch)
@@ -59,23 +60,23 @@ class DataCheck:
             self._fence.suspect(partition, epoch, entry)
 
     def see(self, room: str, epoch: int) -> None:
-        """As Doubts.see."""
+        """Learns that this epoch has begun in the room; see `Doubts.see`."""
         self._fence.see(partition_of(room), epoch)
 
     def suspect(self, room: str, epoch: int, entry: OutboxId) -> None:
-        """As Doubts.suspect."""
+        """Learns that Redis may have lost an entry; see `Doubts.suspect`."""
         self._fence.suspect(partition_of(room), epoch, entry)
 
     def see_heads(self, answers: Iterable[tuple[int, PartitionHeads]]) -> None:
-        """Learns how far the data of partitions go."""
+        """Learns the heads of partitions that were read from Redis."""
         for partition, (epoch, outbox_id, *_) in answers:
             self._fence.see(partition, epoch, outbox_id)
 
     async def check(self) -> None:
-        """Has the guard look at the data. Whoever asks meanwhile shares it, and a pause after it.
+        """Lets the guard check the data. Concurrent callers share the check, and the pause.
 
         Raises:
-            RedisUnavailableError: Redis does not answer in time, or can't say it.
+            RedisUnavailableError: Redis does not answer in time, or can't tell.
         """
         if self._checking is None or self._checking.done():
             self._checking = asyncio.create_task(self._check())
@@ -83,9 +84,9 @@ class DataCheck:
         await asyncio.shield(self._checking)
 
     async def look(self) -> None:
-        """Looks for the newest entry that was seen, and checks where it is not found at once.
+        """Looks for the newest entry that was seen, and runs `check` if it is not there.
 
-        One entry stands for all: what Redis has lost is the newest it had.
+        One entry stands for all, because what Redis loses is always the newest.
 
         Raises:
             RedisUnavailableError: Redis does not answer in time.
@@ -107,10 +108,10 @@ class DataCheck:
         if self._fence.has_suspects or not held:
             await self.check()
         if not held:
-            self._settled = entry  # it may have been trimmed: then no look will find it
+            self._settled = entry  # it may have been trimmed; then it is never found again
 
     async def reconnect(self) -> None:
-        """Gives up the connections: doubts remain, so they lead elsewhere than new ones do."""
+        """Closes the connections: as doubts remain, they lead elsewhere than new ones do."""
         _log.warning("connections_given_up", reason="they show data of an earlier epoch")
         for redis in (self._watching, self._serving):
             with suppress(*REDIS_AWAY, RedisError):

@@ -1,4 +1,4 @@
-"""The one tick of a gateway: which rooms have news, and when they are delivered."""
+"""The one tick of a gateway: collects rooms with new notes, and delivers them in rounds."""
 
 import asyncio
 import time
@@ -14,35 +14,36 @@ _log = structlog.get_logger(__name__)
 
 
 class HasReaders(Protocol):
-    """A room, as far as delivery goes."""
+    """A room, as the delivery sees it."""
 
     name: str
 
     @property
     def live_readers(self) -> int:
-        """How many streams a delivery writes to, as a rule."""
+        """The number of streams that a delivery usually writes to."""
 
     @property
     def live_connections(self) -> int:
-        """On how many connections these streams are."""
+        """The number of connections of these streams."""
 
     def deliver(self) -> None:
-        """Gives every reader what is new."""
+        """Sends every reader what is new."""
 
     def end(self, error: NotecastError) -> None:
-        """Ends every stream that reads."""
+        """Ends every stream that reads the room."""
 
 
 class FanOut:
-    """Delivers the rooms that have news, all in one round.
+    """Delivers all rooms with new notes in one round.
 
-    What arrives in one read from Redis is heard in one turn of the event loop. An idle gateway
-    delivers it in that turn; a busy one gathers for some milliseconds first (`pace.py`).
+    Notes that arrive in one read from Redis are processed in one turn of the event loop. An idle
+    gateway delivers them in that turn; a busy one first collects more for some milliseconds
+    (`pace.py`).
 
     Args:
-        on_pace: learns after each round in how many seconds the next one may begin.
-        clock: seconds that only ever grow.
-        work_clock: seconds for which this thread has had a core.
+        on_pace: called after each round with the seconds until the next one may begin.
+        clock: monotonic time in seconds.
+        work_clock: CPU time of this thread in seconds.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class FanOut:
         self._writes_worked = 0.0
 
     def mark(self, room: HasReaders) -> None:
-        """Has the room delivered soon."""
+        """Schedules the delivery of a room."""
         self._rooms[room] = None
         if not self._under_way:
             self._under_way = True
@@ -85,13 +86,13 @@ class FanOut:
         began_at, worked = self._clock(), self._work_clock()
         rooms, self._rooms = self._rooms, {}
         streams = proxied = 0
-        # Connections write what they were given in the next turn, between these two.
+        # Connections write their output in the next turn, between these two callbacks.
         loop.call_soon(self._begin_writes)
         try:
             for room in rooms:
                 readers = room.live_readers
                 streams += readers
-                # Most rooms are small, and need not be asked for their connections.
+                # Most rooms are small: there is no need to count their connections.
                 if are_proxied(readers, 1) and are_proxied(readers, room.live_connections):
                     proxied += readers
                 _deliver(room)
@@ -116,7 +117,7 @@ class FanOut:
 def _deliver(room: HasReaders) -> None:
     try:
         room.deliver()
-    except Exception:  # a fault of ours in one room is no reason to silence the others
+    except Exception:  # a bug in one room must not silence the others
         _log.exception("delivery_failed", room=room.name)
-        # Nobody knows who was sent what; each client knows, and comes back to there.
+        # Only each client knows what it was sent; it resumes from there.
         room.end(InternalFaultError("the delivery failed"))

@@ -1,4 +1,4 @@
-"""Where a gateway finds the notes that it has not heard: the outbox, or else history."""
+"""Reads the notes that a gateway missed live: from the outbox, or else from history."""
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
@@ -16,25 +16,25 @@ Frames = Sequence[tuple[int, bytes]]
 
 
 class GapPart(NamedTuple):
-    """A part of a gap that was read whole."""
+    """A part of a gap that was read completely."""
 
     after: int
-    """Behind which it begins. What comes before, and is in no part, may have been removed."""
+    """The part begins after this. What comes before and is in no part may have been removed."""
 
     through: int
     frames: Frames
     epoch: int
-    """The latest of its notes; 0 where there are none."""
+    """The latest epoch of its notes; 0 if there are none."""
 
     floor: int = 0
-    """As of outbox_range.Found."""
+    """See `outbox_range.Found`."""
 
 
 class GapReader:
-    """Reads what is missing in a room.
+    """Reads the missing notes of a room.
 
-    The outbox comes first, so that live chat heals while every history replica is down;
-    what has been trimmed there is persisted, and history has it.
+    The outbox comes first, so that live chat recovers while every history replica is down. What
+    has been trimmed there is persisted, and history has it.
     """
 
     def __init__(self, outbox: OutboxRange, history: History) -> None:
@@ -66,7 +66,7 @@ class GapReader:
                 part.check_reach(epoch, gap.through)
                 if part.notes:
                     first = part.notes[0].sequence
-                    # What is there and can't be read is passed over.
+                    # A note that is there but can't be read is passed over.
                     whole = part.nothing_missed or through + 1 in (part.first_remaining, first)
                     after = through if whole else first - 1
                     through = part.notes[-1].sequence
@@ -77,5 +77,5 @@ class GapReader:
 
 
 def frames_of(notes: Iterable[LoggedNote | OutboxEntry]) -> list[tuple[int, bytes]]:
-    """The frames of notes that were read, wherever they were, each with its sequence."""
+    """Makes frames of notes that were read from either source, each with its sequence."""
     return [(n.sequence, note_frame(n.epoch, n.sequence, n.note)) for n in notes]

@@ -1,4 +1,4 @@
-"""Fetches what a room has not heard of its log."""
+"""Fetches the notes of a room's log that it missed."""
 
 import asyncio
 from contextlib import aclosing
@@ -17,34 +17,34 @@ _log = structlog.get_logger(__name__)
 
 
 class Repaired(Protocol):
-    """A room, as far as its log goes."""
+    """A room, as the repair of its log sees it."""
 
     name: str
 
     @property
     def outbox_id(self) -> OutboxId:
-        """All that the log has yet to get is behind it in the outbox."""
+        """The outbox id after which all notes come that the log still lacks."""
 
     @property
     def log(self) -> RoomLog:
-        """What to repair."""
+        """The log to repair."""
 
     def deliver_soon(self) -> None:
-        """Learns that something of what was missing is there."""
+        """Learns that a part of what was missing is there."""
 
     def pass_over(self, floor: int) -> None:
-        """Learns that up to this sequence nothing is left that it has not got."""
+        """Learns that nothing that it lacks is left up to this sequence."""
 
     def refuse_later_epoch(self, epoch: int) -> None:
-        """Raises HistoryUnavailableError where notes of the epoch are none of the log's."""
+        """Raises HistoryUnavailableError if notes of this epoch don't belong to the log."""
 
 
 class GapRepair:
-    """Fills the gaps of one room's log: one request at a time, whoever waits.
+    """Fills the gaps of one room's log, with one request at a time.
 
     Args:
-        room: whose log it is.
-        gaps: where to read.
+        room: the room whose log is repaired.
+        gaps: reads the missing notes.
     """
 
     __slots__ = ("_gaps", "_room", "_task")
@@ -55,12 +55,12 @@ class GapRepair:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Fetches what is missing until nothing is, if that is not under way."""
+        """Starts to fetch until nothing is missing, unless that is under way."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._fill_all())
 
     def cancel(self) -> None:
-        """Ends what is under way."""
+        """Cancels the work under way."""
         if self._task is not None:
             self._task.cancel()
 
@@ -72,7 +72,7 @@ class GapRepair:
             except UnavailableError as error:
                 _log.warning("repair_waits", error=str(error))
                 await asyncio.sleep(backoff.next_delay())
-            except Exception:  # a fault of ours must not leave the room silent for good
+            except Exception:  # a bug must not leave the room silent for ever
                 _log.exception("repair_failed", room=self._room.name)
                 await asyncio.sleep(backoff.next_delay())
 

@@ -1,4 +1,4 @@
-"""Again and again: does what was heard agree with what Redis holds?"""
+"""Checks periodically whether the open rooms agree with what Redis holds."""
 
 import asyncio
 import contextlib
@@ -24,16 +24,16 @@ from notecast_runtime.tasks import not_cancelled
 REDIS = "redis"
 LIVE_FEED = "live_feed"
 CONDITIONS = (REDIS, REDIS_WRITES, LIVE_FEED)
-"""What readiness needs: Redis answers and takes writes, and every open room is heard."""
+"""Conditions of readiness: Redis answers, it takes writes, every open room is subscribed to."""
 
 _INTERVAL_SECONDS = 1.0
 _ANSWER_SECONDS = 0.5
-"""A connection that has not answered by then is given up: it may be dead without a word."""
+"""A connection that has not answered by then is given up: it may be silently dead."""
 _RETRY_SECONDS = 0.05
 _CHECKS_PER_FULL_LOOK = 10
-"""Rooms of which Redis says nothing new are looked at in one check of so many only."""
+"""Only one check of so many looks at rooms of which Redis reports nothing new."""
 _GRACE_SECONDS = 0.2
-"""How long a live note may take behind the answer that counts it."""
+"""How long after the answer that counts it a live note may still arrive."""
 
 _log = structlog.get_logger(__name__)
 
@@ -41,16 +41,16 @@ _log = structlog.get_logger(__name__)
 class HeadCheck:
     """Compares the newest sequences of the open rooms with Redis's heads.
 
-    A room that stays behind fetches what it has not heard. The same call shows whether
-    Redis is there, so this is also what keeps the conditions of readiness.
+    A room that is behind fetches the notes that it missed. The same query shows whether Redis is
+    there, so this class also reports the conditions of readiness.
 
     Args:
         hub: the open rooms.
-        heads: on connections that nobody else uses, so that a dead one is this one.
-        feed: whether it is complete is a condition.
-        writes: asked whether Redis takes writes, on such connections too.
-        health: told of CONDITIONS.
-        data: settles doubts whether Redis still holds what was seen.
+        heads: reads heads, on connections of its own: a dead one is then found here.
+        feed: its completeness is a condition.
+        writes: checks whether Redis takes writes, on connections of its own too.
+        health: told of `CONDITIONS`.
+        data: finds out whether Redis still holds what was seen.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class HeadCheck:
         self._untold: set[int] = set()
 
     def check_now(self) -> None:
-        """Has the next check made at once."""
+        """Makes the next check at once."""
         self._wanted_now.set()
 
     async def run(self) -> None:
-        """Checks until cancelled, at intervals, when poked, and soon after a failure."""
+        """Checks until cancelled: at intervals, on `check_now`, and soon after a failure."""
         while not_cancelled():
             self._wanted_now.clear()
             self._health.report(LIVE_FEED, holds=self._feed.complete)
@@ -102,14 +102,14 @@ class HeadCheck:
 
     async def _check(self) -> None:
         async with asyncio.timeout(_ANSWER_SECONDS):
-            await self._writes.look()  # a ping that knows more
+            await self._writes.look()  # a ping that tells more
         behind: list[tuple[Room, Head]] = []
         news: list[tuple[int, PartitionHeads]] = []
         self._checks += 1
         for part in self._open_rooms():
             async with asyncio.timeout(_ANSWER_SECONDS):
                 behind += await self._behind(part, news)
-        # In this order: what was read before the look was there no later than what it finds.
+        # In this order: what was read before this look is not newer than what the look finds.
         await self._data.look()
         self._data.see_heads(news)
         if behind:
@@ -120,9 +120,9 @@ class HeadCheck:
         await self._check_data(behind)
 
     async def _check_data(self, behind: Iterable[tuple[Room, Head]]) -> None:
-        """Has the guard look at data that are of an earlier epoch than a room.
+        """Asks the guard to check data that are of an earlier epoch than a room.
 
-        Where they still are after that, the connection leads elsewhere than new ones do.
+        If they still are after that, this connection leads to another server than new ones do.
         """
         held = [(room, head) for room, head in behind if self._hub.holds(room)]
         self._earlier += 1
@@ -134,7 +134,7 @@ class HeadCheck:
             await self._data.check()
 
     def _open_rooms(self) -> list[list[PartitionRooms]]:
-        """All rooms that are open; they are put in order anew only where they are others."""
+        """All open rooms, by partition; grouped anew only after a change."""
         if self._parts_made_at != self._hub.changes:
             self._parts_made_at = self._hub.changes
             self._parts = list(in_parts(self._hub.open_rooms().values()))
@@ -143,7 +143,7 @@ class HeadCheck:
     async def _behind(
         self, part: list[PartitionRooms], news: list[tuple[int, PartitionHeads]]
     ) -> list[tuple[Room, Head]]:
-        """The rooms that have not heard all that Redis holds; `news` gets how far its data go."""
+        """The rooms that lack something that Redis holds; adds all heads to `news`."""
         full = self._checks % _CHECKS_PER_FULL_LOOK == 0
         shown = [rooms.shown() if full else () for rooms in part]
         asked_at = time.monotonic()
@@ -163,6 +163,6 @@ class HeadCheck:
         return behind
 
     def _tell_untold(self, partition: int, error: RedisUnavailableError) -> None:
-        if partition not in self._untold:  # else it was told at an earlier check
+        if partition not in self._untold:  # else an earlier check has logged it
             _log.error("partition_failed", partition=partition, error=str(error.__cause__ or error))
         self._untold.add(partition)

@@ -1,4 +1,4 @@
-"""What Redis says of many rooms, compared with what was heard of them. No I/O."""
+"""Compares the heads that Redis has of many rooms with the rooms' logs. No I/O."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
@@ -10,18 +10,18 @@ from chat_gateway.rooms.room import SURE_SECONDS, Room
 from chat_gateway.store.heads import PartitionHeadsQuery, by_partition
 
 _ROOMS_PER_PART = 1_000
-"""So many are asked for and compared in one go: some milliseconds. Then others have theirs."""
+"""So many are queried and compared in one go: some milliseconds. Then other tasks run."""
 
 
 class PartitionRooms:
-    """Open rooms of one partition, about which Redis is asked in one call.
+    """Open rooms of one partition, for which Redis is queried in one call.
 
     Args:
-        partition: in which they lie.
-        rooms: open ones, at most `heads.ROOMS_PER_CALL`.
+        partition: their partition.
+        rooms: open rooms, at most `heads.ROOMS_PER_CALL`.
 
     Attributes:
-        query: asks Redis for them.
+        query: reads their heads from Redis.
     """
 
     __slots__ = ("_agreed", "_mark", "_rooms", "query")
@@ -41,7 +41,7 @@ class PartitionRooms:
 
         Args:
             answer: the answer to `query`.
-            shown: `shown` from before that was asked; empty: none is looked at.
+            shown: the result of `shown` before the query was sent; empty: looks at no room.
         """
         return [
             room
@@ -50,9 +50,9 @@ class PartitionRooms:
         ]
 
     def below_floor(self, answer: PartitionHeads) -> list[tuple[Room, Head]]:
-        """The rooms of which Redis has nothing and that stand below the floor, each with its head.
+        """The rooms of which Redis has nothing and that are below the floor, each with its head.
 
-        They miss nothing; but where they follow seldom, the next note is far from what they have.
+        They miss nothing. But if they rarely follow the floor, the next note is far ahead of them.
 
         Args:
             answer: the answer to `query`.
@@ -66,16 +66,16 @@ class PartitionRooms:
         ]
 
     def behind(self, answer: PartitionHeads, asked_at: float) -> list[tuple[Room, Head]]:
-        """The rooms that have not heard all that Redis holds, each with its head.
+        """The rooms that lack something that Redis holds, each with its head.
 
-        Where all had heard all the last time, only those are looked at of which Redis says
-        something else now. Between two looks most rooms are quiet, and to touch each of them costs
-        more than delivering to those that are not. After a time without an answer all are looked
-        at: of a room that is no longer in Redis, there may have been notes meanwhile.
+        If all rooms were up to date the last time, only looks at those whose head has changed.
+        Between two looks most rooms are quiet, and touching each of them costs more than delivering
+        to the others. After a time without an answer it looks at all: a room that has left Redis
+        may have had notes in the meantime.
 
         Args:
             answer: the answer to `query`.
-            asked_at: the monotonic time at which that was asked.
+            asked_at: the monotonic time at which the query was sent.
         """
         is_next = asked_at - self._mark.agreed_at <= SURE_SECONDS
         if is_next and self._agreed is not None and self._agreed.epoch == answer.epoch:
@@ -85,26 +85,28 @@ class PartitionRooms:
                 self._mark.outbox_id = answer.outbox_id
                 self._mark.agreed_at = asked_at
                 return []
-        # A look at all, which moves each one's place on by itself where they can't together.
+        # Looks at all; moves the position of each room by itself if they can't move together.
         heads = [(room, answer.head(index)) for index, room in enumerate(self._rooms)]
         behind = [(room, head) for room, head in heads if not room.agrees(head, asked_at)]
         if behind:
             self._agreed = None
         else:
             self._agreed = answer
-            self._mark = OutboxMark(answer.outbox_id, asked_at)  # another epoch's would not do
+            self._mark = OutboxMark(
+                answer.outbox_id, asked_at
+            )  # the mark of another epoch would be wrong
             for room in self._rooms:
                 room.follow(self._mark)
         return behind
 
     def _all_have_heard(self, answer: PartitionHeads, indices: Iterable[int]) -> bool:
-        """Whether the rooms in these places have heard all; says it of them and changes nothing."""
+        """Whether the rooms at these indices are up to date; changes nothing."""
         rooms, newest, epoch = self._rooms, answer.newest, answer.epoch
         return all(rooms[index].has_all(epoch, int(newest[index] or 0)) for index in indices)
 
 
 def in_parts(rooms: Iterable[Room]) -> Iterator[list[PartitionRooms]]:
-    """The rooms by partition, in parts that are small enough to be dealt with in one go."""
+    """Groups rooms by partition, in parts that are small enough for one go."""
     part: list[PartitionRooms] = []
     size = 0
     for partition, theirs in by_partition(rooms, attrgetter("name")):

@@ -1,4 +1,4 @@
-"""The rooms that this gateway serves, and the one way into them."""
+"""The rooms that this gateway serves; readers join and leave them here."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 
 class _Entry:
-    """A room, being opened or open, and who holds it."""
+    """A room that is open or being opened, with its place among the open rooms."""
 
     __slots__ = ("opening", "place", "room")
 
@@ -38,16 +38,16 @@ class _Entry:
 
 
 class Hub:
-    """Opens a room for its first reader, closes it behind its last.
+    """Opens a room for its first reader, and closes it after its last.
 
     Args:
         make_room: makes a room.
-        feed: brings what is accepted in the rooms that are open.
-        shared_heads: says where rooms stand.
-        places: bounds the rooms that are open or about to be, and those of each client.
+        feed: brings the notes that are accepted in open rooms.
+        shared_heads: reads the heads of rooms.
+        places: bounds the rooms that are open or about to be, in total and for each client.
 
     Attributes:
-        changes: how often `open_rooms` has changed so far.
+        changes: the number of changes of `open_rooms` so far.
     """
 
     def __init__(
@@ -63,13 +63,15 @@ class Hub:
         self._next_look_at = 0.0
 
     async def join(self, name: str, client: ClientId) -> Room:
-        """The room, open. Whoever joins also leaves. The caller bounds the wait.
+        """Opens the room if it is not open, and joins it. A caller that joins must also leave.
+
+        The caller bounds the wait.
 
         Raises:
-            TooManyRoomsError: the room is not open, and no further one may be, or none of this
-                client's, or no further one that nobody has written to.
-            RedisUnavailableError: Redis did not say where the room stands.
-            NotecastError: what `close` was given.
+            TooManyRoomsError: the room is not open, and a bound is reached: on all rooms, on those
+                of this client, or on rooms that nobody has written to.
+            RedisUnavailableError: Redis did not give the room's head.
+            NotecastError: the error that `close` was given.
         """
         self.check_open()
         entry = self._entries.get(name) or self._begin(name, client)
@@ -83,18 +85,18 @@ class Hub:
         return entry.room
 
     def check_open(self) -> None:
-        """Raises what `close` was given, if it was."""
+        """Raises the error that `close` was given, if it was called."""
         if self._closed_by is not None:
             raise self._closed_by
 
     def leave(self, room: Room, client: ClientId) -> None:
-        """Gives the room back; the last one to do so closes it."""
+        """Leaves a room; the last reader to leave closes it."""
         entry = self._entries.get(room.name)
         if entry is not None and entry.room is room:
             self._release(entry, client)
 
     def on_live_message(self, channel: str, payload: bytes) -> None:
-        """Hands a live message to its room; one that can't be read is logged and dropped."""
+        """Passes a live message to its room; logs and drops one that can't be decoded."""
         entry = self._entries.get(room_of_channel(channel))
         if entry is None:
             return  # the last reader has just left
@@ -108,12 +110,12 @@ class Hub:
         return {name: entry.room for name, entry in self._entries.items() if entry.room.is_open}
 
     def holds(self, room: Room) -> bool:
-        """Whether the room is still open, and has not been closed and opened anew."""
+        """Whether this room is still open, and was not closed and opened anew."""
         entry = self._entries.get(room.name)
         return entry is not None and entry.room is room and room.is_open
 
     def close(self, error: NotecastError) -> None:
-        """Ends every stream with the error, and lets nobody join any more."""
+        """Ends every stream with the error, and refuses to open or join rooms from now on."""
         self._closed_by = error
         for entry in tuple(self._entries.values()):
             entry.room.end(error)
@@ -128,8 +130,8 @@ class Hub:
         return entry
 
     async def _open(self, room: Room, place: RoomPlace) -> None:
-        # In this order: what is accepted after the confirmation is heard, what was
-        # accepted before the head was read is in the log. Nothing falls in between.
+        # In this order: a note that is accepted after the confirmation is received live, and one
+        # that was accepted before the head was read is in the log. None falls in between.
         await self._feed.subscribe(live_channel(room.name))
         head = (await self._shared_heads.read([room.name]))[room.name]
         if head.is_floor or not head.sequence:
@@ -137,7 +139,7 @@ class Hub:
         room.open(head)
 
     def _give_empty_place(self, place: RoomPlace) -> None:
-        """Counts a room without a note; those that have one by now count as that no more."""
+        """Counts a room as empty. If too many are, first looks which have notes by now."""
         try:
             self._places.empty(place)
         except TooManyRoomsError:
@@ -145,7 +147,7 @@ class Hub:
             self._places.empty(place)
 
     def _look_at_empty_rooms(self) -> None:
-        """Done when there are too many only, and seldom: it takes a millisecond or two."""
+        """Finds empty rooms that have notes by now; at most once a second: it takes 1 to 2 ms."""
         now = time.monotonic()
         if now < self._next_look_at:
             return
@@ -161,7 +163,7 @@ class Hub:
             entry.opening = None
             self.changes += 1
         else:
-            self._forget(entry)  # the next one to come tries again
+            self._forget(entry)  # the next reader tries again
 
     def _release(self, entry: _Entry, client: ClientId) -> None:
         if self._entries.get(entry.room.name) is entry and not entry.place.release(client):

@@ -1,4 +1,4 @@
-"""Those who stand at the end of a room's log: they share one place, and what comes next."""
+"""The streams at the end of a room's log: they share one position and the next run."""
 
 from collections.abc import Callable, Iterable
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -15,27 +15,27 @@ class LiveReader(Protocol):
 
     @property
     def outlet(self) -> Outlet:
-        """What it is written to."""
+        """The outlet to which it is written."""
 
 
 Reader = TypeVar("Reader", bound=LiveReader)
 
 
 class Left(NamedTuple, Generic[Reader]):
-    """A reader that could not take what the others took."""
+    """A reader that could not take a message that others took."""
 
     reader: Reader
     next_sequence: int
-    """The first that it was not sent."""
+    """The first sequence that it was not sent."""
 
 
 class LiveTail(Generic[Reader]):
-    """The readers of one room that have been sent all up to `sequence`, and what is next with them.
+    """The readers of one room that have been sent everything up to `sequence`.
 
-    They are served together: nothing here is done for each of them, but by the transport.
+    They are served together: only the transport does work for each of them.
 
     Args:
-        sequence: where the log ends.
+        sequence: the end of the log.
         make_audience: makes an audience; there is one for each encoding.
     """
 
@@ -48,20 +48,20 @@ class LiveTail(Generic[Reader]):
         self._readers: dict[Outlet, Reader] = {}
 
     def __len__(self) -> int:
-        """How many stand here."""
+        """The number of readers."""
         return len(self._readers)
 
     @property
     def connections(self) -> int:
-        """On how many connections they are, each counted once for each encoding."""
+        """The number of their connections, each counted once for each encoding."""
         return sum(audience.connections for audience in self._audiences.values())
 
     def readers(self) -> Iterable[Reader]:
-        """Who stands here."""
+        """All readers at the tail."""
         return self._readers.values()
 
     def add(self, reader: Reader) -> None:
-        """Takes one in that has been sent all up to `sequence`, and nothing more."""
+        """Adds a reader that has been sent everything up to `sequence`, and nothing more."""
         audience = self._audiences.get(reader.encode)
         if audience is None:
             audience = self._audiences[reader.encode] = self._make_audience()
@@ -69,26 +69,26 @@ class LiveTail(Generic[Reader]):
         self._readers[reader.outlet] = reader
 
     def discard(self, reader: Reader) -> None:
-        """Lets one go, if it is here."""
+        """Removes a reader, if it is here."""
         if reader.outlet in self._readers:
             self._let_go(reader.encode, reader.outlet)
 
     def dissolve(self) -> list[Reader]:
-        """Lets all go; returns them."""
+        """Removes all readers; returns them."""
         readers = list(self.readers())
         self._readers = {}
         self._audiences = {}
         return readers
 
     def send(self, run: Run) -> list[Left[Reader]]:
-        """Sends the run that comes next to all; those who could not take it are let go."""
+        """Sends the next run to all; removes and returns the readers that could not take it."""
         left: list[Left[Reader]] = []
         for encode, audience in tuple(self._audiences.items()):
             next_sequence = self.sequence + 1
-            for body, behind in encode(run):
+            for body, after in encode(run):
                 refused = audience.send(body) if body else ()
                 left += [Left(self._let_go(encode, each), next_sequence) for each in refused]
-                next_sequence = behind
+                next_sequence = after
         self.sequence = run.next_sequence - 1
         return left
 
@@ -96,6 +96,6 @@ class LiveTail(Generic[Reader]):
         audience = self._audiences.get(encode)
         if audience is not None:
             audience.discard(outlet)
-            if not len(audience):  # those whose stream is over may have left it before this one
+            if not len(audience):  # outlets whose stream has ended leave it by themselves
                 del self._audiences[encode]
         return self._readers.pop(outlet)

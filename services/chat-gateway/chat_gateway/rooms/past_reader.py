@@ -18,50 +18,50 @@ from notecast_runtime.fair_turns import FairTurns
 from notecast_wire.fairness.clients import ClientId
 
 CheckEpoch = Callable[[int], None]
-"""Raises HistoryUnavailableError where notes of this epoch are none of the log's."""
+"""Raises HistoryUnavailableError if notes of this epoch don't belong to the log."""
 
 _log = structlog.get_logger(__name__)
 
 
 class PageLimits(NamedTuple):
-    """How much is read at once."""
+    """Bounds on one page."""
 
     notes: int
     page_bytes: int
-    """One part that history answers with comes on top."""
+    """One response of history may come on top."""
 
     run_bytes: int
-    """As of Ring."""
+    """Bound on one run; see `Ring`."""
 
 
 class PastPage(NamedTuple):
-    """Notes read from history for those who are behind the ring."""
+    """Notes that were read from history for readers behind the ring."""
 
     runs: Sequence[Run]
-    """In order; the last one leads to `next_sequence`."""
+    """In order; the last one ends at `next_sequence`."""
 
     first_remaining: int
-    """The first sequence after the one asked for that can still be read, here or in the ring."""
+    """The first sequence after the requested one that can still be read, here or in the ring."""
 
     next_sequence: int
-    """The sequence that comes after the page, and after all that retention removed at its start."""
+    """The sequence after the page, and after all that retention has removed at its start."""
 
     readers: int
-    """How many share it, at least."""
+    """The number of readers that share it, at least."""
 
     nothing_missed: bool = False
     """Whether the room is known to have had no note before `first_remaining`, from there on."""
 
 
 class _Remains(NamedTuple):
-    """What history says of the beginning of a range; see ReplayPart."""
+    """History's statement about the start of a range; see `ReplayPart`."""
 
     first: int
     nothing_missed: bool = False
 
 
 class _Read(NamedTuple):
-    """What readers share: from where, and how much they want."""
+    """The key by which readers share a read: its start, and how much they want."""
 
     after: int
     notes: int
@@ -70,15 +70,15 @@ class _Read(NamedTuple):
 
 
 class PastReader:
-    """One room's reads from history; who asks for the same at the same time shares one.
+    """Reads one room from history; requests for the same at the same time share one read.
 
     Args:
         room: the room's name.
-        log: what is read up to its ring is kept there as far as there is room.
+        log: keeps what was read just before its ring, as far as there is room.
         history: where to read.
         limits: bounds on a page.
-        check_epoch: asked of what was read, before it counts.
-        turns: at reading from history, which all rooms share.
+        check_epoch: checks the epoch of what was read, before it is used.
+        turns: turns at reading from history; all rooms share them.
     """
 
     __slots__ = ("_check_epoch", "_history", "_limits", "_log", "_reads", "_room", "_turns")
@@ -107,18 +107,19 @@ class PastReader:
         most_notes: int | None = None,
         most_bytes: int | None = None,
     ) -> PastPage:
-        """Reads behind a sequence that the ring no longer holds the successor of.
+        """Reads a page after a sequence whose successor the ring no longer holds.
 
-        A read that nobody waits for any more ends, and with it history's part of it.
+        A read that no caller waits for any more is cancelled, at the history service too.
 
         Args:
             after: that sequence.
-            client: who asks. Of those who share a read, whoever has a turn first reads for all.
-            most_notes: no more are wanted; None: as many as a page may have.
-            most_bytes: as of PageLimits.page_bytes; None: as much as a page may have.
+            client: the client that asks. Among clients that share a read, the first to get a turn
+                reads for all.
+            most_notes: the most notes that are wanted; None: as many as a page may have.
+            most_bytes: see `PageLimits.page_bytes`; None: as many as a page may have.
 
         Raises:
-            HistoryUnavailableError: no replica answered, or with notes of a later epoch.
+            HistoryUnavailableError: no replica answered, or one answered with a later epoch.
             OverloadedError: too many reads of this client wait.
         """
         notes = min(most_notes or self._limits.notes, self._limits.notes)
@@ -135,7 +136,7 @@ class PastReader:
         return await read.outcome(client)
 
     def cancel(self) -> None:
-        """Ends what is under way; who waits for it is cancelled too."""
+        """Cancels all reads, and the callers that wait for them."""
         for read in self._reads.values():
             read.cancel()
         self._reads = {}
@@ -162,13 +163,13 @@ class PastReader:
                 if size > wanted.size and frames[-1][0] < sequences.through:
                     return self._page(wanted, frames, remains, frames[-1][0] + 1)
         if frames and frames[-1][0] < sequences.through:
-            # What is missing may have been removed meanwhile, or history has failed. The next read
-            # is told.
+            # The rest may have been removed in the meantime, or history has failed. The next read
+            # finds out.
             return self._page(wanted, frames, remains, frames[-1][0] + 1)
         if not remains.first:
-            raise HistoryUnavailableError("the history service says nothing of what remains")
+            raise HistoryUnavailableError("the history service does not say what remains")
         if not frames:
-            # What the ring holds can be read, whatever retention has removed meanwhile.
+            # What the ring holds can be read, whatever retention has removed in the meantime.
             remains = remains._replace(first=min(remains.first, self._log.oldest))
         self._log.extend_back(sequences, frames)
         # However many notes retention has removed, one read leads to the first that remains.
@@ -198,13 +199,13 @@ class PastReader:
 
 
 async def _until_it_fails(reading: AsyncGenerator[ReplayPart]) -> AsyncGenerator[ReplayPart]:
-    """The parts of a replay; a failure after notes have come only ends it.
+    """Yields the parts of a replay; a failure after the first note only ends it.
 
-    What came is right, and the next read goes on after it. One that began again from the start
-    would never end, where history takes longer for a page than a read may last.
+    What came is right, and the next read continues after it. If reads began again from the start,
+    a page for which history takes longer than a read may last would never be read.
 
     Raises:
-        HistoryUnavailableError: as History.replay, before there was a note.
+        HistoryUnavailableError: see `History.replay`; only before the first note.
     """
     has_notes = False
     async with aclosing(reading) as parts:

@@ -1,4 +1,4 @@
-"""A room in a gateway: its log's newest part, and who reads it."""
+"""A room in a gateway: the newest part of its log, and its readers."""
 
 import asyncio
 import time
@@ -35,94 +35,94 @@ from notecast_runtime.outbox import OutboxId
 from notecast_wire.fairness.clients import ClientId
 
 _EARLY_NOTES = 64
-"""How many are kept that are heard while the log is opened; what is not is fetched."""
+"""Maximum number of live notes that are kept while the log is opened; others are fetched."""
 
 SURE_SECONDS: Final = 5.0
-"""For so long after Redis was asked, a room that agreed can't have missed a note that is gone by
-now: retention by age takes longer. It is asked about once a second."""
+"""How long after a query to Redis a room that agreed with it can't have missed a note that is gone
+by now: retention by age takes longer. Redis is queried about once a second."""
 
 _log = structlog.get_logger(__name__)
 
 
 class RoomLimits(NamedTuple):
-    """What one room may hold in memory."""
+    """Bounds on the memory of one room."""
 
     ring_notes: int
     ring_bytes: int
     run_bytes: int
-    """The most that is written to a stream at once."""
+    """Bound on one write to a stream."""
 
 
 class RoomReader(TailReader, Protocol):
-    """A stream, as a room sees it that has it at its live tail."""
+    """A stream at the live tail, as its room sees it."""
 
     def fall_behind(self, room: "Room", next_sequence: int, *, is_blocked: bool) -> None:
-        """Learns that it is no longer at the live tail, and has to see to itself.
+        """Learns that it is no longer at the live tail, and must read on by itself.
 
         Args:
-            room: where.
-            next_sequence: the first that it was not sent.
-            is_blocked: whether its outlet has refused to take more for now.
+            room: the room in which it fell behind.
+            next_sequence: the first sequence that it was not sent.
+            is_blocked: whether its outlet refuses to take more for now.
         """
 
 
 class Doubts(Protocol):
-    """Settles whether Redis still holds what a room has shown."""
+    """Finds out whether Redis still holds what a room has shown."""
 
     def see(self, room: str, epoch: int) -> None:
         """Learns that this epoch has begun in the room."""
 
     def suspect(self, room: str, epoch: int, entry: OutboxId) -> None:
-        """Learns that Redis may no longer hold an entry of the outbox that was seen there."""
+        """Learns that Redis may have lost an outbox entry that was seen there."""
 
     async def check(self) -> None:
-        """Has a later epoch begun where the data are older than what was seen, and pauses.
+        """Begins a later epoch if Redis's data are older than what was seen; then pauses.
 
         Raises:
-            RedisUnavailableError: Redis can't say it now.
+            RedisUnavailableError: Redis can't tell now.
         """
 
 
 class Shared(NamedTuple):
-    """What all rooms of a gateway have in common."""
+    """The parts that all rooms of a gateway share."""
 
     history: History
-    """Where notes come from that are older than the ring."""
+    """Reads notes that are older than the ring."""
 
     gaps: GapReader
-    """Where notes come from that were not heard."""
+    """Reads notes that were missed live."""
 
     heads: Heads
-    """Says how epochs ended."""
+    """Reads how epochs ended."""
 
     doubts: Doubts
-    """Told where what is heard contradicts what was heard before."""
+    """Told when a live note contradicts an earlier one."""
 
     fan_out: FanOut
-    """Told when there is something to deliver."""
+    """Schedules the delivery of new notes."""
 
     limits: RoomLimits
     rings: RingBudget
     """Bound on the memory of all rooms' rings."""
 
     make_audience: Callable[[], Audience]
-    """Makes an audience of those who stand at a live tail."""
+    """Makes an audience for the streams at a live tail."""
 
     reads: FairTurns
-    """At reading from history."""
+    """Turns at reading from history."""
 
     clock: Callable[[], float] = time.monotonic
 
 
 class Room:
-    """Keeps the log in order, whatever is heard, and delivers it.
+    """Keeps a room's log in order, in whatever order live notes come, and delivers it.
 
     Args:
         name: the room's name.
-        shared: what it needs.
+        shared: the parts that it shares with other rooms.
 
     Attributes:
-        readers: who reads it.
+        readers: the streams that read it.
     """
 
     __slots__ = (
@@ -145,7 +145,7 @@ class Room:
         self.name = name
         self._shared = shared
         self._log: RoomLog | None = None
-        self._floor = 0  # up to there, nobody has written or nothing is left
+        self._floor = 0  # no note has this sequence or a lower one, or none is left
         self.readers: RoomReaders[RoomReader] = RoomReaders(shared.make_audience)
         self._heard_id = self._agreed_id = BEFORE_ALL
         self._agreed_at = shared.clock()
@@ -157,47 +157,47 @@ class Room:
 
     @property
     def log(self) -> RoomLog:
-        """The log; the room must be open."""
+        """The log. The room must be open."""
         assert self._log is not None, "the room is not open yet"  # noqa: S101 - ours to keep
         return self._log
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a log."""
+        """Whether the room has a log."""
         return self._log is not None
 
     @property
     def has_notes(self) -> bool:
-        """Whether any were heard, or were there when it was opened; the room must be open."""
+        """Whether there were notes when it was opened, or came since. The room must be open."""
         return self.log.newest > self._floor
 
     @property
     def outbox_id(self) -> OutboxId:
-        """All that the log has yet to get is behind it in the outbox."""
+        """The outbox id after which all notes come that the log still lacks."""
         return max(self._heard_id, self._agreed_id, self._mark.outbox_id)
 
     @property
     def _last_id(self) -> OutboxId:
-        """The id of the newest note that was heard; where none was, as far as is agreed on."""
+        """The id of the newest live note; if there was none, the one that was agreed on."""
         return self._heard_id if self._heard_id > BEFORE_ALL else self._agreed_id
 
     @property
     def live_position(self) -> RoomPosition:
-        """Where the readers at the live tail are."""
+        """The position of the readers at the live tail."""
         return RoomPosition(self.name, self.log.epoch, self.readers.tail.sequence)
 
     @property
     def live_readers(self) -> int:
-        """How many read at the live tail."""
+        """The number of streams at the live tail."""
         return len(self.readers.tail)
 
     @property
     def live_connections(self) -> int:
-        """On how many connections they are, each counted once for each encoding."""
+        """The number of their connections, each counted once for each encoding."""
         return self.readers.tail.connections
 
     def open(self, head: Head) -> None:
-        """Begins the log at a head that was read after the channel was confirmed."""
+        """Begins the log at a head that was read after the subscription was confirmed."""
         limits = self._shared.limits
         self._log = RoomLog(
             head.epoch,
@@ -213,7 +213,7 @@ class Room:
         self._take_early()
 
     def on_announcement(self, announcement: Announcement) -> None:
-        """Takes a live note, in whatever order it comes."""
+        """Adds a live note, in whatever order it comes."""
         log = self._log
         if log is None:
             self._keep_early(announcement)
@@ -222,8 +222,8 @@ class Room:
             if sequence == log.newest + 1:
                 self._heard_id = outbox_id
             elif sequence > log.newest or outbox_id > self._last_id:
-                # Ahead of lost ones, or late and by repair known before; or its sequence was taken
-                # twice, and Redis has lost this one, or what was heard under it.
+                # It came before lost ones, or late, after repair had fetched it. Or its sequence
+                # was given twice, and Redis has lost this note or the earlier one.
                 self._shared.doubts.suspect(self.name, epoch, outbox_id)
                 self._shared.doubts.suspect(self.name, epoch, self._last_id)
             log.append_live(sequence, note_frame(epoch, sequence, note))
@@ -233,21 +233,21 @@ class Room:
             self._enter_later_epoch(announcement.epoch)
 
     def has_all(self, epoch: int, sequence: int) -> bool:
-        """Whether the log is whole, as far as this sequence of this epoch at least."""
+        """Whether the log is complete, at least up to this sequence of this epoch."""
         return self._log is not None and self._log.has_all(epoch, sequence)
 
     @property
     def _is_sure(self) -> bool:
-        """Whether the log can have missed no note of which Redis has nothing any more."""
+        """Whether the log can't have missed a note that has left Redis by now."""
         agreed_at = max(self._agreed_at, self._mark.agreed_at)
         return self._shared.clock() - agreed_at <= SURE_SECONDS
 
     def agrees(self, head: Head, asked_at: float) -> bool:
-        """Whether the log has all that a head says; where it has, the head's outbox id counts.
+        """Whether the log has all that a head says; if so, takes over the head's outbox id.
 
         Args:
-            head: as Redis has it.
-            asked_at: the monotonic time at which it was asked for that.
+            head: the room's head as Redis has it.
+            asked_at: the monotonic time at which Redis was asked.
         """
         if not self.has_all(head.epoch, head.sequence):
             return False
@@ -257,19 +257,19 @@ class Room:
         return True
 
     def follow(self, mark: OutboxMark) -> None:
-        """Has the mark say from now on how far the outbox was heard, where it is further.
+        """Follows a mark: `outbox_id` is the mark's from now on, where that is later.
 
-        It is for a room that agrees with all that the mark stands for. One that enters another
-        epoch follows it no longer.
+        Only for a room that agrees with all that the mark stands for. A room that enters another
+        epoch stops following it.
         """
-        self._leave_mark(self.outbox_id, mark)  # what another mark has said still holds
+        self._leave_mark(self.outbox_id, mark)  # the earlier mark still holds
 
     def _leave_mark(self, agreed_id: OutboxId, mark: OutboxMark) -> None:
         self._agreed_at = max(self._agreed_at, self._mark.agreed_at)
         self._agreed_id, self._mark = agreed_id, mark
 
     def on_head(self, head: Head) -> None:
-        """Learns from Redis where the log stands: a note that was not heard shows itself."""
+        """Learns the room's head from Redis: this shows notes that were missed."""
         if head.epoch == self.log.epoch:
             if head.is_floor:
                 self.pass_over(head.sequence)
@@ -281,45 +281,45 @@ class Room:
             self._enter_later_epoch(head.epoch)
 
     def pass_over(self, floor: int) -> None:
-        """Goes on after a sequence up to which nothing is left.
+        """Continues after a sequence up to which nothing is left.
 
-        Readers that have been sent all there was stay at the live tail. Where notes may have come
-        and gone that were not heard, for Redis was away or this gateway was cut off, they ask
-        history, as those that resume do.
+        Readers that have been sent everything stay at the live tail. But if notes may have come and
+        gone unseen, because Redis was away or this gateway was cut off, readers ask history, like
+        those that resume.
         """
         if floor <= self.log.newest:
             return
         self.deliver()
-        # Who comes with a place below has to ask: there may have been notes that were not heard.
+        # A reader with a lower position must ask history: notes may have been missed.
         self.log.fill(SequenceRange(floor, floor), ())
         if self._is_sure:
             self.readers.tail.sequence = floor
         self._floor = floor
 
     async def reach(self, epoch: int) -> None:
-        """Returns when the log is in this epoch, or a later one."""
+        """Waits until the log is in this epoch, or a later one."""
         while self.log.epoch < epoch:
             await asyncio.shield(self._enter_later_epoch(epoch))
 
     def deliver(self) -> None:
-        """Has its readers sent what is new."""
+        """Sends its readers what is new."""
         self._tell(self.readers.deliver_live(self.log))
         self.readers.deliver_behind()
 
     def change_readers_epoch(self, head: Head, survived: int) -> None:
-        """Has all readers enter an epoch, which the log has yet to: see `RoomReaders`."""
+        """Moves all readers to an epoch, before the log enters it; see `RoomReaders`."""
         self._tell(self.readers.cut_back(survived))
         self.readers.enter_epoch(head, survived)
 
     def deliver_soon(self) -> None:
-        """Has `deliver` called."""
+        """Schedules `deliver`."""
         self._shared.fan_out.mark(self)
 
     def refuse_later_epoch(self, epoch: int) -> None:
-        """Has the log enter the epoch of what was read, before any of that counts.
+        """Refuses notes of an epoch that is later than the log's, and enters that epoch.
 
         Raises:
-            HistoryUnavailableError: the epoch is later than the log's; read again then.
+            HistoryUnavailableError: the epoch is later than the log's; read again.
         """
         if epoch > self.log.epoch:
             self._enter_later_epoch(epoch)
@@ -332,7 +332,7 @@ class Room:
         most_notes: int | None = None,
         most_bytes: int | None = None,
     ) -> Coroutine[Any, Any, PastPage]:
-        """As PastReader.read."""
+        """Reads a page of older notes; see `PastReader.read`."""
         if self._past is None:
             history, limits = self._shared.history, self._shared.limits
             page = PageLimits(limits.ring_notes, limits.ring_bytes, limits.run_bytes)
@@ -342,11 +342,11 @@ class Room:
         return self._past.read(after, client, most_notes, most_bytes)
 
     def end(self, error: NotecastError) -> None:
-        """Ends every stream that reads here."""
+        """Ends every stream that reads this room."""
         self.readers.end(error)
 
     def close(self) -> None:
-        """Ends what the room has under way, and lets go of its log."""
+        """Cancels all work under way, and frees the log."""
         self._cancel_reads()
         if self._log is not None:
             self._log.close()
@@ -371,7 +371,7 @@ class Room:
             self.on_announcement(announcement)
 
     def _enter_later_epoch(self, epoch: int) -> asyncio.Task[None]:
-        """Finds out what the later epoch has left of this one, and goes on in it."""
+        """Finds out what the later epoch has kept of this one, and continues in it."""
         self._shared.doubts.see(self.name, epoch)
         if self._entering is None or self._entering.done():
             self._entering = asyncio.create_task(self._enter())
@@ -384,19 +384,19 @@ class Room:
         survived = min(log.newest, common)
         _log.warning("epoch_entered", old=log.epoch, new=head.epoch, lost=log.newest - survived)
         self._cancel_reads()
-        # Where this room has lost nothing, its own entry is there. What was agreed on may be an
-        # entry of another room of the partition, and lost.
+        # If this room has lost nothing, its own entry is still there. But the entry that was agreed
+        # on may belong to another room of the partition, and be lost.
         self._leave_mark(BEFORE_ALL, UNMARKED)
         if survived < log.newest:
             self._heard_id = BEFORE_ALL
-        # Who has come from another gateway may have been shown more than was heard here.
+        # A reader from another gateway may have been shown more than this one has received.
         self.change_readers_epoch(head, common)
         log.enter_epoch(head.epoch, survived)
         self.on_head(head)
         self._take_early()
 
     async def _later_history(self, epoch: int) -> EpochHistory:
-        """Waits until Redis tells of a later epoch; another one begins where it has lost that."""
+        """Waits until Redis has a later epoch; begins another one if Redis has lost that."""
         backoff = Backoff()
         while True:
             try:
@@ -413,7 +413,7 @@ class Room:
             reader.fall_behind(self, next_sequence, is_blocked=is_blocked)
 
     def _look_after(self) -> None:
-        """Delivers what can be, and has fetched what is missing."""
+        """Schedules the delivery, and begins to fetch what is missing."""
         self.deliver_soon()
         if self.log.missing():
             if self._repair is None:

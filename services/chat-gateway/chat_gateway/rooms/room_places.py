@@ -1,4 +1,4 @@
-"""Whose share the open rooms are of, and how many of them nobody has ever written to."""
+"""Counts open rooms in the shares of their readers, and those that nobody has written to."""
 
 from typing import Final
 
@@ -10,16 +10,17 @@ _MOST_ASKED: Final = 8
 
 
 class RoomPlaces:
-    """Counts open rooms.
+    """Counts open rooms, and bounds them in total and for each client.
 
-    A room counts once, however many read it: in the share of one of its readers, its payer.
+    A room counts once, however many streams read it: in the share of one of its readers, its payer.
 
-    To name a room that nobody has written to costs a client nothing. So of these all clients
-    together may have no more than one client of all rooms, each again its share of that.
+    Naming a room that nobody has written to costs a client nothing. So all clients together may
+    open only as many of these as one client may open of all rooms; each client has its share of
+    that.
 
     Args:
-        max_rooms: bound on all.
-        ratios: how many of them are for a client and for a connection of it.
+        max_rooms: bound on all rooms.
+        ratios: the shares of a client and of a connection.
     """
 
     def __init__(self, max_rooms: int, ratios: ShareRatios) -> None:
@@ -29,10 +30,10 @@ class RoomPlaces:
         self._empty = Shares("empty rooms", max(1, int(max_rooms * ratios.client)), ratios)
 
     def open(self, client: ClientId) -> "RoomPlace":
-        """A place for a room that a client is the first to join.
+        """Takes a place for a room that a client is the first to join.
 
         Raises:
-            TooManyRoomsError: there is none, or none for this client.
+            TooManyRoomsError: there is none, in total or for this client.
         """
         if self._open >= self._max_rooms:
             raise TooManyRoomsError(self._max_rooms)
@@ -42,7 +43,7 @@ class RoomPlaces:
         return RoomPlace(self, client)
 
     def close(self, place: "RoomPlace") -> None:
-        """Takes the place of a room back."""
+        """Gives back the place of a room."""
         self._open -= 1
         self.fill(place)
         if place.payer is not None:
@@ -52,7 +53,7 @@ class RoomPlaces:
         """Learns that nobody has written to the room yet.
 
         Raises:
-            TooManyRoomsError: so many are open already.
+            TooManyRoomsError: too many such rooms are open.
         """
         payer = next(iter(place.holders), None)
         if payer is None:
@@ -62,15 +63,16 @@ class RoomPlaces:
         place.empty_for = payer
 
     def fill(self, place: "RoomPlace") -> None:
-        """Learns that somebody has written to it."""
+        """Learns that somebody has written to the room."""
         if place.empty_for is not None:
             self._empty.give_back(place.empty_for)
             place.empty_for = None
 
     def pass_on(self, place: "RoomPlace") -> None:
-        """Has another of its readers pay for a room whose payer has left.
+        """Moves a room whose payer has left to the share of another of its readers.
 
-        Where none of the first few has room in its share, nobody pays: it counts in the total.
+        If none of the first few has room in its share, nobody pays: the room only counts in the
+        total.
         """
         if place.payer is not None:
             self._paid.give_back(place.payer)
@@ -82,16 +84,16 @@ class RoomPlaces:
 
 
 class RoomPlace:
-    """One open room's.
+    """The place of one open room.
 
     Args:
-        places: it is one of these.
-        payer: who opens the room.
+        places: all places.
+        payer: the client that opens the room.
 
     Attributes:
-        payer: in whose share it counts; None where it is in nobody's.
-        empty_for: in whose share of empty rooms; None where it is none.
-        holders: how many streams of each client hold the room.
+        payer: the client in whose share the room counts; None: nobody's.
+        empty_for: the client in whose share of empty rooms it counts; None: it is not empty.
+        holders: the number of streams of each client that hold the room.
     """
 
     __slots__ = ("_places", "empty_for", "holders", "payer")
@@ -103,11 +105,11 @@ class RoomPlace:
         self.holders: dict[ClientId, int] = {}
 
     def hold(self, client: ClientId) -> None:
-        """One more stream of a client reads the room."""
+        """Counts one more stream of a client that reads the room."""
         self.holders[client] = self.holders.get(client, 0) + 1
 
     def release(self, client: ClientId) -> bool:
-        """One less; False where that was the last of all."""
+        """Counts one less; returns False if it was the last of all."""
         left = self.holders[client] - 1
         if left:
             self.holders[client] = left

@@ -1,4 +1,4 @@
-"""Who reads a room: together at the live tail, or each for itself behind it."""
+"""The readers of a room: together at the live tail, or each by itself if it fell behind."""
 
 from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -25,20 +25,20 @@ class FallenBehind(NamedTuple, Generic[Reader]):
 
     reader: Reader
     next_sequence: int
-    """The first that it was not sent."""
+    """The first sequence that it was not sent."""
 
     is_blocked: bool
-    """Whether its outlet has refused to take more for now."""
+    """Whether its outlet refuses to take more for now."""
 
 
 class ReaderBehind(Protocol):
-    """Somebody's place in the room that is not the live tail."""
+    """The position of a reader that is not at the live tail."""
 
     def deliver(self) -> None:
-        """Takes what there is; must not raise."""
+        """Writes what there is; must not raise."""
 
     def enter_epoch(self, head: Head, survived: int) -> None:
-        """Learns that behind a sequence the log is another one, of a later epoch."""
+        """Learns that after a sequence the log is another one, of a later epoch."""
 
     def end(self, error: NotecastError) -> None:
         """Ends the stream that reads."""
@@ -48,11 +48,11 @@ class RoomReaders(Generic[Reader]):
     """The readers of one room.
 
     Args:
-        make_audience: makes an audience of those at the live tail.
+        make_audience: makes an audience for the streams at the live tail.
 
     Attributes:
-        tail: those who have been sent all that is delivered.
-        behind: those who have not, or stand ahead of it, or have to be told something first.
+        tail: the readers that have been sent everything that was delivered.
+        behind: the readers that have not, are ahead of it, or must be told something first.
     """
 
     __slots__ = ("behind", "tail")
@@ -62,11 +62,11 @@ class RoomReaders(Generic[Reader]):
         self.behind: set[ReaderBehind] = set()
 
     def deliver_live(self, log: RoomLog) -> Iterator[FallenBehind[Reader]]:
-        """Sends what is new in the room's log to all at the live tail.
+        """Sends what is new in the room's log to all readers at the live tail.
 
         Yields:
-            Those that are no longer there. Each has to be told before the next is asked for, so
-            that a fault that comes after finds it behind.
+            The readers that have fallen behind. Tell each before asking for the next one, so that
+            a fault after that finds it among those behind.
         """
         tail = self.tail
         while len(tail) and tail.sequence < log.newest:
@@ -79,17 +79,17 @@ class RoomReaders(Generic[Reader]):
         tail.sequence = log.newest
 
     def deliver_behind(self) -> None:
-        """Has those behind take what there is for them."""
+        """Lets the readers that are behind write what there is for them."""
         if self.behind:
             for each in tuple(self.behind):
                 each.deliver()
 
     def cut_back(self, survived: int) -> list[FallenBehind[Reader]]:
-        """Has the live tail stand at a sequence, behind which the log is another one, at most.
+        """Moves the live tail back to a sequence after which the log is another one.
 
         Returns:
-            Those that were shown what is gone, and are no longer at the tail. Each has to be told
-            before `enter_epoch` is called.
+            The readers that were shown notes that are gone, and are no longer at the tail. Tell
+            each before calling `enter_epoch`.
         """
         fallen: list[FallenBehind[Reader]] = []
         if survived < self.tail.sequence:
@@ -98,12 +98,12 @@ class RoomReaders(Generic[Reader]):
         return fallen
 
     def enter_epoch(self, head: Head, survived: int) -> None:
-        """Has those behind enter an epoch; the room's log has yet to.
+        """Moves the readers that are behind to an epoch, before the room's log enters it.
 
         Args:
-            head: where the log stands in the new epoch.
-            survived: the last sequence that the two epochs have in common; it may be beyond what
-                the log has.
+            head: the room's head in the new epoch.
+            survived: the last sequence that the two epochs have in common; it may be beyond the
+                end of the log.
         """
         for each in tuple(self.behind):
             each.enter_epoch(head, survived)

@@ -1,4 +1,4 @@
-"""One piece of work for all who wait for its outcome, ended when the last of them leaves."""
+"""One piece of work that several callers wait for; cancelled when the last of them leaves."""
 
 import asyncio
 from collections import Counter
@@ -14,18 +14,18 @@ Result = TypeVar("Result")
 
 
 class SharedRead(Generic[Result]):
-    """Begins in the first turn that comes to one of those who wait.
+    """Starts with the first turn that one of the waiting clients gets.
 
-    Each client waits for a turn of its own, so that nobody waits behind the many other reads of
-    whoever asked first. The others give theirs up once it has begun.
+    Each client waits for a turn of its own: none has to wait for the many other reads of the
+    client that asked first. The others give up their turns once the work has begun.
 
     Args:
-        turns: at such work.
-        work: does it, for the client whose turn it is. It is cancelled when nobody waits any more.
+        turns: turns at such work.
+        work: does it, for the client whose turn it is. Cancelled when no caller waits any more.
 
     Attributes:
-        asked: how many have waited for it so far.
-        result: what comes of it; cancelled where nobody waits any more.
+        asked: the number of callers so far.
+        result: the outcome; cancelled when no caller waits any more.
     """
 
     __slots__ = ("_begun", "_refusal", "_tries", "_turns", "_waiting", "_work", "asked", "result")
@@ -44,14 +44,14 @@ class SharedRead(Generic[Result]):
         self.result.add_done_callback(consume_exception)
 
     async def outcome(self, client: ClientId) -> Result:
-        """What came of the work, once it is done; raises what it has raised.
+        """Waits for the work, and returns its result or raises its error.
 
         Args:
-            client: who waits. The work may be done in its turn, and then counts for it.
+            client: the client that waits. The work may be done in its turn, and counts for it then.
 
         Raises:
-            OverloadedError: no turn is to be had: too many reads of each who waits do so already.
-            InternalFaultError: the work was cancelled, though somebody waits for it.
+            OverloadedError: too many reads of each waiting client wait for a turn.
+            InternalFaultError: the work was cancelled though callers wait for it.
         """
         self.asked += 1
         self._waiting[client] += 1
@@ -63,7 +63,7 @@ class SharedRead(Generic[Result]):
             self._leave(client)
 
     def cancel(self) -> None:
-        """Ends the work; who waits for it is cancelled too."""
+        """Cancels the work, and the callers that wait for it."""
         self.result.cancel()
         for task in self._tries.values():
             task.cancel()
@@ -81,8 +81,8 @@ class SharedRead(Generic[Result]):
             elif not self.result.done():
                 self.result.set_exception(error)
         except asyncio.CancelledError:
-            # Where nobody has cancelled this task, the cancellation comes from below. Those who
-            # wait would wait for ever.
+            # If this task was not cancelled itself, the cancellation comes from below. Callers
+            # would wait for ever.
             if not_cancelled() and not self.result.done():
                 self.result.set_exception(InternalFaultError("a read was cancelled"))
             raise
@@ -90,8 +90,8 @@ class SharedRead(Generic[Result]):
             if not self.result.done():
                 self.result.set_result(outcome)
         finally:
-            # A task that is cancelled leads to what it had in hand, and by `self` to itself: all of
-            # that would stay until the collector of garbage runs.
+            # A cancelled task refers to what it worked on, and through `self` to itself. All of
+            # that would stay until the garbage collector runs.
             if self._tries.get(client) is asyncio.current_task():
                 del self._tries[client]
 
@@ -114,6 +114,6 @@ class SharedRead(Generic[Result]):
             self._end_if_refused()
 
     def _end_if_refused(self) -> None:
-        """Tells those who wait that none of them has come to wait for a turn."""
+        """Fails the callers that wait if none of their clients may wait for a turn."""
         if self._refusal is not None and not self._tries and not self.result.done():
             self.result.set_exception(self._refusal)
