@@ -16,21 +16,34 @@ _IO = "asyncio"
 """What a package may not import that is without I/O."""
 
 
+class Layer(NamedTuple):
+    """One layer.
+
+    Attributes:
+        names: of its modules.
+        independent: whether none of them imports another.
+    """
+
+    names: Sequence[str]
+    independent: bool
+
+
 class Layers(NamedTuple):
     """One `layers` contract.
 
     Attributes:
         container: the package that has them; `ALL` for those of the project.
-        layers: the names of each layer's modules, the highest layer first.
+        layers: the highest first.
     """
 
     container: str
-    layers: Sequence[Sequence[str]]
+    layers: Sequence[Layer]
 
     def rank(self, module: str) -> int:
         """Counts the layers above a module; one that is in none stands below all."""
         return next(
-            (rank for rank, names in enumerate(self.layers) if module in names), len(self.layers)
+            (rank for rank, layer in enumerate(self.layers) if module in layer.names),
+            len(self.layers),
         )
 
 
@@ -45,15 +58,16 @@ def contracts(project: Path = PROJECT) -> Sequence[Mapping[str, Any]]:
 def layers(project: Path = PROJECT) -> list[Layers]:
     """Every `layers` contract, for each of its containers, in the order of the file."""
     return [
-        Layers(container, [_names(layer) for layer in contract["layers"]])
+        Layers(container, [_layer(text) for text in contract["layers"]])
         for contract in contracts(project)
         if contract["type"] == "layers"
         for container in contract.get("containers", [ALL])
     ]
 
 
-def _names(layer: str) -> list[str]:
-    return [name.strip(" ()") for name in layer.replace("|", ":").split(":")]
+def _layer(text: str) -> Layer:
+    names = [name.strip(" ()") for name in text.replace("|", ":").split(":")]
+    return Layer(names, independent=":" not in text)
 
 
 def without_io(project: Path = PROJECT) -> set[str]:
@@ -74,19 +88,20 @@ def picture(project: Path = PROJECT) -> str:
         lines.append(f'  subgraph g{number}["{group.container}"]')
         lines.append("    direction TB")
         nodes = [f"g{number}l{rank}" for rank in range(len(group.layers))]
-        for node, names in zip(nodes, group.layers, strict=True):
-            lines.append(f'    {node}["{_label(group.container, names, pure)}"]')
+        for node, layer in zip(nodes, group.layers, strict=True):
+            lines.append(f'    {node}["{_label(group.container, layer, pure)}"]')
         lines.append(f"    {' --> '.join(nodes)}")
         lines.append("  end")
     return "\n".join([*lines, "```", ""])
 
 
-def _label(container: str, names: Sequence[str], pure: set[str]) -> str:
-    shown = list(_shown(container, names, pure))
+def _label(container: str, layer: Layer, pure: set[str]) -> str:
+    shown = list(_shown(container, layer.names, pure))
+    comma = " | " if layer.independent else ", "
     lines = [
-        ", ".join(shown[start : start + _IN_A_LINE]) for start in range(0, len(shown), _IN_A_LINE)
+        comma.join(shown[start : start + _IN_A_LINE]) for start in range(0, len(shown), _IN_A_LINE)
     ]
-    return ",<br/>".join(lines)
+    return f"{comma.rstrip()}<br/>".join(lines)
 
 
 def _shown(container: str, names: Sequence[str], pure: set[str]) -> Iterator[str]:

@@ -26,7 +26,7 @@ _WHO = re.compile(
     re.MULTILINE,
 )
 _PITFALL = re.compile(r"\bpitfalls? \d", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"(?<=[.!?;])(?:\s+|$)|\s\|\s|\n\n")
+_SENTENCE_END = re.compile(r"(?<=[.!?;])[*)]*(?:\s+|$)|\s\|\s|\n\n")
 _WORD = re.compile(r"\w[\w'.-]*")
 _CODE = re.compile(r"`[^`]*`|\"[^\"\n]*\"")
 

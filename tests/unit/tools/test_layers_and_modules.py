@@ -47,7 +47,7 @@ def test_the_picture_has_each_layer_above_the_one_that_it_imports(root: Path) ->
     lines = picture(root / "pyproject.toml").splitlines()
     assert lines[:2] == ["```mermaid", "flowchart TB"]
     assert '  subgraph g1["shop"]' in lines
-    assert '    g0l0["shop, office"]' in lines
+    assert '    g0l0["shop | office"]' in lines
     assert '    g1l1["till, scale"]' in lines
     assert "    g1l0 --> g1l1 --> g1l2" in lines
 

@@ -96,6 +96,7 @@ def test_a_sentence_of_a_document_is_not_too_long() -> None:
     fits = " ".join(["word"] * MOST_WORDS)
     assert broken(rule, f"# Title\n\n{fits}.\n{fits}.\n", name) == []
     assert broken(rule, f"# Title\n\n{fits} more.\n", name) == [3]
+    assert broken(rule, f"# Title\n\n**{fits}.** {fits}.\n", name) == []
     assert broken(rule, f"| {fits} | {fits} |\n", name) == []
     assert broken(rule, f"```\n{fits} more\n```\n", name) == []
     assert broken(rule, f"<!-- table of x -->\n{fits} more\n<!-- end of table -->\n", name) == []
