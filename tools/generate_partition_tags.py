@@ -1,4 +1,4 @@
-"""Writes the partitions' hash tags into `libs/notecast_runtime/redis/partition_tags.py`.
+"""Writes the partitions' hash tags into `libs/notecast_runtime/partition_tags.py`.
 
 `--check` writes nothing and exits with 1 where what is checked in is stale.
 
@@ -15,7 +15,7 @@ from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
 
-TABLE = Path(__file__).resolve().parent.parent / "libs/notecast_runtime/redis/partition_tags.py"
+TABLE = Path(__file__).resolve().parent.parent / "libs/notecast_runtime/partition_tags.py"
 
 SLOTS = 16_384
 PARTITIONS = 64

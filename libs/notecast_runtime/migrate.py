@@ -13,8 +13,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from notecast_runtime.keyspace import LAYOUT_VERSION
 from notecast_runtime.logs import configure_logs
-from notecast_runtime.redis.keyspace import LAYOUT_VERSION
 from notecast_runtime.redis.migration import Migration, MigrationError
 from notecast_runtime.settings import ServiceSettings, load_settings
 

@@ -5,7 +5,7 @@ from collections import deque
 from typing import Any
 
 from notecast_client.cursors import Position
-from notecast_runtime.redis.keyspace import FLOOR_FIELD, PARTITIONS, outbox_key
+from notecast_runtime.keyspace import FLOOR_FIELD, PARTITIONS, outbox_key
 from tests.chaos.folder import RunFolder
 from tests.chaos.records import WentBack
 from tests.chaos.redis_server import RedisServer, Standing

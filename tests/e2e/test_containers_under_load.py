@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from notecast_client.cursors import Position
-from notecast_runtime.redis.keyspace import epoch_key, heads_key, partition_of
+from notecast_runtime.keyspace import epoch_key, heads_key, partition_of
 from tests.chaos.chat import Chat
 from tests.chaos.faults import Kind, Site
 from tests.chaos.findings import CALM

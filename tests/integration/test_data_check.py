@@ -6,11 +6,11 @@ from typing import NamedTuple
 import pytest
 
 from chat_gateway.rooms.data_check import DataCheck
+from notecast_runtime.keyspace import epoch_key, heads_key, outbox_key
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis.client import Redis, connect
 from notecast_runtime.redis.connector import RedisConnector
 from notecast_runtime.redis.epoch_guard import EpochGuard
-from notecast_runtime.redis.keyspace import epoch_key, heads_key, outbox_key
 from tests.support.valkey import ValkeyProcess
 
 PARTITION = 5

@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 import redis
 
-from notecast_runtime.redis.client import connect
-from notecast_runtime.redis.connection import RedisConnection
-from notecast_runtime.redis.connector import RedisConnector
-from notecast_runtime.redis.epoch_guard import EpochGuard
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     LAYOUT_KEY,
     LAYOUT_VERSION,
     PARTITIONS,
     first_layout_prefix,
     lease_key,
 )
+from notecast_runtime.redis.client import connect
+from notecast_runtime.redis.connection import RedisConnection
+from notecast_runtime.redis.connector import RedisConnector
+from notecast_runtime.redis.epoch_guard import EpochGuard
 from notecast_runtime.redis.layout import EXIT_CODE, MIGRATION, LayoutError
 from tests.support.health import health_of, wait_until_serving
 from tests.support.service_process import Ending, service_process

@@ -9,12 +9,7 @@ import pytest
 from grpc import aio
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from notecast_runtime.outbox import OutboxId
-from notecast_runtime.redis.client import connect
-from notecast_runtime.redis.connector import RedisConnector
-from notecast_runtime.redis.epoch_guard import EpochGuard
-from notecast_runtime.redis.fencing import Begin
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     PARTITIONS,
     epoch_end_prefix,
@@ -25,6 +20,11 @@ from notecast_runtime.redis.keyspace import (
     partition_of,
     run_key,
 )
+from notecast_runtime.outbox import OutboxId
+from notecast_runtime.redis.client import connect
+from notecast_runtime.redis.connector import RedisConnector
+from notecast_runtime.redis.epoch_guard import EpochGuard
+from notecast_runtime.redis.fencing import Begin
 from tests.support.services import running_gateway
 from tests.support.valkey import ValkeyProcess
 

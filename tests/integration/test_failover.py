@@ -11,7 +11,7 @@ from grpc import aio
 from structlog.testing import capture_logs
 
 from notecast.v1.note_pb2 import Note
-from notecast_runtime.redis.keyspace import log_key, outbox_key, partition_of
+from notecast_runtime.keyspace import log_key, outbox_key, partition_of
 from tests.support.failover import Pair, replicated
 from tests.support.health import wait_for_health, wait_until_serving
 from tests.support.services import Gateway, running_gateway, running_history, texts

@@ -10,7 +10,7 @@ from notecast.v1.chat_pb2 import ListNotesRequest, RoomSubscription
 from notecast.v1.event_pb2 import Discontinuity, Event
 from notecast.v1.note_pb2 import Cursor
 from notecast_client.client import Client
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     PARTITIONS,
     heads_key,

@@ -19,7 +19,7 @@ from chat_gateway.streams.streams import Streams
 from chat_gateway.streams.subscription import Subscription
 from chat_gateway.transport.outlet_grpcio import GrpcioOutlet
 from notecast.v1.chat_pb2 import RoomSubscription
-from notecast_runtime.redis.keyspace import live_channel
+from notecast_runtime.keyspace import live_channel
 from notecast_wire import StreamOutlet
 from tests.support.census import living, resident_bytes, the, told
 from tests.support.health import health_of, wait_until_serving

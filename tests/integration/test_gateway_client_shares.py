@@ -14,7 +14,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 from chat_gateway.rooms.hub import Hub
 from notecast.v1.chat_pb2 import RoomSubscription, SubscribeRequest
 from notecast_runtime.fair_turns import FairTurns
-from notecast_runtime.redis.keyspace import FLOOR_FIELD, PARTITIONS, heads_key
+from notecast_runtime.keyspace import FLOOR_FIELD, PARTITIONS, heads_key
 from tests.support import raw_http2 as raw
 from tests.support.census import living, the
 from tests.support.health import health_of

@@ -9,7 +9,7 @@ import pytest
 from grpc import aio
 
 from notecast.v1.chat_pb2 import SendNoteRequest
-from notecast_runtime.redis.keyspace import outbox_key, partition_of
+from notecast_runtime.keyspace import outbox_key, partition_of
 from tests.chaos.proxy import Proxy, ReplyTrap
 from tests.support.health import wait_for_health, wait_until_serving
 from tests.support.services import running_gateway, texts

@@ -7,7 +7,7 @@ import pytest
 from grpc import aio
 
 from notecast.v1.chat_pb2 import SendNoteRequest
-from notecast_runtime.redis.keyspace import outbox_key, partition_of, sent_key
+from notecast_runtime.keyspace import outbox_key, partition_of, sent_key
 from tests.support.services import running_gateway, running_history, texts
 from tests.support.valkey import ValkeyProcess
 

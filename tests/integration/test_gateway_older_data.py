@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from grpc import aio
 
-from notecast_runtime.redis.keyspace import outbox_key, partition_of
+from notecast_runtime.keyspace import outbox_key, partition_of
 from tests.chaos.proxy import Proxy
 from tests.support.health import wait_until_serving
 from tests.support.history_parts import REMOVING, is_forgotten, neighbour_of

@@ -10,7 +10,7 @@ from grpc import aio
 from structlog.testing import capture_logs
 
 from notecast.v1.chat_pb2 import ListNotesRequest, SubscribeRequest
-from notecast_runtime.redis.keyspace import heads_key, log_key, partition_of
+from notecast_runtime.keyspace import heads_key, log_key, partition_of
 from tests.support.health import health_of, wait_for_health, wait_until_serving
 from tests.support.services import from_start, running_gateway, running_history, texts
 from tests.support.statuses import reason_of

@@ -7,7 +7,7 @@ from grpc import aio
 
 from notecast.v1.chat_pb2 import ListNotesRequest, RoomSubscription, SendNoteRequest
 from notecast.v1.note_pb2 import Cursor
-from notecast_runtime.redis.keyspace import LAYOUT_KEY, PARTITIONS, run_key
+from notecast_runtime.keyspace import LAYOUT_KEY, PARTITIONS, run_key
 from tests.support.services import Gateway, running_gateway, running_history, texts
 from tests.support.valkey import ValkeyProcess
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from notecast.v1.chat_pb2 import RoomSubscription
 from notecast.v1.event_pb2 import Event
 from notecast.v1.note_pb2 import Cursor
-from notecast_runtime.redis.keyspace import epoch_key, log_key, partition_of
+from notecast_runtime.keyspace import epoch_key, log_key, partition_of
 from tests.support.services import Gateway, running_gateway, running_history
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually

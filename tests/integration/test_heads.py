@@ -8,16 +8,16 @@ import pytest
 from chat_gateway.log.positions import Head, PartitionHeads
 from chat_gateway.store.heads import Heads, PartitionHeadsQuery
 from notecast_runtime.errors import RedisUnavailableError
-from notecast_runtime.outbox import OutboxId
-from notecast_runtime.redis.client import Redis, connect
-from notecast_runtime.redis.epoch_guard import EpochGuard
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     epoch_key,
     heads_key,
     outbox_key,
     partition_of,
 )
+from notecast_runtime.outbox import OutboxId
+from notecast_runtime.redis.client import Redis, connect
+from notecast_runtime.redis.epoch_guard import EpochGuard
 from tests.support.valkey import ValkeyProcess
 
 ROOM = "lobby"

@@ -16,7 +16,7 @@ from grpc_health.v1.health_pb2 import (  # type: ignore[attr-defined]  # the stu
 )
 
 from notecast.v1.note_pb2 import Note
-from notecast_runtime.redis.keyspace import heads_key, outbox_key, partition_of
+from notecast_runtime.keyspace import heads_key, outbox_key, partition_of
 from tests.support import raw_http2 as raw
 from tests.support.health import wait_for_health, wait_until_serving
 from tests.support.services import running_gateway, running_history

@@ -11,7 +11,7 @@ from grpc import aio
 from notecast.v1.chat_pb2 import ListNotesRequest
 from notecast.v1.history_pb2 import ReplayRequest, ReplayResponse
 from notecast.v1.history_pb2_grpc import HistoryServiceStub
-from notecast_runtime.redis.keyspace import PARTITIONS
+from notecast_runtime.keyspace import PARTITIONS
 from tests.support.health import health_of, wait_until_serving
 from tests.support.history_parts import as_logged, logged
 from tests.support.history_replicas import HistoryReplica, held_by, lease_holders

@@ -14,8 +14,7 @@ from history.retention import RETENTION, AgeRetention
 from notecast.v1.history_pb2 import LoggedNote, ReplayRequest
 from notecast.v1.history_pb2_grpc import HistoryServiceStub
 from notecast_runtime.health import Health
-from notecast_runtime.redis.client import Redis
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     PARTITIONS,
     ages_key,
     log_key,
@@ -23,6 +22,7 @@ from notecast_runtime.redis.keyspace import (
     partition_of,
     persisted_key,
 )
+from notecast_runtime.redis.client import Redis
 from tests.support.health import wait_until_serving
 from tests.support.history_parts import (
     HeldPersister,

@@ -12,8 +12,7 @@ from history.replay import Replayer
 from history.retention import RETENTION, AgeRetention
 from history.room_log import RoomLog
 from notecast_runtime.health import Health
-from notecast_runtime.redis.client import Redis
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     epoch_end_prefix,
     epoch_key,
@@ -25,6 +24,7 @@ from notecast_runtime.redis.keyspace import (
     log_key,
     partition_of,
 )
+from notecast_runtime.redis.client import Redis
 from tests.support.history_parts import grow_old, neighbour_of, persist_all
 from tests.support.outbox_writer import OutboxWriter
 

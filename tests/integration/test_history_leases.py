@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from history.outbox_reader import OutboxPosition, OutboxReader, Reading
+from notecast_runtime.keyspace import PARTITIONS, lease_key, log_key, partition_of
 from notecast_runtime.redis.client import Redis
-from notecast_runtime.redis.keyspace import PARTITIONS, lease_key, log_key, partition_of
 from tests.support.history_parts import (
     as_logged,
     at_work,

@@ -11,8 +11,8 @@ from history.outbox_tail import OutboxTail, TailPage
 from history.paging import NotesPage, Pager
 from history.room_log import RoomLog
 from notecast.v1.history_pb2 import LoggedNote
+from notecast_runtime.keyspace import log_key, outbox_key, partition_of
 from notecast_runtime.redis.client import Redis
-from notecast_runtime.redis.keyspace import log_key, outbox_key, partition_of
 from tests.support.history_parts import as_replayed, persist_all
 from tests.support.outbox_writer import AcceptedNote, OutboxWriter
 

@@ -10,14 +10,14 @@ from structlog.testing import capture_logs
 
 from history.outbox_reader import Batch
 from history.persist_script import Failed, Persisted, Persister, Refused
-from notecast_runtime.redis.client import Redis
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     log_key,
     outbox_key,
     partition_of,
     persisted_key,
     trims_key,
 )
+from notecast_runtime.redis.client import Redis
 from tests.support.history_parts import (
     HeldPersister,
     as_logged,

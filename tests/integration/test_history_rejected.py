@@ -7,8 +7,7 @@ import redis
 from structlog.testing import capture_logs
 
 from history.persist_script import REJECTED_KEPT
-from notecast_runtime.redis.client import Redis
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     heads_key,
     log_key,
     outbox_key,
@@ -16,6 +15,7 @@ from notecast_runtime.redis.keyspace import (
     persisted_key,
     rejected_key,
 )
+from notecast_runtime.redis.client import Redis
 from tests.support.history_parts import (
     as_logged,
     at_work,

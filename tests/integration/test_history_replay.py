@@ -10,14 +10,14 @@ from history.outbox_tail import OutboxTail, TailPage
 from history.replay import Replayer
 from history.room_log import LogPage, RoomLog
 from notecast.v1.history_pb2 import LoggedNote
-from notecast_runtime.redis.client import Redis
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     heads_key,
     log_key,
     outbox_key,
     partition_of,
     persisted_key,
 )
+from notecast_runtime.redis.client import Redis
 from tests.support.history_parts import (
     as_replayed,
     neighbour_of,

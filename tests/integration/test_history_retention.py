@@ -8,8 +8,7 @@ import redis
 
 from history.retention import RETENTION, AgeRetention
 from notecast_runtime.health import Health
-from notecast_runtime.redis.client import Redis
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     ages_key,
     epoch_end_prefix,
@@ -19,6 +18,7 @@ from notecast_runtime.redis.keyspace import (
     outbox_key,
     partition_of,
 )
+from notecast_runtime.redis.client import Redis
 from tests.support.history_parts import (
     as_logged,
     grow_old,

@@ -22,7 +22,7 @@ from history.retention import AgeRetention
 from history.settings import HistorySettings
 from notecast.v1.history_pb2 import HistoryServiceListNotesRequest, ReplayRequest
 from notecast.v1.history_pb2_grpc import HistoryServiceStub
-from notecast_runtime.redis.keyspace import heads_key, log_key, partition_of
+from notecast_runtime.keyspace import heads_key, log_key, partition_of
 from tests.support.history_parts import as_logged, as_replayed, logged
 from tests.support.outbox_writer import OutboxWriter
 from tests.support.ports import free_port

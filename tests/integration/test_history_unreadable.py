@@ -7,8 +7,8 @@ from history.outbox_tail import OutboxTail
 from history.paging import Pager
 from history.replay import Replayer
 from history.room_log import RoomLog
+from notecast_runtime.keyspace import heads_key, log_key, partition_of
 from notecast_runtime.redis.client import Redis
-from notecast_runtime.redis.keyspace import heads_key, log_key, partition_of
 
 ROOM = "kitchen"
 GOOD = {"e": 1_700_000_000_000, "o": "1-0", "n": b""}

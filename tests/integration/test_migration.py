@@ -16,9 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from notecast.v1.chat_pb2 import RoomSubscription, SendNoteRequest, SendNoteResponse
-from notecast_runtime.redis.connector import RedisConnector
-from notecast_runtime.redis.epoch_guard import EpochGuard
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     LAYOUT_KEY,
     epoch_key,
     log_key,
@@ -26,6 +24,8 @@ from notecast_runtime.redis.keyspace import (
     sent_key,
     trims_key,
 )
+from notecast_runtime.redis.connector import RedisConnector
+from notecast_runtime.redis.epoch_guard import EpochGuard
 from notecast_runtime.redis.layout import EXIT_CODE, MIGRATION, LayoutError
 from notecast_runtime.redis.migration import RECORD_KEY, Migration, MigrationError, Report
 from tests.support.first_layout import FIRST, put_back_to_first_layout

@@ -9,7 +9,7 @@ import redis
 
 from chat_gateway.rooms.room import SURE_SECONDS
 from notecast.v1.event_pb2 import Discontinuity
-from notecast_runtime.redis.keyspace import ages_key, heads_key, log_key, outbox_key, partition_of
+from notecast_runtime.keyspace import ages_key, heads_key, log_key, outbox_key, partition_of
 from tests.chaos.proxy import Proxy
 from tests.support.history_parts import grow_old
 from tests.support.services import Gateway, Reader, running_gateway, running_history

@@ -9,7 +9,7 @@ from google.rpc import error_details_pb2
 from grpc import aio
 from structlog.testing import capture_logs
 
-from notecast_runtime.redis.keyspace import log_key, outbox_key, partition_of
+from notecast_runtime.keyspace import log_key, outbox_key, partition_of
 from tests.support.health import health_of, wait_until_serving
 from tests.support.services import Gateway, from_start, running_gateway, running_history, texts
 from tests.support.statuses import detail_of, reason_of

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from notecast_runtime.redis.keyspace import log_key
+from notecast_runtime.keyspace import log_key
 from tests.support.services import from_start, running_gateway, running_history, texts
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually

@@ -10,8 +10,7 @@ from functools import cache, partial
 from typing import NamedTuple, Self
 
 from notecast.v1.note_pb2 import Note
-from notecast_runtime.outbox import OutboxId
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     KNOWN_FROM_FIELD,
     epoch_key,
@@ -24,6 +23,7 @@ from notecast_runtime.redis.keyspace import (
     partition_of,
     persisted_key,
 )
+from notecast_runtime.outbox import OutboxId
 from tests.model import redis_rules
 from tests.model.redis_rules import Data, Entry
 

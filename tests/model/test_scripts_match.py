@@ -22,12 +22,7 @@ from history.persist_script import Persisted, Persister
 from history.scripts import LuaScript, ScriptCall
 from notecast.v1.note_pb2 import Note as NoteMessage
 from notecast_runtime.errors import NoteIdTakenError
-from notecast_runtime.outbox import OutboxId
-from notecast_runtime.redis.client import Redis, connect
-from notecast_runtime.redis.connector import RedisConnector
-from notecast_runtime.redis.epoch_guard import EpochGuard
-from notecast_runtime.redis.fencing import Begin
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     KNOWN_FROM_FIELD,
     began_key,
@@ -45,6 +40,11 @@ from notecast_runtime.redis.keyspace import (
     run_key,
     sent_key,
 )
+from notecast_runtime.outbox import OutboxId
+from notecast_runtime.redis.client import Redis, connect
+from notecast_runtime.redis.connector import RedisConnector
+from notecast_runtime.redis.epoch_guard import EpochGuard
+from notecast_runtime.redis.fencing import Begin
 from notecast_runtime.redis.pipeline import RedisPipeline
 from notecast_wire import Deadlines
 from tests.model import redis_rules

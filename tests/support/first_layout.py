@@ -2,7 +2,7 @@
 
 import redis
 
-from notecast_runtime.redis.keyspace import LAYOUT_KEY, PARTITIONS, prefix_of
+from notecast_runtime.keyspace import LAYOUT_KEY, PARTITIONS, prefix_of
 
 FIRST = b"1"
 

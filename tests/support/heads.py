@@ -3,7 +3,7 @@
 from typing import Any
 
 from notecast_client.cursors import Position
-from notecast_runtime.redis.keyspace import epoch_key, heads_key, partition_of
+from notecast_runtime.keyspace import epoch_key, heads_key, partition_of
 
 
 async def head_of(redis: Any, room: str) -> Position:  # noqa: ANN401 - redis-py's, whose types differ

@@ -14,9 +14,9 @@ from history.persist_script import Outcome, Persister
 from history.persist_worker import PERSISTING, REDIS, PersistWorker
 from notecast.v1.history_pb2 import LoggedNote
 from notecast_runtime.health import Health
+from notecast_runtime.keyspace import ages_key, heads_key, log_key, partition_of
 from notecast_runtime.redis.client import Redis, connect
 from notecast_runtime.redis.epoch_guard import EpochGuard
-from notecast_runtime.redis.keyspace import ages_key, heads_key, log_key, partition_of
 from tests.support.outbox_writer import AcceptedNote
 from tests.support.waiting import eventually
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import redis
 
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     PARTITIONS,
     heads_key,
     lease_key,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import redis
 
 from notecast.v1.note_pb2 import Note
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     epoch_key,
     heads_key,

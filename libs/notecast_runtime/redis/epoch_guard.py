@@ -18,9 +18,7 @@ import structlog
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from notecast_runtime.outbox import OutboxId
-from notecast_runtime.redis.fencing import NOTHING, Begin, Fence, Seen
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     LAYOUT_KEY,
     LAYOUT_VERSION,
     PARTITIONS,
@@ -32,6 +30,8 @@ from notecast_runtime.redis.keyspace import (
     outbox_key,
     run_key,
 )
+from notecast_runtime.outbox import OutboxId
+from notecast_runtime.redis.fencing import NOTHING, Begin, Fence, Seen
 from notecast_runtime.redis.layout import Ask, LayoutCheck
 from notecast_runtime.redis.primary import PrimaryWatch
 from notecast_runtime.redis.runs import RunHistory, run_id_of

@@ -7,7 +7,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from notecast_runtime.redis.keyspace import PARTITIONS
+from notecast_runtime.keyspace import PARTITIONS
 
 _EXPIRING = (b"sent:", b"lease")
 """What of a partition is there for a time only: it may be gone the next time one looks."""

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from notecast_runtime.redis.keyspace import LAYOUT_KEY, first_layout_runs
+from notecast_runtime.keyspace import LAYOUT_KEY, first_layout_runs
 
 Ask = Callable[[Sequence[Sequence[str | bytes | int]]], Awaitable[Sequence[Any]]]
 """Sends commands together, and returns their answers in order, as bytes.

@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from notecast_runtime.redis.inventory import Facts, Inventory
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     LAYOUT_KEY,
     LAYOUT_VERSION,
     first_layout_prefix,
     first_layout_runs,
     prefix_of,
 )
+from notecast_runtime.redis.inventory import Facts, Inventory
 from notecast_runtime.redis.layout import MIGRATION
 
 RECORD_KEY = "nc:migration"

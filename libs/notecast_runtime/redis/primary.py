@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
-from notecast_runtime.redis.keyspace import WRITE_PROBE_KEY
+from notecast_runtime.keyspace import WRITE_PROBE_KEY
 from notecast_runtime.redis.layout import Ask
 from notecast_runtime.redis.refusals import ELSEWHERE, READ_ONLY, Refusal, RefusedError, refusal_of
 

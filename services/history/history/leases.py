@@ -16,8 +16,8 @@ import structlog
 from history.failing import Failing
 from history.lease_balancing import leases_to_take
 from history.scripts import LuaScript, ScriptCall
+from notecast_runtime.keyspace import PARTITIONS, lease_key
 from notecast_runtime.redis.client import Redis
-from notecast_runtime.redis.keyspace import PARTITIONS, lease_key
 
 _RENEWALS_PER_LEASE = 3
 _SHORTEST_WAIT_SECONDS = 0.01

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import ResponseError
 
+from notecast_runtime.keyspace import epoch_key, outbox_key, partition_of, persisted_key
 from notecast_runtime.outbox import CorruptOutboxEntryError, OutboxEntry, decode_entry
 from notecast_runtime.redis.client import Redis
-from notecast_runtime.redis.keyspace import epoch_key, outbox_key, partition_of, persisted_key
 
 OUTBOX_BEGIN = b"0-0"
 """The position before every entry."""

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 from history.outbox_reader import Batch, OutboxPosition, empty_batch
 from history.position_marks import PositionMarks
 from history.scripts import LuaScript, ScriptCall
-from notecast_runtime.redis.client import Redis
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     epoch_key,
     heads_key,
     log_key,
@@ -17,6 +16,7 @@ from notecast_runtime.redis.keyspace import (
     rejected_key,
     trims_key,
 )
+from notecast_runtime.redis.client import Redis
 
 REJECTED_KEPT = 1_000
 """How many rejected entries of a partition are kept for an operator: the newest."""

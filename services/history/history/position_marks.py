@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from history.scripts import LuaScript, ScriptCall
+from notecast_runtime.keyspace import persisted_key
 from notecast_runtime.redis.client import Redis
-from notecast_runtime.redis.keyspace import persisted_key
 
 
 class PositionMarks:

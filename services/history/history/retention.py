@@ -12,9 +12,7 @@ from history.position_marks import PositionMarks
 from history.scripts import LuaScript, ScriptCall
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.health import Health
-from notecast_runtime.news import News
-from notecast_runtime.redis.client import REDIS_AWAY, Redis, RedisError
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     PARTITIONS,
     ages_key,
     epoch_end_prefix,
@@ -24,6 +22,8 @@ from notecast_runtime.redis.keyspace import (
     heads_key,
     log_key,
 )
+from notecast_runtime.news import News
+from notecast_runtime.redis.client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.tasks import not_cancelled
 
 RETENTION = "retention"

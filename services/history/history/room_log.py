@@ -9,8 +9,7 @@ from redis.exceptions import ResponseError
 from history.logged_notes import CorruptLogEntryError, from_log_entry
 from history.redis_errors import answering_redis
 from notecast.v1.history_pb2 import LoggedNote
-from notecast_runtime.redis.client import Redis
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     KNOWN_FROM_FIELD,
     epoch_key,
@@ -21,6 +20,7 @@ from notecast_runtime.redis.keyspace import (
     log_key,
     partition_of,
 )
+from notecast_runtime.redis.client import Redis
 
 _log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from notecast_client.cursors import Position
-from notecast_runtime.redis.keyspace import epoch_key, heads_key, partition_of
+from notecast_runtime.keyspace import epoch_key, heads_key, partition_of
 from tests.e2e.kubernetes.cluster import Cluster
 from tests.e2e.kubernetes.commands import ROOT, CommandError
 from tests.support.spread import is_even

@@ -1,8 +1,8 @@
 """Batches of the outbox."""
 
 from history.outbox_reader import decode_batch
+from notecast_runtime.keyspace import PARTITIONS, partition_of
 from notecast_runtime.outbox import OutboxEntry, OutboxId
-from notecast_runtime.redis.keyspace import PARTITIONS, partition_of
 from tests.support.outbox_writer import serialised
 
 NOTE = serialised("kitchen", "hello")

@@ -9,12 +9,12 @@ import structlog
 from chat_gateway.log.positions import PartitionHeads
 from chat_gateway.rooms.room import Room
 from notecast_runtime.errors import RedisUnavailableError
+from notecast_runtime.keyspace import outbox_key, partition_of
 from notecast_runtime.outbox import OutboxId
 from notecast_runtime.redis.client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.redis.connector import RedisConnector
 from notecast_runtime.redis.epoch_guard import holds
 from notecast_runtime.redis.fencing import NOTHING, Fence
-from notecast_runtime.redis.keyspace import outbox_key, partition_of
 from notecast_runtime.tasks import consume_exception
 
 _PAUSE_SECONDS = 0.1

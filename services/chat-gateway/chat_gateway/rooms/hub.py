@@ -13,7 +13,7 @@ from chat_gateway.rooms.room_places import RoomPlace, RoomPlaces
 from chat_gateway.store.live_feed import LiveFeed
 from chat_gateway.store.shared_heads import SharedHeads
 from notecast_runtime.errors import NotecastError, TooManyRoomsError
-from notecast_runtime.redis.keyspace import live_channel, room_of_channel
+from notecast_runtime.keyspace import live_channel, room_of_channel
 from notecast_runtime.tasks import outcome_of
 from notecast_wire.fairness.clients import ClientId
 

@@ -15,8 +15,7 @@ from notecast_runtime.errors import (
     UnavailableError,
     WritesRefusedError,
 )
-from notecast_runtime.redis.connection import pack
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     PARTITIONS,
     epoch_key,
     heads_key,
@@ -25,6 +24,7 @@ from notecast_runtime.redis.keyspace import (
     partition_of,
     sent_key,
 )
+from notecast_runtime.redis.connection import pack
 from notecast_runtime.redis.pipeline import RedisPipeline
 from notecast_runtime.redis.refusals import Refusal, refusal_of, words_for
 

@@ -9,9 +9,7 @@ from chat_gateway.log.epochs import EpochEnd
 from chat_gateway.log.outbox_mark import BEFORE_ALL
 from chat_gateway.log.positions import EpochHistory, Head, PartitionHeads
 from notecast_runtime.errors import RedisUnavailableError
-from notecast_runtime.outbox import OutboxId
-from notecast_runtime.redis.client import REDIS_AWAY, PreparedCommand, Redis, RedisError
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     epoch_end_prefix,
     epoch_key,
@@ -22,6 +20,8 @@ from notecast_runtime.redis.keyspace import (
     outbox_key,
     partition_of,
 )
+from notecast_runtime.outbox import OutboxId
+from notecast_runtime.redis.client import REDIS_AWAY, PreparedCommand, Redis, RedisError
 from notecast_runtime.redis.refusals import words_for
 
 _SCRIPT = resources.files(__package__).joinpath("heads.lua").read_text()

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from chat_gateway.log.room_log import SequenceRange
 from notecast_runtime.errors import RedisUnavailableError
+from notecast_runtime.keyspace import outbox_key, partition_of
 from notecast_runtime.outbox import CorruptOutboxEntryError, OutboxEntry, OutboxId, decode_entry
 from notecast_runtime.redis.client import REDIS_AWAY, Redis, RedisError
-from notecast_runtime.redis.keyspace import outbox_key, partition_of
 from notecast_runtime.redis.refusals import words_for
 
 _PAGE_ENTRIES = 256

@@ -10,8 +10,8 @@ from chat_gateway.log.epochs import EpochEnd
 from chat_gateway.log.positions import EpochHistory, Head, PartitionHeads
 from chat_gateway.rooms.head_comparison import PartitionRooms, in_parts
 from chat_gateway.rooms.room import Room
+from notecast_runtime.keyspace import partition_of
 from notecast_runtime.outbox import OutboxId
-from notecast_runtime.redis.keyspace import partition_of
 from tests.support.room_parts import EPOCH, ScriptedHeads, open_room
 
 

@@ -8,7 +8,7 @@ Cluster (Redis Cluster specification, "Hash tags"), and so does what one worker 
 from hashlib import sha1
 from zlib import crc32
 
-from notecast_runtime.redis.partition_tags import PARTITION_TAGS
+from notecast_runtime.partition_tags import PARTITION_TAGS
 
 PARTITIONS = 64
 """Fixed for good: another number would put every room elsewhere."""

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from notecast_runtime.redis.keyspace import PARTITIONS, epoch_key, log_key, partition_of
-from notecast_runtime.redis.partition_tags import PARTITION_TAGS
+from notecast_runtime.keyspace import PARTITIONS, epoch_key, log_key, partition_of
+from notecast_runtime.partition_tags import PARTITION_TAGS
 
 SLOTS = 16_384
 

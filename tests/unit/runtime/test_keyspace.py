@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notecast_runtime.redis.keyspace import (
+from notecast_runtime.keyspace import (
     PARTITIONS,
     epoch_key,
     heads_key,
@@ -14,7 +14,7 @@ from notecast_runtime.redis.keyspace import (
     rejected_key,
     room_of_channel,
 )
-from notecast_runtime.redis.partition_tags import PARTITION_TAGS
+from notecast_runtime.partition_tags import PARTITION_TAGS
 
 ROOMS = st.text(min_size=1, max_size=128)
 
