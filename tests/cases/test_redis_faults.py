@@ -35,7 +35,9 @@ def test_older_data_of_the_same_run_are_told_to_all_who_saw_more() -> None:
         assert joined[-1][0] == "caught_up", output
         assert [event[-1] for event in joined if event[0] == "note"][-5:] == texts[-5:], output
     # Those of all services. A join that asked without a pause made 21,000.
-    assert number(r"commands at Redis while it waited: (\d+)", output) < 3_000, output
+    # In those 4 s an idle system has about 2,900, those in its scripts included; a join that asked
+    # without a pause had 22,000.
+    assert number(r"commands at Redis while it waited: (\d+)", output) < 6_000, output
 
 
 def test_a_full_redis_gets_out_of_it_by_itself() -> None:
