@@ -47,21 +47,21 @@ from notecast_wire.fairness.shares import ShareRatios, Shares
 _READING_CONNECTIONS = 16
 _REPLAYS = 6
 _PAGES = 6
-"""At a time; fewer than the connections, so that who has a turn need not wait for one, too."""
+"""Concurrent reads, fewer than the connections: a read that has its turn need not wait for one."""
 _WRITING_CONNECTIONS = 2  # the worker's and the sweep's
 _BLOCK_SECONDS = 0.5
 _SERVING_SHARE = 0.9
-"""Of the grace, for calls and the batch in hand; the rest is for what is to be closed then."""
+"""Share of the grace for calls and the current batch; the rest is for closing."""
 
 _log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
 async def running(settings: HistorySettings) -> AsyncIterator[int]:
-    """The whole service, from start to orderly end; yields the port that it serves on.
+    """Runs the whole service, from start to orderly end; yields the port that it serves on.
 
-    At the end it is not ready any more, lets calls in flight and the batch in hand finish
-    within the grace, and closes its connections.
+    At the end it reports not ready, lets calls in flight and the current batch finish within the
+    grace, and closes its connections.
     """
     async with AsyncExitStack() as stack:
         guard = EpochGuard()
@@ -92,7 +92,7 @@ async def running(settings: HistorySettings) -> AsyncIterator[int]:
             client_behind(transport.client_of),
         )
 
-        # The server of grpcio cancels, or forgets, calls that cross the beginning of its end.
+        # grpcio's server cancels, or forgets, calls that arrive as its stop begins.
         shares = Shares("streams", MAX_STREAMS, ShareRatios())
         streams = StandardStreams(shares, transport.client_of)
         server = create_server(health, [SERVICE], transport, streams)
@@ -139,7 +139,7 @@ def _worker(
     reader = OutboxReader(
         redis,
         batch_notes=settings.persist_batch,
-        # An answer that takes as long as its deadline would look like Redis away.
+        # A wait as long as the deadline of answers would look as if Redis were away.
         block_seconds=min(_BLOCK_SECONDS, settings.redis_timeout_seconds / 2),
     )
     persister = Persister(
@@ -162,7 +162,7 @@ async def _sweep(settings: HistorySettings, redis: Redis, health: Health) -> Non
 
 
 async def _finish(task: asyncio.Task[None], seconds: float) -> None:
-    """Waits for a task that was told to end; cancels it when the time is over."""
+    """Waits for a task that was told to end; cancels it after `seconds`."""
     _, late = await asyncio.wait({task}, timeout=seconds)
     if late:
         task.cancel()
@@ -178,7 +178,7 @@ async def _serve(settings: HistorySettings) -> None:
 
 
 def main() -> None:
-    """The command `history`."""
+    """Runs the command `history`."""
     refuse_arguments("history", HistorySettings, sys.argv[1:])
     settings = load_settings(HistorySettings)
     configure_logs("history", settings.log_level)

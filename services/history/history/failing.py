@@ -1,4 +1,4 @@
-"""Partitions that fail, told once for each cause and not each time that they are tried."""
+"""Logs partitions that fail, once for each cause and not at each attempt."""
 
 from collections import defaultdict
 
@@ -8,13 +8,13 @@ _log = structlog.get_logger(__name__)
 
 
 class Failing:
-    """Gathers failures until `tell`, which logs what is new of them.
+    """Collects failures until `tell`, which logs the new ones.
 
-    Partitions that fail for the same reason make one line; it comes again where others join
-    them, or the reason is another one.
+    Partitions that fail for the same reason share a line. It is logged again when other partitions
+    join them, or the reason changes.
 
     Args:
-        event: the name of the lines.
+        event: the event name of the lines.
     """
 
     def __init__(self, event: str) -> None:
@@ -23,18 +23,18 @@ class Failing:
         self._untold: set[int] = set()
 
     def failed(self, partition: int, error: str) -> None:
-        """It has failed, for the first time or again."""
+        """Records that a partition has failed, for the first time or again."""
         if self._errors.get(partition) != error:
             self._errors[partition] = error
             self._untold.add(partition)
 
     def ended(self, partition: int) -> None:
-        """It works again, or is somebody else's."""
+        """Records that a partition works again, or belongs to another replica."""
         self._errors.pop(partition, None)
         self._untold.discard(partition)
 
     def tell(self) -> None:
-        """Logs a line for each new reason, with the partitions that it concerns."""
+        """Logs a line for each new reason, with its partitions."""
         if not self._untold:
             return
         partitions = defaultdict(list)

@@ -1,11 +1,11 @@
-"""The time by this process, beside Redis's: what one clock says alone removes no note."""
+"""This process's clock, beside Redis's: one clock alone must not remove notes."""
 
 import time
 from collections.abc import Callable
 from typing import Final
 
 _ELAPSED: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Goes on while the machine sleeps, where the system has such a clock."""
+"""A clock that continues while the machine sleeps, if the system has one."""
 
 
 def elapsed() -> float:
@@ -14,14 +14,14 @@ def elapsed() -> float:
 
 
 class HistoryClock:
-    """The machine's time, but never more of it than has passed since this was made.
+    """The machine's time, without jumps ahead since this object was made.
 
-    A machine's time that jumps ahead is not followed: Redis may run on the same machine, and would
-    say the same. A time that is set back is.
+    It does not follow a time that jumps ahead, because Redis may run on the same machine and have
+    the same time. It follows a time that is set back.
 
     Args:
         wall: the machine's time, in seconds since 1970.
-        elapsed: as `elapsed`.
+        elapsed: seconds since some moment; see `elapsed`.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Which partitions a replica takes over from which, so that all have about as many. No I/O.
+"""Chooses which partitions a replica takes over, so that all have about as many. No I/O.
 
-Every replica goes by the leases that it sees and nothing else: no member list, no leader.
+Every replica decides by the leases that it sees, and by nothing else: no member list, no leader.
 """
 
 import random
@@ -9,20 +9,20 @@ from collections.abc import Mapping
 
 
 def leases_to_take(holders: Mapping[int, str], replica: str) -> dict[int, str]:
-    """What the replica lacks of its share, and from whom to take it.
+    """The partitions that a replica lacks of its share, and the holders to take them from.
 
-    The share is the number of partitions divided by the replicas that hold any, this one
-    included, rounded down. Who has it takes one more from anybody who has two more. Nobody
-    is brought below the share, so that replicas that do this in turn come to rest, at most
-    one partition apart.
+    The share is the number of partitions divided by the number of replicas that hold any, this
+    one included, rounded down. A replica that has its share takes one more from one that has two
+    more. No replica is brought below the share. So replicas that do this in turn reach a stable
+    state, at most one partition apart.
 
     Args:
         holders: the holder of each partition.
-        replica: the one that asks.
+        replica: the replica that asks.
 
     Returns:
-        Partitions, drawn at random, each with its holder. Replicas that ask at the same
-        time thereby rarely want the same.
+        Partitions, drawn at random, each with its holder. So replicas that ask at the same time
+        rarely choose the same.
     """
     counts = Counter(holders.values())
     counts[replica] += 0

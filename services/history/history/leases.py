@@ -1,8 +1,8 @@
-"""Leases: which replica persists which partition for now.
+"""Leases: they say which replica persists which partition for now.
 
-They save replicas from doing the same work, and nothing depends on them: a replica that
-persists without a lease, or that has lost it without knowing, changes nothing by it (see
-persist.lua). So a lease may be taken over at any moment, and does not have to be fenced.
+They only save replicas from doing the same work; correctness does not depend on them. A replica
+that persists without a lease, or that has lost it without knowing, does no harm (see persist.lua).
+So a lease may be taken over at any moment, and needs no fencing.
 """
 
 import os
@@ -26,17 +26,17 @@ _log = structlog.get_logger(__name__)
 
 
 def replica_name() -> str:
-    """A name for this process that no other has or ever had; says where it runs."""
+    """Makes a name for this process that no other one ever had; it says where the process runs."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 class Holding(NamedTuple):
-    """What a replica has for now."""
+    """The leases of a replica for now."""
 
     partitions: frozenset[int]
 
     renew_seconds: float
-    """When to renew. Less than usual where somebody's lease expires before that."""
+    """Seconds until the next renewal; less than usual if another replica's lease expires sooner."""
 
 
 class _Lease(NamedTuple):
@@ -45,12 +45,12 @@ class _Lease(NamedTuple):
 
 
 class Leases:
-    """The leases of all partitions, as one replica asks for them.
+    """Takes and renews the leases of one replica.
 
     Args:
-        redis: where they are.
-        replica: this replica's name, as in `replica_name`.
-        lease_seconds: how long a lease lasts that nobody renews, by Redis's clock.
+        redis: where the leases are.
+        replica: this replica's name; see `replica_name`.
+        lease_seconds: how long a lease lasts without renewal, by Redis's clock.
     """
 
     def __init__(self, redis: Redis, *, replica: str, lease_seconds: float) -> None:
@@ -63,9 +63,9 @@ class Leases:
         self._failing = Failing("lease_failed")
 
     async def renew(self) -> Holding:
-        """Renews what it holds, takes what is free, and takes over what it lacks of its share.
+        """Renews its leases, takes free ones, and takes over what it lacks of its share.
 
-        Raises one of REDIS_AWAY where Redis does not answer.
+        Raises one of REDIS_AWAY if Redis does not answer.
 
         Raises:
             AllRefusedError: Redis takes no writes.
@@ -83,15 +83,15 @@ class Leases:
         return Holding(held, max(wait, _SHORTEST_WAIT_SECONDS))
 
     async def give_up(self) -> None:
-        """Leaves all that it holds to the others, at once.
+        """Gives up all its leases at once, for the other replicas.
 
-        Raises one of REDIS_AWAY where Redis does not answer; the leases then expire.
+        Raises one of REDIS_AWAY if Redis does not answer; the leases then expire.
         """
         await self._give_up.run([ScriptCall([lease_key(n)], [self._replica]) for n in self._held])
         self._held = frozenset()
 
     async def _ask(self, wanted: Mapping[int, str]) -> dict[int, _Lease]:
-        """Asks for leases, each also if its holder is the one named with it."""
+        """Asks for leases; takes over those whose holder is the one given with them."""
         answers = await self._script.run(
             [
                 ScriptCall([lease_key(n)], [self._replica, self._lease_milliseconds, holder])
@@ -105,6 +105,6 @@ class Leases:
             self._failing.ended(partition)
             holder, milliseconds = answer
             return _Lease(holder.decode(), milliseconds / 1000)
-        # A lease that can't be had must not keep a partition from being persisted.
+        # A lease that fails must not keep its partition from being persisted.
         self._failing.failed(partition, str(answer))
         return _Lease(self._replica, self._renew_seconds)

@@ -1,6 +1,6 @@
-"""Notes as the log keeps them: reading, joining and cutting runs of them. No I/O.
+"""Notes as the log keeps them: decodes them, and merges and splits runs of them. No I/O.
 
-A run is a list in order of sequence, without a sequence twice.
+A run is a list in order of sequence, with each sequence at most once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,13 +12,13 @@ from notecast.v1.note_pb2 import Note
 from notecast_runtime.outbox import OutboxEntry
 
 RESPONSE_NOTES = 256
-"""The most notes of one ReplayResponse."""
+"""Bound on the notes of one ReplayResponse."""
 
 RESPONSE_BYTES = 256 * 1024
-"""About the most bytes of one ReplayResponse; a single note may be larger."""
+"""Approximate bound on the bytes of one ReplayResponse; a single note may be larger."""
 
 PAGE_BYTES = 2 * 1024 * 1024
-"""About the most bytes of a page of ListNotes: gRPC takes messages of up to 4 MiB."""
+"""Approximate bound on the bytes of a ListNotes page: gRPC accepts messages up to 4 MiB."""
 
 _FRAMING_BYTES = 8  # tag and length of a note in a response
 
@@ -28,12 +28,12 @@ class CorruptLogEntryError(Exception):
 
 
 def from_log_entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> LoggedNote:
-    """Reads an entry of a room's stream as redis-py returns it.
+    """Decodes an entry of a room's stream as redis-py returns it.
 
     Raises:
-        CorruptLogEntryError: a field is missing or is not what it should be, or the note
-            does not decode as `notecast.v1.Note`. (A gateway joins notes' bytes, so that one
-            such note would spoil the others of its response.)
+        CorruptLogEntryError: a field is missing or wrong, or the note does not decode as
+            `notecast.v1.Note`. (A gateway joins notes' bytes, so one such note would spoil the
+            others of its response.)
     """
     try:
         Note.FromString(fields[b"n"])
@@ -50,14 +50,14 @@ def from_log_entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> LoggedNote
 
 
 def from_outbox_entry(entry: OutboxEntry) -> LoggedNote:
-    """The note as the log is going to keep it."""
+    """Converts an outbox entry to the note that the log will keep."""
     return LoggedNote(
         epoch=entry.epoch, sequence=entry.sequence, note=entry.note, floor=entry.floor
     )
 
 
 def merge(log: Iterable[LoggedNote], tail: Iterable[LoggedNote]) -> list[LoggedNote]:
-    """One run of two; where both have a sequence, the log's note counts."""
+    """Merges two runs into one; if both have a sequence, the log's note counts."""
     notes = {note.sequence: note for note in tail}
     notes.update((note.sequence, note) for note in log)
     return [notes[sequence] for sequence in sorted(notes)]
@@ -68,7 +68,7 @@ def chunks(
     max_notes: int = RESPONSE_NOTES,
     max_bytes: int = RESPONSE_BYTES,
 ) -> Iterator[list[LoggedNote]]:
-    """Cuts a run into parts that keep to the bounds; a note beyond `max_bytes` goes alone."""
+    """Splits a run into parts within the bounds; a note above `max_bytes` is a part of its own."""
     chunk: list[LoggedNote] = []
     size = 0
     for note in notes:
@@ -83,7 +83,7 @@ def chunks(
 
 
 def fitting(notes: Sequence[LoggedNote], most: int, max_bytes: int = RESPONSE_BYTES) -> int:
-    """How many notes like these keep to `max_bytes`, and to `most`; one at least."""
+    """The number of notes of this size that fit `max_bytes` and `most`; at least 1."""
     size = sum(note.ByteSize() + _FRAMING_BYTES for note in notes)
     return most if not size else max(1, min(most, max_bytes * len(notes) // size))
 
@@ -91,7 +91,7 @@ def fitting(notes: Sequence[LoggedNote], most: int, max_bytes: int = RESPONSE_BY
 def newest(
     notes: Sequence[LoggedNote], max_notes: int, max_bytes: int = PAGE_BYTES
 ) -> list[LoggedNote]:
-    """The end of a run that keeps to the bounds; one note at least, if there is one."""
+    """The end of a run within the bounds; at least one note, if there is one."""
     size = 0
     count = 0
     for note in reversed(notes[-max_notes:]):

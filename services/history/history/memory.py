@@ -1,4 +1,4 @@
-"""Whether Redis is short of memory, so that history makes room before sends are refused."""
+"""Watches whether Redis is short of memory: history makes room before sends are refused."""
 
 import asyncio
 from contextlib import suppress
@@ -9,17 +9,17 @@ from notecast_runtime.redis.writes import WriteWatch
 from notecast_runtime.tasks import not_cancelled
 
 _SHORT_SHARE = 0.9
-"""Of `maxmemory`."""
+"""Share of `maxmemory` above which memory is short."""
 
 _INTERVAL_SECONDS = 1.0
 
 
 class MemoryWatch:
-    """Looks once a second; `run` is its life.
+    """Checks once a second, while `run` runs.
 
     Args:
-        redis: is asked.
-        writes: looks at the same time, and knows of what was refused.
+        redis: the Redis to check.
+        writes: checked at the same time; knows of refused writes.
     """
 
     def __init__(self, redis: Redis, writes: WriteWatch) -> None:
@@ -28,11 +28,11 @@ class MemoryWatch:
         self._short = False
 
     def short(self) -> bool:
-        """Whether nine tenths of what Redis may have are taken, or a write was refused."""
+        """Whether Redis uses over nine tenths of its `maxmemory`, or refused a write as full."""
         return self._short or self._writes.full
 
     async def run(self) -> None:
-        """Looks until cancelled. A Redis that is away is told of by who needs it."""
+        """Checks until cancelled. Other parts report a Redis that is away."""
         while not_cancelled():
             with suppress(*REDIS_AWAY):
                 await self._writes.look()
@@ -42,5 +42,5 @@ class MemoryWatch:
 
 
 def _is_short(told: dict[str, Any]) -> bool:
-    bound = int(told.get("maxmemory", 0))  # 0: there is none
+    bound = int(told.get("maxmemory", 0))  # 0: no bound
     return bound > 0 and int(told["used_memory"]) > _SHORT_SHARE * bound

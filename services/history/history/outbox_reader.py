@@ -1,4 +1,4 @@
-"""Reads the outbox of every partition from where persisting stands."""
+"""Reads the outbox of every partition from its persisted position on."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,10 +14,10 @@ OUTBOX_BEGIN = b"0-0"
 
 
 class OutboxPosition(NamedTuple):
-    """Where the persisting of a partition stands."""
+    """The persisted position of a partition."""
 
     epoch: bytes
-    """As its key has it; empty where there is none yet."""
+    """The epoch as its key has it; empty if there is none yet."""
 
     outbox_id: bytes
     """The outbox id up to which all is persisted."""
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     """The epoch that was found before the batch was read."""
 
     first_id: bytes
-    """The outbox id of the first entry, corrupt or not; empty where there is none."""
+    """The outbox id of the first entry, corrupt or not; empty if there is none."""
 
     last_id: bytes
     """The outbox id of the last entry, corrupt or not."""
@@ -40,26 +40,26 @@ class Batch(NamedTuple):
     """In the outbox's order."""
 
     corrupt: tuple[CorruptOutboxEntryError, ...]
-    """What stood between them and can't be persisted."""
+    """The entries between them that can't be persisted."""
 
 
 class Reading(NamedTuple):
-    """What one reading of several partitions came to."""
+    """The result of one read of several partitions."""
 
     batches: list[Batch]
-    """One for each partition that has something."""
+    """One for each partition with entries."""
 
     failed: dict[int, Exception]
-    """Partitions that can't be read, as where the outbox's key holds something else."""
+    """Partitions that can't be read, for example because the outbox's key has a wrong type."""
 
     cut: bool
-    """Whether a batch is as long as one may be, so that there may be more behind it."""
+    """Whether a batch has the greatest length, so that more entries may follow."""
 
 
 def decode_batch(
     partition: int, epoch: bytes, raw: Sequence[tuple[bytes, Mapping[bytes, bytes]]]
 ) -> Batch:
-    """Makes a batch of entries as redis-py returns them; there must be at least one."""
+    """Decodes entries as redis-py returns them into a batch; there must be at least one."""
     entries: list[OutboxEntry] = []
     corrupt: list[CorruptOutboxEntryError] = []
     for outbox_id, fields in raw:
@@ -72,7 +72,7 @@ def decode_batch(
 
 
 def empty_batch(partition: int, position: OutboxPosition) -> Batch:
-    """A batch without an entry, behind the position."""
+    """Makes a batch without entries, at the position."""
     return Batch(partition, position.epoch, b"", position.outbox_id, (), ())
 
 
@@ -84,14 +84,14 @@ def _decode(partition: int, outbox_id: bytes, fields: Mapping[bytes, bytes]) -> 
 
 
 class OutboxReader:
-    """Reads positions and batches; keeps nothing between the calls.
+    """Reads positions and batches; keeps no state between calls.
 
     Args:
         redis: where the outbox is.
-        batch_notes: the most entries to read of one partition at once. A read holds at
-            most that many times the number of partitions.
-        block_seconds: how long to wait for an entry; less than the deadline of the
-            client's answers, which runs meanwhile.
+        batch_notes: the most entries to read of one partition at once. A read holds at most this
+            many times the number of partitions.
+        block_seconds: how long to wait for an entry; less than the client's deadline for answers,
+            which runs in the meantime.
     """
 
     def __init__(self, redis: Redis, *, batch_notes: int, block_seconds: float) -> None:
@@ -100,7 +100,7 @@ class OutboxReader:
         self._block_seconds = block_seconds
 
     async def positions(self, partitions: Iterable[int]) -> dict[int, OutboxPosition]:
-        """Where the persisting of the partitions stands, of each in one moment."""
+        """Reads the persisted positions; epoch and id of each partition in one step."""
         numbers = list(partitions)
         async with self._redis.pipeline(transaction=False) as pipeline:
             for number in numbers:
@@ -114,10 +114,10 @@ class OutboxReader:
     async def read(
         self, positions: Mapping[int, OutboxPosition], *, block_seconds: float | None = None
     ) -> Reading:
-        """What stands behind the positions: at once where there is something, else after a wait.
+        """Reads the entries after the positions: at once if there are any, else after a wait.
 
         Args:
-            positions: of the partitions to read, at least one.
+            positions: the positions of the partitions to read, at least one.
             block_seconds: a shorter wait than the usual one.
         """
         partitions = {outbox_key(number).encode(): number for number in positions}
@@ -128,13 +128,13 @@ class OutboxReader:
                 count=self._batch_notes,
                 block=max(1, round(min(wait, self._block_seconds) * 1000)),  # 0: for ever
             )
-        except ResponseError:  # of whichever partition, without saying which
+        except ResponseError:  # of one partition; it does not say which
             return await self._read_apart(positions)
         found = {partitions[key]: raw for key, raw in answer if raw}
         return self._reading(positions, found, {})
 
     async def _read_apart(self, positions: Mapping[int, OutboxPosition]) -> Reading:
-        """Reads each partition for itself, without a wait."""
+        """Reads each partition by itself, without a wait."""
         async with self._redis.pipeline(transaction=False) as pipeline:
             for number, position in positions.items():
                 pipeline.xread({outbox_key(number): position.outbox_id}, count=self._batch_notes)

@@ -1,4 +1,4 @@
-"""Reads a room's notes that are still on their way from the outbox to its stream."""
+"""Reads a room's notes that are accepted but not persisted yet."""
 
 from typing import Any, NamedTuple
 
@@ -13,24 +13,24 @@ PAGE_ENTRIES = 256
 
 
 class TailPage(NamedTuple):
-    """What one page of a partition's tail holds of a room."""
+    """The notes of one room in a page of its partition's tail."""
 
     notes: list[LoggedNote]
     """In order of sequence."""
 
     position: bytes
-    """The outbox id behind which the next page begins."""
+    """The next page begins after this outbox id."""
 
     ended: bool
     """Whether the tail ended with this page."""
 
 
 class OutboxTail:
-    """The tails of partitions: what stands behind the persisted position.
+    """Reads the tails of partitions: the entries after the persisted position.
 
     Args:
         redis: where the outbox is.
-        page_entries: how many entries, of whatever room, are read at once.
+        page_entries: the number of entries of a page, of all rooms.
     """
 
     def __init__(self, redis: Redis, page_entries: int = PAGE_ENTRIES) -> None:
@@ -38,11 +38,12 @@ class OutboxTail:
         self._page_entries = page_entries
 
     async def read(self, room: str, position: bytes | None) -> TailPage:
-        """Reads a page; corrupt entries are left out (persisting reports them).
+        """Reads a page; leaves out corrupt entries (persisting reports them).
 
         Args:
-            room: whose notes to return.
-            position: of the page before; None: begin behind the persisted position.
+            room: the room whose notes to return.
+            position: `TailPage.position` of the page before; None: begins after the persisted
+                position.
 
         Raises:
             RedisUnavailableError: Redis does not answer.

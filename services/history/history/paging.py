@@ -10,21 +10,21 @@ from notecast.v1.history_pb2 import LoggedNote
 
 
 class NotesPage(NamedTuple):
-    """A page counted backwards."""
+    """A page of a listing, which goes backwards."""
 
     notes: list[LoggedNote]
-    """The oldest comes first."""
+    """The oldest first."""
 
     has_older: bool
     """Whether older notes remain."""
 
 
 class Pager:
-    """Reads pages from the stream of a room, and from the outbox's tail where that is due.
+    """Reads pages from a room's stream, and from the outbox's tail if needed.
 
     Args:
-        log: the rooms' streams.
-        tail: what is not in them yet.
+        log: reads the rooms' streams.
+        tail: reads what is not in them yet.
     """
 
     def __init__(self, log: RoomLog, tail: OutboxTail) -> None:
@@ -32,18 +32,17 @@ class Pager:
         self._tail = tail
 
     async def page(self, room: str, before: int, page_size: int) -> NotesPage:
-        """The last notes below a sequence.
+        """Reads the last notes below a sequence.
 
         Args:
             room: the room.
             before: only notes below this sequence; 0: the newest.
-            page_size: how many at most, at least 1. Large notes make a page smaller,
-                never empty.
+            page_size: the most notes, at least 1. Large notes make a page smaller, never empty.
 
         Raises:
             RedisUnavailableError: Redis does not answer.
         """
-        # One note more than asked for tells whether older ones remain.
+        # Reads one note more than asked for, to know whether older ones remain.
         count = page_size + 1
         head, log = await self._log.head_and_last(room, before, count)
         through = min(before - 1, head.sequence) if before else head.sequence
@@ -56,13 +55,13 @@ class Pager:
     async def _last_notes(
         self, room: str, through: int, count: int, log: LogPage
     ) -> tuple[list[LoggedNote], bool]:
-        """The notes, and whether the stream may hold older ones; `log` was read already."""
+        """The notes, and whether the stream may hold older ones; `log` is the first read of it."""
         tail: list[LoggedNote] = []
         if log.last != through:
-            # The tail first, then the stream again: as in Replayer.
+            # The tail first, then the stream again: see `Replayer._runs`.
             tail = await self._last_of_tail(room, through, count)
             log = await self._log.backward(room, through, count)
-        while not (log.notes or tail) and log.full:  # not one of them can be read
+        while not (log.notes or tail) and log.full:  # none of them can be decoded
             log = await self._log.backward(room, log.first - 1, count)
         return merge(log.notes, tail)[-count:], log.full
 

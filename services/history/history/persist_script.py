@@ -1,4 +1,4 @@
-"""Puts batches of the outbox into the streams of rooms: one script call a partition."""
+"""Appends batches of the outbox to the streams of rooms: one script call a partition."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ REJECTED_KEPT = 1_000
 """How many rejected entries of a partition are kept for an operator: the newest."""
 
 _MARKS_PER_MARGIN = 8
-"""How finely the margin is divided: bounds what stays in the outbox for longer."""
+"""Marks in the margin: more of them keep less in the outbox beyond it."""
 
-_FIRST_LOG_KEY = 6  # as persist.lua counts
+_FIRST_LOG_KEY = 6  # counted from 1, as in persist.lua
 
 
 class Rejected(NamedTuple):
@@ -42,17 +42,17 @@ class Persisted:
     """The outbox id up to which all is persisted, by this worker or another."""
 
     rejected: tuple[Rejected, ...] = ()
-    """What was set aside; not what another worker had set aside before."""
+    """The entries that were set aside; not those that another worker had set aside before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Another epoch has begun since the batch was read, or Redis went back; nothing was written."""
+    """Nothing was written: another epoch has begun since the read, or Redis's data went back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Redis would not run the script, or not to its end; it may run again."""
+    """Redis did not run the script, or not to its end; it may run again."""
 
     error: Exception
 
@@ -66,8 +66,8 @@ class Persister:
     Args:
         redis: where the outbox and the streams are.
         retention_notes: how many notes a room keeps. At least 1.
-        outbox_trim_margin_seconds: for how long an entry of the outbox stays once it and what
-            came before it is persisted, by Redis's clock. 0: it leaves with its batch.
+        outbox_trim_margin_seconds: how long an outbox entry stays once it and all before it are
+            persisted, by Redis's clock. 0: it leaves with its batch.
     """
 
     def __init__(
@@ -90,15 +90,15 @@ class Persister:
         self._trimmed: dict[int, bytes] = {}
 
     async def persist(self, batches: Sequence[Batch], *, make_room: bool = False) -> list[Outcome]:
-        """Persists batches; returns what became of each, in order.
+        """Persists batches; returns the outcome of each, in order.
 
         Args:
-            batches: of different partitions.
-            make_room: whether Redis is short of memory. The outbox then keeps nothing of what
-                is persisted; gateways repair from the rooms' streams, which costs them more.
+            batches: batches of different partitions.
+            make_room: whether Redis is short of memory. If so, the outbox keeps nothing that is
+                persisted. Gateways then repair from the rooms' streams, which costs them more.
 
-        Doing it again with the same batches is safe. Raises one of REDIS_AWAY where Redis
-        does not answer; what was persisted is then unknown.
+        Safe to repeat with the same batches. Raises one of REDIS_AWAY if Redis does not answer;
+        what was persisted is then unknown.
         """
         keeps_nothing = make_room or self._marks is None
         return await self._run(
@@ -108,16 +108,16 @@ class Persister:
     async def trim(
         self, positions: Mapping[int, OutboxPosition], *, make_room: bool = False
     ) -> dict[int, Exception]:
-        """Trims outboxes up to where persisting stood a margin ago, also where no note comes.
+        """Trims outboxes up to the persisted position of a margin ago, even without new notes.
 
         Args:
-            positions: where persisting stands, by partition.
-            make_room: as for `persist`. Needs no marks, and makes none.
+            positions: the persisted positions, by partition.
+            make_room: see `persist`. Needs no marks, and makes none.
 
         Returns:
-            What went wrong, by partition.
+            The failures, by partition.
 
-        Raises one of REDIS_AWAY where Redis does not answer.
+        Raises one of REDIS_AWAY if Redis does not answer.
 
         Raises:
             AllRefusedError: Redis takes no writes.
@@ -141,7 +141,7 @@ class Persister:
     async def _due(
         self, positions: Mapping[int, OutboxPosition], *, make_room: bool
     ) -> Mapping[int, bytes | Exception]:
-        """The outbox ids up to which to trim, where there is anything to trim."""
+        """The outbox ids up to which to trim, for partitions with something to trim."""
         if make_room:
             return {n: position.outbox_id for n, position in positions.items()}
         if self._marks is None:
@@ -150,7 +150,7 @@ class Persister:
         return {n: up_to for n, up_to in reached.items() if up_to != b""}
 
     async def _run(self, batches: Sequence[tuple[Batch, bytes]]) -> list[Outcome]:
-        """Runs the script; with each batch stands the outbox id up to which to trim, or none."""
+        """Runs the script for batches, each with the outbox id up to which to trim, or none."""
         answers = await self._script.run([self._call(batch, up_to) for batch, up_to in batches])
         return [_outcome(answer) for answer in answers]
 

@@ -1,8 +1,8 @@
 """Persists the outbox for as long as the process lives.
 
-Any number of replicas may do so at the same time. Each goes in the outbox's order from
-the position that they share, and writing a note twice changes nothing, so that no
-interleaving of them can skip one. Leases only keep them from all doing the same.
+Any number of replicas may do so at the same time. Each follows the outbox's order from the shared
+position, and writing a note twice changes nothing. So no interleaving of replicas can skip a note.
+Leases only keep them from all doing the same work.
 """
 
 import asyncio
@@ -24,34 +24,34 @@ from notecast_runtime.redis.client import REDIS_AWAY
 from notecast_runtime.redis.refusals import AllRefusedError, refusal_of
 
 REDIS = "redis"
-"""The condition of readiness that Redis answers."""
+"""Condition of readiness: Redis answers."""
 
 PERSISTING = "persisting"
-"""The condition of readiness that no partition fails to be persisted."""
+"""Condition of readiness: no partition fails to be persisted."""
 
 _BATCHING_SECONDS = 0.05
 """The wait between two reads, so that accepted notes are batched.
 
-A read costs as much as persisting some thirty notes. Nobody waits for it: what is not persisted
-yet is replayed from the outbox.
+A read costs as much as persisting about 30 notes. No caller waits for it: notes that are not
+persisted yet are replayed from the outbox.
 """
 
 _MANY_NOTES = 100
 _BATCHING_SECONDS_OF_MANY = 0.02
-"""After a reading of many, so that none keeps Redis busy for long, which others wait for."""
+"""The same after a read of many notes: shorter, so that no batch keeps Redis busy for long."""
 
 _log = structlog.get_logger(__name__)
 
 
 class PersistWorker:
-    """Moves notes from the outbox to the streams of their rooms.
+    """Copies notes from the outbox to the streams of their rooms.
 
     Args:
-        leases: say which partitions are this replica's for now. It touches no other.
+        leases: the partitions of this replica for now. It touches no others.
         reader: reads the outbox.
         persister: writes the streams.
-        health: is told of REDIS and PERSISTING.
-        short: says whether Redis is short of memory.
+        health: told of `REDIS` and `PERSISTING`.
+        short: tells whether Redis is short of memory.
     """
 
     def __init__(
@@ -78,15 +78,15 @@ class PersistWorker:
 
     @property
     def rejected(self) -> int:
-        """How many entries this worker has set aside so far."""
+        """The number of entries that this worker has set aside so far."""
         return self._rejected
 
     def stop(self) -> None:
-        """Asks `run` to finish the batch in hand and return."""
+        """Asks `run` to finish the current batch and return."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Persists until told to stop, whether Redis answers or not. Gives up its leases then."""
+        """Persists until `stop`, whether Redis answers or not; then gives up its leases."""
         backoff = Backoff()
         while not self._stopping.is_set():
             self._positions, self._refresh_at = {}, 0.0
@@ -115,11 +115,11 @@ class PersistWorker:
         await self._leases.give_up()
 
     async def _refresh(self) -> None:
-        """Renews its leases, and finds out anew where persisting stands.
+        """Renews its leases, and reads the persisted positions anew.
 
-        After every failure, and each second or so besides: a position that Redis has lost
-        would make the worker wait for entries behind it. What renews the leases is the
-        loop that does the work, so that one that hangs loses them.
+        Called after every failure, and about each second: with a position that Redis has lost, the
+        worker would wait for entries after it. The loop that does the work also renews the
+        leases, so a loop that hangs loses them.
         """
         holding = await self._leases.renew()
         self._positions = await self._reader.positions(sorted(holding.partitions))
@@ -131,7 +131,7 @@ class PersistWorker:
         await self._trim()
 
     async def _trim(self) -> None:
-        """Trims what is due; an outbox that can't be is persisted all the same."""
+        """Trims what is due; a partition that can't be trimmed is persisted all the same."""
         failed = await self._persister.trim(self._positions, make_room=self._short())
         for partition in range(PARTITIONS):
             if partition in failed:
@@ -150,7 +150,7 @@ class PersistWorker:
             self._fail(partition, error)
         reported = {batch.partition for batch in reading.batches} | reading.failed.keys()
         for partition in ready.keys() - reported:
-            self._recover(partition)  # another replica did what failed here
+            self._recover(partition)  # another replica has done what failed here
         if reading.batches:
             await self._persist(reading.batches)
         self._failing.tell()
@@ -162,7 +162,7 @@ class PersistWorker:
             )
 
     def _ready(self) -> tuple[dict[int, OutboxPosition], float]:
-        """The partitions to read now, and the seconds until there is something else to do."""
+        """The partitions to read now, and the seconds until other work is due."""
         now = _now()
         paused = self._backoff.paused(now)
         ready = {n: position for n, position in self._positions.items() if n not in paused}

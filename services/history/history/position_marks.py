@@ -1,4 +1,4 @@
-"""How far persisting had come an age ago: position_marks.lua."""
+"""Remembers how far persisting had come some time ago; see position_marks.lua."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,19 +9,19 @@ from notecast_runtime.redis.client import Redis
 
 
 class PositionMarks:
-    """Marks of how far partitions were persisted, and when; kept in Redis.
+    """Marks of how far partitions were persisted, and when. They are kept in Redis.
 
     Args:
-        redis: where they are.
-        key: names a partition's marks.
-        age_seconds: how far they go back. More than 0.
-        marks_per_age: how finely that is divided: bounds the marks of a partition, and by how
-            much `reached` falls behind.
-        clock: seconds since 1970; an age has passed only when it has by this clock and by
-            Redis's. None: Redis's counts alone.
+        redis: where the marks are.
+        key: returns the key of a partition's marks.
+        age_seconds: how far the marks go back. More than 0.
+        marks_per_age: the number of marks in that time. It bounds the marks of a partition, and
+            how late `reached` may be.
+        clock: seconds since 1970. An age has passed only if it has by this clock and by Redis's.
+            None: only Redis's clock counts.
 
     Attributes:
-        ahead_seconds: how far Redis's clock was ahead of the other one when it was asked last.
+        ahead_seconds: by how much Redis's clock was ahead of `clock` at the last call.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class PositionMarks:
         self.ahead_seconds = 0.0
 
     async def reached(self, partitions: Iterable[int]) -> dict[int, bytes | Exception]:
-        """Marks where persisting stands now, and says where it stood an age ago.
+        """Marks the persisted positions of now, and returns those of an age ago.
 
-        Raises one of REDIS_AWAY where Redis does not answer.
+        Raises one of REDIS_AWAY if Redis does not answer.
 
         Returns:
-            Of each partition the outbox id up to which all was persisted by then; empty where
-            it is not known; what went wrong where its marks can't be read.
+            For each partition the outbox id up to which all was persisted by then. Empty if that
+            is not known; the error if its marks can't be read.
 
         Raises:
             AllRefusedError: Redis refuses them all.

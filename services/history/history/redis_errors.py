@@ -1,4 +1,4 @@
-"""What a caller is told when Redis is away, or refuses."""
+"""Turns errors of Redis into what a caller is told."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +10,11 @@ from notecast_runtime.redis.refusals import refusal_of, words_for
 
 @contextmanager
 def answering_redis() -> Iterator[None]:
-    """Around commands that a caller waits for.
+    """Translates errors of commands that a caller waits for.
 
     Raises:
         RedisUnavailableError: Redis can't be reached, did not answer in time, or refuses all
-            that it is asked.
+            commands.
     """
     try:
         yield

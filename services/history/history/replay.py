@@ -10,30 +10,30 @@ from history.room_log import LogPage, RoomHead, RoomLog
 from notecast.v1.history_pb2 import LoggedNote, ReplayResponse
 
 _FIRST_NOTES: Final = 16
-"""Of a page, while nothing is known of their size: Redis bounds an answer by number alone."""
+"""First page, while the notes' size is unknown: Redis bounds an answer by their number only."""
 _GROWTH: Final = 4
-"""At most, from a page to the next one: large notes may follow small ones."""
+"""Bound on the growth from one page to the next: large notes may follow small ones."""
 
 
 class _Run(NamedTuple):
-    """A part of a room's log, as it was found."""
+    """A part of a room's log, as it was read."""
 
     first: int
-    """The sequence of its first entry, which can be read or not."""
+    """The sequence of its first entry, readable or not."""
 
     notes: list[LoggedNote]
-    """What can be read."""
+    """Its readable notes."""
 
 
 class Replayer:
-    """Replays rooms, holding a page of the stream and one of the tail at a time.
+    """Replays rooms; holds one page of the stream and one of the tail at a time.
 
-    A page is about a response in size. Each keeps the process from doing anything else while it
-    is taken apart, and most replays are given up before their end.
+    A page is about the size of a response. While a page is decoded, the process does nothing else,
+    and most replays are given up before their end.
 
     Args:
-        log: the rooms' streams.
-        tail: what is not in them yet.
+        log: reads the rooms' streams.
+        tail: reads what is not in them yet.
         page_notes: the most notes of a stream that are read at once.
     """
 
@@ -45,21 +45,21 @@ class Replayer:
     async def replay(
         self, room: str, after: int, through: int, enough_bytes: int = 0
     ) -> AsyncGenerator[ReplayResponse]:
-        """The range (after, through] as responses, of which there is at least one.
+        """Yields the range (after, through] as responses, at least one.
 
-        What is acknowledged when the replay begins is in it.
+        It includes all notes that are acknowledged when the replay begins.
 
         Args:
             room: the room.
-            after: the sequence behind which to begin.
-            through: the last one wanted; 0: up to where the log goes now.
-            enough_bytes: it ends, too, once the notes have more bytes than this; 0: no bound.
+            after: the sequence after which to begin.
+            through: the last sequence; 0: the current end of the log.
+            enough_bytes: also ends once the notes have more bytes than this; 0: no bound.
 
         Raises:
-            RedisUnavailableError: Redis does not answer; what came before is right.
+            RedisUnavailableError: Redis does not answer. The responses that came are right.
         """
-        # The head counts from before the log is read: a later one could name a note that
-        # came too late to be read as if retention had removed it.
+        # The head is read before the log: with a later head, a note that came too late to be read
+        # would look as if retention had removed it.
         head = await self._log.head(room)
         limit = min(through or head.sequence, head.sequence)
         first: _Run | None = None
@@ -78,10 +78,10 @@ class Replayer:
                     if size > enough_bytes > 0:
                         return
         if not begun:
-            first = first or await self._first_behind(room, after, head.sequence)
+            first = first or await self._first_after(room, after, head.sequence)
             yield await self._first_response(room, after, head, first, ())
 
-    async def _first_behind(self, room: str, after: int, head: int) -> _Run | None:
+    async def _first_after(self, room: str, after: int, head: int) -> _Run | None:
         async with aclosing(self._runs(room, after, head)) as runs:
             async for run in runs:
                 return run
@@ -95,7 +95,7 @@ class Replayer:
         first: _Run | None,
         notes: Sequence[LoggedNote],
     ) -> ReplayResponse:
-        """Says what remains after `after`; `first` is the first of it, None where nothing does."""
+        """Makes the first response; `first` is the first run that remains; None: there is none."""
         remaining = head.sequence + 1 if first is None else first.first
         return ReplayResponse(
             notes=notes,
@@ -109,21 +109,20 @@ class Replayer:
     async def _has_missed_nothing(
         self, room: str, after: int, head: RoomHead, first: _Run | None
     ) -> bool:
-        """Whether the room never had a note between a place and what remains after it.
+        """Whether the room never had a note between `after` and what remains after it.
 
-        That can be told where all that is gone went when the room was forgotten. Else its first
-        notes, or all of them, have been removed since it was there again.
+        This is known if all missing notes were removed when the room was forgotten. Otherwise its
+        first notes, or all of them, were removed after it came back.
         """
         at_floor = head.is_floor if first is None else _begins_at_floor(first)
         return at_floor and after >= await self._log.gone_through(room, head)
 
     async def _runs(self, room: str, after: int, limit: int) -> AsyncGenerator[_Run]:
-        """Runs of the range (after, limit], each with an entry at least.
+        """Yields runs of the range (after, limit], each with at least one entry.
 
-        Where the stream ends before the limit, the tail is read, and then the stream
-        again from the same place. A note that is persisted, and trimmed from the outbox,
-        between any two reads is thereby in the second one; the other way round it would
-        be in neither.
+        If the stream ends before the limit, reads the tail, and then the stream again from the same
+        position. So a note that is persisted, and trimmed from the outbox, between the two reads is
+        found in the second one. In the other order it would be in neither.
         """
         position: bytes | None = None
         ended = False
@@ -136,10 +135,10 @@ class Replayer:
                 page = await self._log.forward(room, after, limit, count)
                 notes = page.notes
                 if _is_end(page, limit):
-                    # Now the stream's part is whole, and the tail's goes on where it ends.
+                    # Now the stream's part is complete, and the tail continues where it ends.
                     notes = merge(notes, (n for n in tail.notes if after < n.sequence <= limit))
                     position, ended = tail.position, tail.ended
-            after = max(after, page.last)  # also past what can't be read
+            after = max(after, page.last)  # also past unreadable entries
             count = fitting(page.notes, min(count * _GROWTH, self._page_notes))
             if notes:
                 after = max(after, notes[-1].sequence)
@@ -148,10 +147,10 @@ class Replayer:
 
 
 def _begins_at_floor(run: _Run) -> bool:
-    """Whether its first entry is the first note of a room that Redis had nothing of."""
+    """Whether its first entry is the first note of a room of which Redis had nothing."""
     return bool(run.notes) and 0 < run.notes[0].floor == run.first - 1
 
 
 def _is_end(page: LogPage, limit: int) -> bool:
-    """Whether the stream holds no more of the stretch, and yet does not reach its end."""
+    """Whether the stream holds no more of the range, but does not reach its end."""
     return not page.full and page.last != limit

@@ -1,4 +1,4 @@
-"""Retention by age: removes notes that have grown too old. By count, it is part of persisting."""
+"""Removes notes that are too old. Retention by count is part of persisting."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,36 +27,35 @@ from notecast_runtime.redis.client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.tasks import not_cancelled
 
 RETENTION = "retention"
-"""The condition of readiness that old notes are removed."""
+"""Condition of readiness: old notes are removed."""
 
 _ROOMS_PER_STEP = 100
 _NOTES_PER_STEP = 128
 _MARKS_PER_AGE = 64
-"""How finely the age is divided: a note is kept by so much longer at most, and by a sweep."""
+"""Marks in the age: a note is kept longer by at most one of these parts, and one sweep."""
 
 _MOST_APART_SECONDS = 60
-"""What is told in the log: by so much longer, and more, all notes are kept where clocks differ."""
+"""Difference of the clocks from which it is logged: all notes are kept longer by that much."""
 
 FORGOTTEN_REMEMBERED = 1_000
-"""How many forgotten rooms of a partition are remembered at least, so that a client that has missed
-nothing of them is told nothing. Twice as many are at most, of 82 bytes each: 11 MB in all."""
+"""The minimum number of forgotten rooms to remember for each partition, so that a client that has
+missed nothing of them is told nothing. At most twice as many, of 82 bytes each: 11 MB in all."""
 
 _log = structlog.get_logger(__name__)
 
 
 class AgeRetention:
-    """Walks all rooms again and again; any number of replicas may do so at once.
+    """Sweeps all rooms continuously; any number of replicas may do so at once.
 
     Args:
         redis: where the rooms are.
-        health: is told that RETENTION holds, with each sweep.
+        health: told with each sweep that `RETENTION` holds.
         max_age_seconds: the age that a note may reach. More than 0.
-        sweep_seconds: how long a walk through all rooms takes. It is spread over that
-            time, a partition at a time.
-        forgotten_remembered: how many forgotten rooms of a partition to remember at least. At
-            least 1.
-        clock: seconds since 1970. A note has an age only where it has it by this clock and by
-            Redis's. None: the clock of this process.
+        sweep_seconds: the time for all rooms. It is spread evenly, a partition at a time.
+        forgotten_remembered: the minimum number of forgotten rooms to remember for each
+            partition. At least 1.
+        clock: seconds since 1970. A note has an age only if it has by this clock and by Redis's.
+            None: the clock of this process.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class AgeRetention:
         self._pause_seconds = sweep_seconds / PARTITIONS
 
     async def run(self) -> None:
-        """Sweeps until cancelled; what fails is tried again in the next walk."""
+        """Sweeps until cancelled; tries a partition that fails again in the next round."""
         backoff, faults, clocks = Backoff(), News(), News()
         for partition in cycle(range(PARTITIONS)):
             if not not_cancelled():
@@ -111,8 +110,8 @@ class AgeRetention:
     async def sweep(self, partition: int) -> None:
         """Removes the old notes of a partition's rooms, in bounded steps.
 
-        Raises one of REDIS_AWAY where Redis does not answer. A room that can't be trimmed
-        is logged and does not keep the others from it.
+        Raises one of REDIS_AWAY if Redis does not answer. A room that can't be trimmed is logged,
+        and does not keep the others from being trimmed.
         """
         too_old = await self._too_old(partition)
         if not too_old:
@@ -128,7 +127,7 @@ class AgeRetention:
                 return
 
     async def _too_old(self, partition: int) -> bytes:
-        """The outbox id up to which notes are too old; empty where that is not known yet."""
+        """The outbox id up to which notes are too old; empty if that is not known yet."""
         [reached] = (await self._marks.reached([partition])).values()
         if isinstance(reached, Exception):
             raise reached

@@ -1,4 +1,4 @@
-"""Reads what rooms hold: the head of a room, its stream in pages, and what is left of it beside."""
+"""Reads rooms from Redis: head, pages of the stream, and what is known of forgotten rooms."""
 
 from collections.abc import Awaitable
 from typing import Any, NamedTuple
@@ -26,13 +26,13 @@ _log = structlog.get_logger(__name__)
 
 
 class RoomHead(NamedTuple):
-    """Where a room stands."""
+    """The end of a room's log."""
 
     epoch: int
-    """Of its partition; 0 where there is none yet."""
+    """The epoch of its partition; 0 if there is none yet."""
 
     sequence: int
-    """Of its newest note, persisted or not; where Redis has nothing of the room, the floor."""
+    """The sequence of its newest note, persisted or not; the floor if Redis has nothing of it."""
 
     floor: int
     """The partition's floor."""
@@ -45,10 +45,10 @@ class LogPage:
     """A page of a room's stream.
 
     Attributes:
-        notes: in order of sequence; entries that can't be read are left out.
+        notes: the notes in order of sequence, without entries that can't be decoded.
         full: whether as many entries were found as were asked for.
-        first: the sequence of the first entry found, readable or not; 0: none was found.
-        last: that of the last one.
+        first: the sequence of the first entry, readable or not; 0: there is none.
+        last: the sequence of the last entry, likewise.
     """
 
     __slots__ = ("first", "full", "last", "notes")
@@ -61,7 +61,7 @@ class LogPage:
 
 
 class RoomLog:
-    """The persisted part of rooms. Every method raises RedisUnavailableError.
+    """Reads the persisted part of rooms. Every method raises RedisUnavailableError.
 
     Args:
         redis: where the rooms are.
@@ -71,7 +71,7 @@ class RoomLog:
         self._redis = redis
 
     async def head(self, room: str) -> RoomHead:
-        """Where the room stands."""
+        """Reads the head of a room."""
         with answering_redis():
             async with self._redis.pipeline(transaction=False) as questions:
                 _ask_for_head(questions, room)
@@ -79,15 +79,15 @@ class RoomLog:
         return _head(answers)
 
     async def head_and_last(self, room: str, before: int, count: int) -> "tuple[RoomHead, LogPage]":
-        """Where the room stands, and then, in the same exchange, what its stream ends with.
+        """Reads the head of a room, and then, in the same exchange, the end of its stream.
 
         Args:
             room: the room.
             before: only notes below this sequence; 0: the newest.
-            count: how many at most.
+            count: the most notes.
 
         Returns:
-            The head, and a page as of `backward`, which may hold notes that came after the head.
+            The head, and a page like `backward`'s; it may hold notes that came after the head.
         """
         newest = f"{before - 1}-0" if before else "+"
         with answering_redis():
@@ -103,15 +103,15 @@ class RoomLog:
         return _head(of_head), LogPage(room, raw[::-1], full=len(raw) == count)
 
     async def gone_through(self, room: str, head: RoomHead) -> int:
-        """A sequence after which the room had no note that went when the room was forgotten.
+        """A sequence after which the room had no note that was removed when it was forgotten.
 
         Args:
-            room: one that was forgotten, if ever, before this was asked for.
-            head: read before.
+            room: a room that was forgotten, if ever, before this call.
+            head: its head, read before this call.
         """
         partition, field = partition_of(room), forgotten_field(room)
         lasts, known_from = [], head.floor
-        # In this order: what is moved from the one to the other in the meantime is found, too.
+        # In this order: an entry that is moved from one to the other in the meantime is found.
         for key in (forgotten_key(partition), forgotten_before_key(partition)):
             try:
                 with answering_redis():
@@ -127,14 +127,14 @@ class RoomLog:
         return max(lasts, default=known_from)
 
     async def forward(self, room: str, after: int, through: int, count: int) -> LogPage:
-        """The first notes of the range (after, through], at most `count`."""
+        """Reads the first notes of the range (after, through], at most `count`."""
         raw = await _entries(
             room, self._redis.xrange(log_key(room), f"({after}-0", f"{through}-0", count=count)
         )
         return LogPage(room, raw, full=len(raw) == count)
 
     async def backward(self, room: str, through: int, count: int) -> LogPage:
-        """The last notes up to `through`, at most `count`; the oldest comes first."""
+        """Reads the last notes up to `through`, at most `count`, the oldest first."""
         raw = await _entries(
             room, self._redis.xrevrange(log_key(room), f"{through}-0", "-", count=count)
         )
@@ -163,7 +163,7 @@ _Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 
 async def _entries(room: str, reading: Awaitable[Any]) -> _Entries:
-    """What is read of a room's stream: nothing where its key holds something else."""
+    """Reads entries of a room's stream; none if its key has another type."""
     try:
         with answering_redis():
             entries: _Entries = await reading

@@ -1,4 +1,4 @@
-"""Lua scripts of this package, run in Redis."""
+"""Runs Lua scripts of this package in Redis."""
 
 from collections.abc import Sequence
 from hashlib import sha1
@@ -19,7 +19,7 @@ class ScriptCall(NamedTuple):
 
 
 class LuaScript:
-    """A script that is called by its digest and handed over only where Redis lacks it.
+    """A script that is called by its digest, and sent only if Redis lacks it.
 
     Args:
         redis: where it runs.
@@ -34,17 +34,16 @@ class LuaScript:
     async def run(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Sends the calls together; returns their answers in the same order.
 
-        A call that fails has its ResponseError for an answer, and the others are not
-        touched by it. Raises one of REDIS_AWAY where Redis does not answer; which calls
-        have run is then unknown.
+        The answer to a call that fails is its ResponseError; the other calls are not affected.
+        Raises one of REDIS_AWAY if Redis does not answer; it is then unknown which calls have run.
 
         Raises:
-            AllRefusedError: Redis refuses them all, for a cause that has to do with none: one
-                error for the caller, in place of as many as there are calls.
+            AllRefusedError: Redis refuses all calls, for a reason that none of them caused. The
+                caller gets one error instead of one for each call.
         """
         answers = await self._send(calls)
         unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        if unknown:  # as after a restart of Redis; those calls have not run
+        if unknown:  # for example after a restart of Redis; these calls have not run
             await self._redis.script_load(self._text)
             again = await self._send([calls[i] for i in unknown])
             for i, answer in zip(unknown, again, strict=True):
@@ -55,7 +54,7 @@ class LuaScript:
         return answers
 
     async def _send(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        # No transaction: the keys of different calls may lie in different slots.
+        # No transaction: the keys of different calls may be in different slots.
         async with self._redis.pipeline(transaction=False) as pipeline:
             for keys, arguments in calls:
                 pipeline.evalsha(self._digest, len(keys), *keys, *arguments)

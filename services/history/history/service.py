@@ -1,4 +1,4 @@
-"""notecast.v1.HistoryService."""
+"""Serves `notecast.v1.HistoryService`."""
 
 from collections.abc import AsyncGenerator
 from functools import partial
@@ -26,14 +26,14 @@ SERVICE = CONTRACT.full_name
 
 
 class HistoryServicer(history_pb2_grpc.HistoryServiceServicer):
-    """Answers gateways. Errors are raised as NotecastError, for the server to translate.
+    """Answers gateways. Raises NotecastError, which the server turns into a status.
 
     Args:
         replayer: reads forwards.
         pager: reads backwards.
         replays: turns at reading forwards.
-        pages: turns at reading backwards: somebody waits for a page, and few replays are urgent.
-        client_of: says for whom a gateway calls.
+        pages: turns at reading backwards: a client waits for a page, and few replays are urgent.
+        client_of: tells for which client a gateway calls.
     """
 
     def __init__(
@@ -64,15 +64,15 @@ class HistoryServicer(history_pb2_grpc.HistoryServiceServicer):
         step = partial(_next, responses)
         try:
             while True:
-                # A turn for each response, so that a gateway that reads slowly keeps none. It is
-                # read to its end though its gateway leaves: a command that is cut off costs a
-                # connection. The next one is not begun.
+                # A turn for each response, so that a gateway that reads slowly holds none. A
+                # response is read completely even if its gateway leaves, because an interrupted
+                # command costs a connection. The next one is not started.
                 response = await self._replays.run(client, _wait(context), step)
                 if response is None:
                     return
                 await context.write(response)
         finally:
-            if not responses.ag_running:  # type: ignore[attr-defined]  # else the loop closes it, once that one is read
+            if not responses.ag_running:  # type: ignore[attr-defined]  # else the event loop closes it, once that response is read
                 await responses.aclose()
 
     async def ListNotes(
@@ -83,7 +83,7 @@ class HistoryServicer(history_pb2_grpc.HistoryServiceServicer):
             history_pb2.HistoryServiceListNotesResponse,
         ],
     ) -> history_pb2.HistoryServiceListNotesResponse:
-        """Reads a page of a room's log, counted backwards."""
+        """Reads a page of a room's log, backwards."""
         check_list_notes(request)
         read = partial(self._pager.page, request.room, request.before, request.page_size)
         try:
@@ -103,9 +103,9 @@ async def _next(
 
 
 def _wait(context: aio.ServicerContext[Any, Any]) -> float:
-    """Seconds to wait for a turn: most of what the gateway's deadline leaves, within our own bound.
+    """Bound on the wait for a turn, in seconds: most of the gateway's deadline, at most 5 s.
 
-    The rest is for the answer that no turn came: the gateway would else take us for dead.
+    The rest is for the answer that no turn came; without one, the gateway takes history for dead.
     """
     remaining = context.time_remaining()
     if remaining is None:

@@ -1,4 +1,4 @@
-"""What the history service has to be told."""
+"""The settings of the history service."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from notecast_runtime.settings import ServiceSettings
 
 
 class HistorySettings(ServiceSettings):
-    """The settings of the history service, from the environment. Immutable."""
+    """The settings, from the environment. Immutable."""
 
     listen_port: int = Field(default=50052, ge=0, le=65535, description="the port; 0: any free one")
     retention_notes: int = Field(

@@ -1,4 +1,4 @@
-"""Parts of the service that run as long as it does."""
+"""Restarts parts of the service that die."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from notecast_runtime.health import Health
 from notecast_runtime.tasks import not_cancelled
 
 _RECOVERED_SECONDS = 30.0
-"""A part that ran so long begins with a short wait again."""
+"""After a run of this length, the wait before a restart is short again."""
 
 _log = structlog.get_logger(__name__)
 
@@ -18,16 +18,16 @@ _log = structlog.get_logger(__name__)
 async def supervised(
     part: str, run: Callable[[], Awaitable[None]], health: Health, condition: str
 ) -> None:
-    """Runs a part until it returns or this task is cancelled; starts it again when it dies.
+    """Runs a part until it returns or this task is cancelled; restarts it when it dies.
 
-    A part dies by any exception, and by a cancellation that nobody asked this task for.
+    A part dies by any exception, and by a cancellation that was not a cancellation of this task.
 
     Args:
         part: its name, for the log.
-        run: begins the part; it is called again after each death.
-        health: is told with each death that the condition does not hold. That it holds
-            is the part's to say, once it works.
-        condition: of readiness.
+        run: runs the part; called again after each death.
+        health: told at each death that the condition does not hold. The part itself reports that
+            it holds, once it works.
+        condition: a condition of readiness.
     """
     backoff = Backoff()
     loop = asyncio.get_running_loop()

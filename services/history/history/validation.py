@@ -1,4 +1,4 @@
-"""What a request may ask for."""
+"""Checks requests against their bounds."""
 
 from notecast.v1.history_pb2 import HistoryServiceListNotesRequest, ReplayRequest
 from notecast_runtime.errors import FieldViolation, InvalidRequestError
@@ -33,7 +33,7 @@ def _room_violations(room: str) -> list[FieldViolation]:
     size = len(room.encode())
     if 1 <= size <= MAX_ROOM_BYTES:
         return []
-    return [FieldViolation("room", f"{size} bytes long; it takes 1 to {MAX_ROOM_BYTES}")]
+    return [FieldViolation("room", f"has {size} bytes; it takes 1 to {MAX_ROOM_BYTES}")]
 
 
 def _raise_if_any(violations: list[FieldViolation]) -> None:

@@ -1,4 +1,4 @@
-"""How long a call may wait for others, so that its own answer is in time."""
+"""Bounds how long a call waits for other parts, so that its own answer is in time."""
 
 import time
 from types import TracebackType
@@ -9,21 +9,21 @@ from grpc import aio
 from notecast_runtime.errors import DeadlineExceededError, UnavailableError
 
 _SHARE: Final = 0.9
-"""The rest is for the answer's way back."""
+"""Share of the deadline for the wait; the rest is for the answer's way back."""
 
 _USED_UP: Final = 0.95
-"""Of that time: timers may be early, and whoever waits may add some of its own."""
+"""Share of the wait after which it counts as used up: timers may be early."""
 
 
 class Patience:
-    """A wait for others: `with Patience(context, 2) as seconds`, which bounds the wait.
+    """Bounds a wait for another part: `with Patience(context, 2) as seconds`.
 
-    Where the client's deadline is what bounds it, and the others were not in time, the call ends
-    with DEADLINE_EXCEEDED, rather than with a fault of theirs.
+    If the client's deadline bounds the wait, and the other part is not in time, the call ends with
+    DEADLINE_EXCEEDED rather than with that part's error.
 
     Args:
         context: the call.
-        at_most_seconds: our own bound.
+        at_most_seconds: the server's own bound.
     """
 
     __slots__ = ("_seconds", "_used_up_at")
@@ -37,7 +37,7 @@ class Patience:
             self._used_up_at = time.monotonic() + self._seconds * _USED_UP
 
     def __enter__(self) -> float:
-        """Seconds to wait at most: the bound, or less where the deadline comes first."""
+        """The longest wait in seconds: the bound, or less if the deadline comes first."""
         return self._seconds
 
     def __exit__(
@@ -46,10 +46,10 @@ class Patience:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Says whose time was over.
+        """Tells apart whose time was over.
 
         Raises:
-            DeadlineExceededError: in the place of an UnavailableError.
+            DeadlineExceededError: instead of an UnavailableError, if the deadline was used up.
         """
         if self._used_up_at is None or not isinstance(error, UnavailableError):
             return

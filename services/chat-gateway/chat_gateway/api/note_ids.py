@@ -1,21 +1,21 @@
-"""Ids for notes whose senders have given none."""
+"""Makes ids for notes whose senders gave none."""
 
 import os
 
 _ID_BYTES = 16
 _IDS_AT_A_TIME = 256
-"""To ask the system for each by itself would be a twentieth of what a send costs."""
+"""Asking the system for each id would take a twentieth of the cost of a send."""
 
 
 class NoteIds:
-    """Makes ids that are unique, and that nobody can guess."""
+    """Makes ids that are unique and can't be guessed."""
 
     def __init__(self) -> None:
         self._bytes = b""
         self._next = 0
 
     def make(self) -> str:
-        """An id: 32 hexadecimal digits."""
+        """Makes an id: 32 hexadecimal digits."""
         begin = self._next
         if begin == len(self._bytes):
             self._bytes, begin = os.urandom(_ID_BYTES * _IDS_AT_A_TIME), 0

@@ -1,4 +1,4 @@
-"""Serves one stream, from the request until it flows by itself."""
+"""Serves one stream, from its request until it flows by itself."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -16,21 +16,21 @@ from notecast_runtime.standard_streams import ClientOf
 from notecast_wire.fairness.clients import ClientId
 
 _TURN_SECONDS: Final = 10.0
-"""For a turn at joining. All streams of a gateway that was lost come at once, and whoever is sent
-away comes again, which costs more than to wait."""
+"""Bound on the wait for a turn at joining. All streams of a lost gateway come at once, and a client
+that is refused comes again, which costs more than waiting."""
 
 
 class Relay:
-    """What every service that streams notes shares.
+    """The part that all services that stream notes share.
 
     Args:
-        hub: where rooms are left.
-        joiner: joins them.
-        streams: where the stream has its place.
+        hub: rooms are left there at the end.
+        joiner: joins the rooms of a stream.
+        streams: counts the stream as open.
         transport: carries it.
         join_timeout_seconds: bound on joining the rooms of a stream.
-        joins: turns at that.
-        client_of: says whom a call comes from.
+        joins: turns at joining.
+        client_of: tells which client a call comes from.
     """
 
     def __init__(
@@ -54,17 +54,17 @@ class Relay:
     async def run(
         self, wanted: Sequence[RoomSubscription], context: Context, encode: Encoding
     ) -> None:
-        """Delivers until the client ends the call; the headers go out once all is joined.
+        """Delivers until the client ends the call; sends the headers once all rooms are joined.
 
-        It may return before: the stream then goes on without a task.
+        May return before the end: the stream then goes on without a task.
 
         Args:
             wanted: the rooms, validated.
             context: the call.
-            encode: makes what the client's service sends of a run of frames.
+            encode: makes the messages of the client's service from a run of frames.
 
         Raises:
-            NotecastError: there was no place, or the rooms could not be joined.
+            NotecastError: a bound on streams is reached, or the rooms could not be joined.
         """
         client = self._client_of(context)
         subscription = Subscription(self._hub, self._streams, encode, client)

@@ -1,4 +1,4 @@
-"""Makes a note of a request and puts it into its room."""
+"""Makes a note from a request, and puts it into its room."""
 
 import time
 from hashlib import blake2b
@@ -14,10 +14,10 @@ from notecast.v1.note_pb2 import Cursor, Note
 
 
 class Sender:
-    """What every service that sends notes shares.
+    """The part that all services that send notes share.
 
     Args:
-        acceptor: stores and announces.
+        acceptor: stores and announces notes.
         limits: bounds on requests.
     """
 
@@ -27,10 +27,10 @@ class Sender:
         self._ids = NoteIds()
 
     async def send(self, request: SendNoteRequest, timeout_seconds: float) -> SendNoteResponse:
-        """Stores the note, and says where it stands.
+        """Stores the note, and returns its position.
 
         Args:
-            request: as it came from the client.
+            request: the request as the client sent it.
             timeout_seconds: bound on the wait.
 
         Raises:
@@ -62,12 +62,12 @@ class Sender:
 
 
 def _content(request: SendNoteRequest, note_id: str) -> bytes:
-    """What is the same whenever the request is sent: a serialised Note without place and time."""
+    """The part that is equal for every retry: a serialised Note without position and time."""
     note = Note(room=request.room, note_id=note_id, author=request.author, text=request.text)
     if request.labels:
         note.labels.update(request.labels)
-    # Deterministic is enough within one release of protobuf; across two, a retry that
-    # comes amid an upgrade may be refused, and never stored twice.
+    # Deterministic is enough within one release of protobuf. During an upgrade of protobuf a retry
+    # may be refused, but is never stored twice.
     return note.SerializeToString(deterministic=True)
 
 
@@ -77,6 +77,6 @@ def _timestamp(nanoseconds: int) -> Timestamp:
 
 
 def timed_note(note: bytes, create_time: Timestamp) -> bytes:
-    """A serialised Note with its create_time added: concatenated messages merge."""
+    """Adds the create_time to a serialised Note: concatenated messages merge."""
     field = create_time.SerializeToString()
     return b"".join((note, CREATE_TIME_TAG, varint(len(field)), field))

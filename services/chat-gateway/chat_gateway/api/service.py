@@ -37,18 +37,18 @@ Context = aio.ServicerContext[Any, Any]
 
 
 class ChatService(ChatServiceServicer):
-    """The calls of clients. `notecast_runtime.status` turns what they raise into statuses.
+    """Serves the calls of clients. `notecast_runtime.status` turns raised errors into statuses.
 
     Args:
         sender: stores notes.
         relay: streams notes.
         history: reads logs.
-        heads: says where rooms stand.
+        heads: reads the heads of rooms.
         limits: bounds on requests.
-        timeout_seconds: bound on what a unary call waits for.
+        timeout_seconds: bound on each wait of a unary call.
         reads: turns at reading from history.
-        questions: turns at asking Redis.
-        client_of: says whom a call comes from.
+        questions: turns at querying Redis.
+        client_of: tells which client a call comes from.
     """
 
     def __init__(
@@ -74,20 +74,20 @@ class ChatService(ChatServiceServicer):
         self._client_of = client_of
 
     async def SendNote(self, request: SendNoteRequest, context: Context) -> SendNoteResponse:
-        """As in chat.proto."""
+        """Stores a note; the contract is in chat.proto."""
         with Patience(context, self._timeout_seconds) as seconds:
             return await self._sender.send(request, seconds)
 
-    # The stubs' types know generators only; grpc.aio also takes a coroutine that writes.
+    # The stubs' types only know generators; grpc.aio also takes a coroutine that writes.
     async def Subscribe(  # type: ignore[override]
         self, request: SubscribeRequest, context: Context
     ) -> None:
-        """As in chat.proto; it writes serialised responses."""
+        """Streams notes as serialised responses; the contract is in chat.proto."""
         check_subscribe(request, self._limits)
         await self._relay.run(request.subscriptions, context, as_frames)
 
     async def ListNotes(self, request: ListNotesRequest, context: Context) -> ListNotesResponse:
-        """As in chat.proto."""
+        """Reads a page of notes, newest first; the contract is in chat.proto."""
         check_list(request)
         client = self._client_of(context)
         if request.HasField("before"):

@@ -22,13 +22,13 @@ Context = aio.ServicerContext[Any, Any]
 
 
 class TutorialService(ChatServerServicer):
-    """The calls of the tutorial's client, on one room.
+    """Serves the calls of the tutorial's client, in one room.
 
     Args:
-        room: the room that the service speaks to.
+        room: the room of the service.
         sender: stores notes.
         relay: streams notes.
-        timeout_seconds: bound on storing one.
+        timeout_seconds: bound on storing a note.
     """
 
     def __init__(self, room: str, sender: Sender, relay: Relay, timeout_seconds: float) -> None:
@@ -38,10 +38,10 @@ class TutorialService(ChatServerServicer):
         self._timeout_seconds = timeout_seconds
 
     async def SendNote(self, request: Note, context: Context) -> Empty:
-        """As in the tutorial's chat.proto.
+        """Stores a note; the contract is in the tutorial's chat.proto.
 
-        Its users type names that nothing has checked, and its client stops at an error: a name
-        that may not be an author's is mended rather than refused, unless nothing is left of it.
+        Its users type names that nothing has checked, and its client stops at an error. So a name
+        that an author may not have is mended rather than refused, unless nothing is left of it.
         """
         author = mended(request.name, NameKind.PERSON)
         note = SendNoteRequest(room=self._room, author=author, text=request.message)
@@ -52,19 +52,19 @@ class TutorialService(ChatServerServicer):
             raise _in_their_words(error) from error
         return Empty()
 
-    # The stubs' types know generators only; grpc.aio also takes a coroutine that writes.
+    # The stubs' types only know generators; grpc.aio also takes a coroutine that writes.
     async def ChatStream(  # type: ignore[override]
         self,
         request: Empty,  # noqa: ARG002
         context: Context,
     ) -> None:
-        """As in the tutorial's chat.proto: the room's whole retained history, then live."""
+        """Streams the room's whole retained history, then live notes."""
         whole = RoomSubscription(room=self._room, from_start=True)
         await self._relay.run([whole], context, as_notes)
 
 
 def as_notes(run: Run) -> Sequence[Run]:
-    """As Encoding: each note is a message, and nothing else is sent."""
+    """Implements `Encoding`: each note is a message, and nothing else is sent."""
     notes = [
         Run(_tutorial_bytes(event.note), event.note.sequence + 1)
         for event in SubscribeResponse.FromString(run.body).events

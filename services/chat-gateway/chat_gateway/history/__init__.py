@@ -1,1 +1,1 @@
-"""What the gateway asks of the history service."""
+"""Reads from the history service."""

@@ -1,4 +1,4 @@
-"""What a gateway asks of the history service."""
+"""The interface to the history service."""
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple, Protocol
@@ -16,38 +16,38 @@ class ReplayPart(NamedTuple):
     """In order of sequence; may be empty."""
 
     first_remaining: int
-    """The first sequence in or after the range that retention has left; 0: said before."""
+    """The first sequence in or after the range that retention has kept; 0: told before."""
 
     nothing_missed: bool = False
-    """Whether the room is known to have had no note before that in the range."""
+    """Whether the room is known to have had no note in the range before that sequence."""
 
     head: tuple[int, int] | None = None
-    """The epoch and the newest sequence of the room where this comes from; None: said before."""
+    """The room's epoch and newest sequence in the data that were read; None: told before."""
 
     def check_reach(self, epoch: int, through: int) -> None:
-        """Sees that it comes from data that go as far as is known.
+        """Checks that the part comes from data that are as new as is known.
 
         Args:
-            epoch: the room's, as is known.
-            through: a sequence that it has.
+            epoch: the room's epoch, as far as known.
+            through: a sequence that the room is known to have.
 
         Raises:
-            HistoryUnavailableError: it does not: the replica has yet to notice that its Redis
-                was left.
+            HistoryUnavailableError: the data are older. The replica has yet to notice that its
+                Redis is no longer the primary.
         """
         if self.head is not None and (self.head[0] < epoch or self.head[1] < through):
             raise HistoryUnavailableError("the history service has older data than are known")
 
 
 class NotesPage(NamedTuple):
-    """A page counted backwards."""
+    """A page of a listing, which goes backwards."""
 
     notes: Sequence[LoggedNote]
     has_older: bool
 
 
 class History(Protocol):
-    """The logs of rooms, as persisted and about to be."""
+    """Reads the logs of rooms: persisted notes, and those about to be."""
 
     def replay(
         self, room: str, sequences: SequenceRange, client: ClientId | None, enough_bytes: int = 0
@@ -56,15 +56,15 @@ class History(Protocol):
 
         Args:
             room: the room.
-            sequences: which of them.
-            client: for whom; None for all who read the room.
-            enough_bytes: of notes: what comes after the part that brings more may be left out;
-                0: nothing may.
+            sequences: the range.
+            client: the client to read for; None: all readers of the room.
+            enough_bytes: the replay may end after the part that exceeds this many bytes of notes;
+                0: it reads the whole range.
 
         Raises:
-            HistoryUnavailableError: no replica answered, or not in time; what came
-                before is right. Where a part does not go on where the one before it ended,
-                something may have been removed in between: to read from there tells.
+            HistoryUnavailableError: no replica answered, or not in time. The parts that came are
+                right. If a part does not continue where the one before it ended, notes may have
+                been removed in between: read again from there to find out.
         """
 
     async def list_notes(
@@ -74,10 +74,10 @@ class History(Protocol):
 
         Args:
             room: the room.
-            before: that sequence; 0 for the newest notes.
-            page_size: how many at most, at least 1.
+            before: that sequence; 0: reads the newest notes.
+            page_size: the most notes of the page, at least 1.
             timeout_seconds: bound on the wait.
-            client: for whom.
+            client: the client to read for.
 
         Raises:
             HistoryUnavailableError: no replica answered in time.

@@ -1,4 +1,4 @@
-"""The history service over gRPC."""
+"""Reads from the history service over gRPC."""
 
 import asyncio
 import json
@@ -28,9 +28,9 @@ _Outcome = TypeVar("_Outcome")
 _REPLAY_SECONDS = 10.0
 
 _SERVICE_CONFIG = {
-    # Every replica that the name stands for takes its share.
+    # All replicas that the name resolves to get their share.
     "loadBalancingConfig": [{"round_robin": {}}],
-    # All that a replica is asked for is reading: when one dies, another is asked (gRPC's A6).
+    # All calls only read: if a replica dies, another one is asked (gRPC's A6).
     "methodConfig": [
         {
             "name": [{"service": "notecast.v1.HistoryService"}],
@@ -49,9 +49,9 @@ _OPTIONS = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
-    # A proxy that the environment names is for the way out, not for the parts among themselves.
+    # A proxy of the environment is for outgoing traffic, not for calls between services.
     ("grpc.enable_http_proxy", 0),
-    # A replica that comes back is found again within a second.
+    # Finds a replica that comes back within a second.
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 
@@ -73,7 +73,7 @@ class GrpcHistory:
     async def replay(
         self, room: str, sequences: SequenceRange, client: ClientId | None, enough_bytes: int = 0
     ) -> AsyncGenerator[ReplayPart]:
-        """As History.replay."""
+        """Reads a range of a room's sequences in order; see `History.replay`."""
         request = ReplayRequest(
             room=room, after=sequences.after, through=sequences.through, enough_bytes=enough_bytes
         )
@@ -81,19 +81,19 @@ class GrpcHistory:
             whose = () if client is None else client_metadata(client)
             call = self._stub.Replay(request, timeout=_REPLAY_SECONDS, metadata=whose)
             try:
-                # Not `async for`: its iterator and the call refer to each other, and what the call
-                # has received and nobody read would wait for the collector of garbage.
+                # Not `async for`: its iterator and the call refer to each other, so received data
+                # that was not read would wait for the garbage collector.
                 while isinstance(part := await self._outcome(call, call.read()), ReplayResponse):
                     yield _part_of(part)
             finally:
-                call.cancel()  # for who has had enough before the end
+                call.cancel()  # for a caller that stops before the end
         except aio.AioRpcError as error:
             raise _unavailable(error) from error
 
     async def list_notes(
         self, room: str, before: int, page_size: int, timeout_seconds: float, client: ClientId
     ) -> NotesPage:
-        """As History.list_notes."""
+        """Reads the last notes before a sequence; see `History.list_notes`."""
         request = HistoryServiceListNotesRequest(room=room, before=before, page_size=page_size)
         try:
             call = self._stub.ListNotes(
@@ -107,19 +107,19 @@ class GrpcHistory:
         return NotesPage(page.notes, page.has_older)
 
     async def close(self) -> None:
-        """Ends the channel and the calls on it."""
+        """Closes the channel and ends the calls on it."""
         await self._channel.close()
 
     async def _outcome(self, call: Any, work: Awaitable[_Outcome]) -> _Outcome:  # noqa: ANN401 - uses what no type of grpcio's shows
-        """What a call brings next.
+        """Waits for the next result of a call.
 
-        grpcio forgets what its core works on once the task that waits for it is cancelled. The core
-        goes on all the same, and what it has received by then is never freed
-        (https://github.com/grpc/grpc/issues/43360). So that task is not cancelled: where nobody
+        grpcio forgets an operation of its core if the task that waits for it is cancelled. The core
+        continues, and what it receives then is never freed
+        (https://github.com/grpc/grpc/issues/43360). So that task is not cancelled: if no caller
         waits any more, the core is told to end the call, and the task ends with it.
 
         Raises:
-            HistoryUnavailableError: the call was cancelled on this side, and not by its caller: the
+            HistoryUnavailableError: the call was cancelled on this side, but not by its caller: the
                 channel has been closed.
         """
         task = asyncio.ensure_future(work)
@@ -128,17 +128,17 @@ class GrpcHistory:
         except asyncio.CancelledError:
             if not task.done():
                 # The call's own `cancel` would cancel its tasks first.
-                call._cython_call.cancel("nobody waits for it")  # noqa: SLF001
+                call._cython_call.cancel("its caller has left")  # noqa: SLF001
                 self._ending.add(task)
                 task.add_done_callback(self._ending.discard)
                 task.add_done_callback(consume_exception)
-            elif not_cancelled():  # else a caller would be told that it was cancelled itself
+            elif not_cancelled():  # otherwise the caller would seem to be cancelled
                 raise HistoryUnavailableError(
                     "the channel to the history service is closed"
                 ) from None
             raise
         finally:
-            del task  # its error leads here, and would keep all of it for the collector
+            del task  # its error refers to this frame: a cycle for the garbage collector
 
 
 def _part_of(response: ReplayResponse) -> ReplayPart:

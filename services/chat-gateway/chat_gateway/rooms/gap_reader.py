@@ -42,20 +42,20 @@ class GapReader:
         self._history = history
 
     async def read(
-        self, room: str, gap: SequenceRange, behind: OutboxId, epoch: int
+        self, room: str, gap: SequenceRange, outbox_id: OutboxId, epoch: int
     ) -> AsyncGenerator[GapPart]:
-        """The gap, part by part.
+        """Reads a gap part by part.
 
         Args:
-            room: where something is missing.
-            gap: what is missing.
-            behind: an outbox id before all of it.
-            epoch: the room's.
+            room: the room.
+            gap: the missing range.
+            outbox_id: an outbox id before all of its notes.
+            epoch: the room's epoch.
 
         Raises:
             RedisUnavailableError, HistoryUnavailableError: try again with what remains.
         """
-        found = await self._outbox.read(room, gap, behind)
+        found = await self._outbox.read(room, gap, outbox_id)
         if found is not None:
             frames = frames_of(found.entries)
             yield GapPart(gap.after, gap.through, frames, found.epoch, found.floor)

@@ -1,4 +1,4 @@
-"""Puts notes into their rooms' logs: the only place where a note gets its sequence."""
+"""Appends notes to their rooms' logs: only here does a note get its sequence."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,10 +39,10 @@ class Submission(NamedTuple):
 
     room: str
     note_id: str
-    """As given by the sender; empty where the server has made one, which nobody repeats."""
+    """The sender's id; empty if the server made one, which is never repeated."""
 
     note: bytes
-    """A serialised Note without its place."""
+    """A serialised Note without its position."""
 
     digest: bytes
     """Equal for equal content, whenever and wherever the note was made; unused without an id."""
@@ -52,22 +52,22 @@ class Submission(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """Where a note was put, and when it was made."""
+    """The position of a stored note, and the time when it was made."""
 
     epoch: int
     sequence: int
     made_ns: int
     duplicate: bool
-    """Whether an earlier call has put it there."""
+    """Whether an earlier call has stored it."""
 
 
 class Acceptor:
-    """Runs the accept script; sends that are under way at the same time share a pipeline.
+    """Runs the accept script; concurrent sends share a pipeline.
 
     Args:
-        pipeline: to Redis.
+        pipeline: sends commands to Redis.
         idempotency_window_seconds: how long a sender's note id is remembered.
-        on_refusal: learns that Redis takes no writes; must not block, nor raise.
+        on_refusal: called if Redis takes no writes; must not block, nor raise.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class Acceptor:
         """Stores a note and announces it.
 
         Args:
-            submission: as validated.
-            timeout_seconds: bound on the wait. A note whose turn has not come by then
-                is not stored.
+            submission: the note, validated.
+            timeout_seconds: bound on the wait. A note that was not sent to Redis by then is not
+                stored.
 
         Raises:
             NoteIdTakenError: the id was used for another note.
@@ -100,7 +100,7 @@ class Acceptor:
         arguments = self._arguments(submission)
         answer = await self._pipeline.call(pack(("EVALSHA", _DIGEST, *arguments)), deadline)
         if isinstance(answer, ReplyError) and str(answer).startswith("NOSCRIPT"):
-            # A script that is not there has not run: only then may it go again.
+            # Redis does not have the script, so it has not run: only then is it safe to send again.
             answer = await self._pipeline.call(pack(("EVAL", _SCRIPT, *arguments)), deadline)
         if isinstance(answer, ReplyError):
             raise self._refused(answer, submission)

@@ -1,8 +1,8 @@
-"""Proves again and again that what is published is heard.
+"""Probes periodically that published messages arrive on the live feed.
 
-A subscription may look alive and be none: its connection answers pings, and the server
-behind it is not the one that is published to any more, or has forgotten it. So the gateway
-publishes to itself, on the way that notes take, and expects to hear it.
+A subscription may look alive and be dead: its connection answers pings, but leads to a server that
+notes are no longer published to, or that has forgotten the subscription. So the gateway publishes
+to itself, on the same path as notes, and expects to receive it.
 """
 
 import asyncio
@@ -20,18 +20,18 @@ from notecast_runtime.tasks import not_cancelled
 
 _INTERVAL_SECONDS = 0.4
 _PATIENCE_SECONDS = 0.6
-"""How long a probe that Redis has taken may be on its way."""
+"""How long a probe that Redis has accepted may take to arrive."""
 
 _log = structlog.get_logger(__name__)
 
 
 class FeedProbe:
-    """Publishes to itself, and has the feed's connection replaced when that is not heard.
+    """Publishes to itself, and replaces the feed's connection if a probe does not arrive.
 
     Args:
-        pipeline: publishes, as it does notes.
-        feed: should hear.
-        timeout_seconds: bound on the wait for Redis to take a probe.
+        pipeline: publishes the probes, like notes.
+        feed: should receive them.
+        timeout_seconds: bound on the wait for Redis to accept a probe.
     """
 
     def __init__(self, pipeline: RedisPipeline, feed: LiveFeed, timeout_seconds: float) -> None:
@@ -42,7 +42,7 @@ class FeedProbe:
         self._unheard: dict[bytes, float] = {}
 
     def on_probe(self, payload: bytes) -> None:
-        """Takes what came on `channel`; what was sent before that is no more waited for."""
+        """Takes a message of `channel`; stops waiting for it and for earlier probes."""
         sent_at = self._unheard.get(payload)
         if sent_at is not None:
             self._unheard = {p: at for p, at in self._unheard.items() if at > sent_at}
@@ -58,7 +58,7 @@ class FeedProbe:
             self._judge()
 
     async def _publish(self, payload: bytes) -> None:
-        self._unheard[payload] = time.monotonic()  # before it is sent: it may be heard at once
+        self._unheard[payload] = time.monotonic()  # before it is sent: it may arrive at once
         deadline = asyncio.get_running_loop().time() + self._timeout_seconds
         try:
             answer = await self._pipeline.call(pack(("PUBLISH", self.channel, payload)), deadline)
@@ -66,11 +66,11 @@ class FeedProbe:
         except UnavailableError:
             taken = False
         if not taken:
-            self._unheard.pop(payload, None)  # Redis itself is away, of which others tell
+            self._unheard.pop(payload, None)  # Redis itself is away; other parts report that
 
     def _judge(self) -> None:
         if not self._feed.complete:
-            self._unheard.clear()  # it is being replaced; the new one gets new probes
+            self._unheard.clear()  # the connection is being replaced; the new one gets new probes
             return
         oldest = min(self._unheard.values(), default=None)
         if oldest is not None and time.monotonic() - oldest > _PATIENCE_SECONDS:

@@ -1,4 +1,4 @@
-"""Where rooms stand, asked of Redis."""
+"""Reads the heads of rooms from Redis."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,28 +29,27 @@ _SCRIPT = resources.files(__package__).joinpath("heads.lua").read_text()
 _ENDS_SCRIPT = resources.files(__package__).joinpath("epoch_ends.lua").read_text()
 
 ROOMS_PER_CALL = 1_000
-"""Lua's `unpack` takes some 8,000 values, and nothing should keep Redis busy for long."""
-
+"""Lua's `unpack` takes some 8,000 values, and no command should keep Redis busy for long."""
 
 Item = TypeVar("Item")
 
 
 class PartitionHeadsQuery:
-    """Asks again and again where the same rooms stand. Its commands are made once.
+    """Reads the heads of the same rooms again and again. Its commands are made once.
 
-    Three plain commands cost Redis half of what a script does that reads the same, and it is asked
-    of thousands of rooms a second. (The second one brings a note along, which is the price.) That
-    they are not one step does no harm: if the epoch ends behind the first, the next answer shows
-    it. And the outbox id is read before the heads: what is accepted after them is behind it.
+    Three plain commands cost Redis half as much as a script that reads the same, and it answers
+    for thousands of rooms a second. (The second one also returns a note; that is the price.) They
+    need not be atomic: if the epoch ends after the first, the next answer shows it. And the outbox
+    id is read before the heads, so notes that are accepted later come after it.
 
     Args:
-        partition: in which the rooms lie.
-        rooms: names, at least one, at most `ROOMS_PER_CALL`.
+        partition: the partition of the rooms.
+        rooms: their names, at least 1, at most `ROOMS_PER_CALL`.
 
     Attributes:
-        partition: the same.
-        rooms: the same.
-        commands: what to send, in this order.
+        partition: as given.
+        rooms: as given.
+        commands: the commands to send, in this order.
     """
 
     __slots__ = ("commands", "partition", "rooms")
@@ -66,7 +65,7 @@ class PartitionHeadsQuery:
 
 
 class Heads:
-    """Reads heads through one client.
+    """Reads heads with one client.
 
     Args:
         redis: the client.
@@ -76,7 +75,7 @@ class Heads:
         self._redis = redis
 
     async def read_one(self, room: str, timeout_seconds: float) -> Head:
-        """The head of one room.
+        """Reads the head of one room.
 
         Raises:
             RedisUnavailableError: Redis did not answer in time.
@@ -88,10 +87,10 @@ class Heads:
             raise RedisUnavailableError("Redis did not answer in time") from None
 
     async def read(self, rooms: Iterable[str]) -> dict[str, Head | RedisUnavailableError]:
-        """The heads of the rooms, in a call for each partition that they lie in.
+        """Reads the heads of rooms, with one call for each of their partitions.
 
         Returns:
-            Of each room its head, or what is wrong with its partition.
+            For each room its head, or the error of its partition.
 
         Raises:
             RedisUnavailableError: Redis did not answer in time.
@@ -108,11 +107,11 @@ class Heads:
     async def partition_heads(
         self, queries: Sequence[PartitionHeadsQuery]
     ) -> list[PartitionHeads | RedisUnavailableError]:
-        """Where many rooms stand.
+        """Reads the heads of many rooms.
 
         Returns:
-            Of each query the answer, or what is wrong with its partition: a key of the wrong
-            type, which is no reason to tell nothing of the others.
+            For each query the answer, or the error of its partition, such as a key of the wrong
+            type. One failed partition does not fail the others.
 
         Raises:
             RedisUnavailableError: Redis did not answer in time.
@@ -127,7 +126,7 @@ class Heads:
     async def _heads_in_new_epoch(
         self, query: PartitionHeadsQuery
     ) -> PartitionHeads | RedisUnavailableError:
-        """The data have vanished with their epoch: the script makes another one."""
+        """Runs the script, which begins an epoch: the data have vanished with their epoch."""
         [heads] = await self._run([(query.partition, query.rooms)])
         if isinstance(heads, RedisUnavailableError):
             return heads
@@ -139,7 +138,7 @@ class Heads:
     async def _run(
         self, calls: Sequence[tuple[int, Sequence[str]]]
     ) -> list[list[Head] | RedisUnavailableError]:
-        """Runs the script for rooms by partition; gives their heads in the same order."""
+        """Runs the script for rooms by partition; returns their heads in the same order."""
         commands: list[tuple[str | int, ...]] = []
         for partition, names in calls:
             keys = (epoch_key(partition), heads_key(partition), outbox_key(partition))
@@ -147,7 +146,7 @@ class Heads:
         return [_heads(answer) for answer in await self._answers(commands)]
 
     async def _answers(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any]:
-        """Sends commands together; gives their answers, with refusals among them."""
+        """Sends commands together; returns their answers, including errors."""
         if not commands:
             return []
         try:
@@ -160,7 +159,7 @@ class Heads:
             raise _silent(error) from error
 
     async def epoch_history(self, room: str) -> EpochHistory:
-        """Where the room stands and stood, in one moment.
+        """Reads the room's head now and at the ends of earlier epochs, in one step.
 
         Raises:
             RedisUnavailableError: Redis did not answer in time, or has just lost its data.
@@ -181,7 +180,7 @@ class Heads:
 
 
 def known(head: Head | RedisUnavailableError) -> Head:
-    """The head; raises what is wrong with the room's partition instead."""
+    """Returns the head, or raises the error of the room's partition."""
     if isinstance(head, RedisUnavailableError):
         raise head
     return head
@@ -200,7 +199,7 @@ def _partition_heads(
     outbox: Any,  # noqa: ANN401
     newest: Any,  # noqa: ANN401
 ) -> PartitionHeads | RedisUnavailableError | None:
-    """Of the answers to a PartitionHeadsQuery; None where the partition has no epoch."""
+    """Decodes the answers to a PartitionHeadsQuery; None if the partition has no epoch."""
     for answer in (epoch, outbox, newest):
         if isinstance(answer, RedisError):
             return _refusal(answer)
@@ -212,15 +211,15 @@ def _partition_heads(
 
 
 def _head(epoch: int, sequence: int, outbox_id: OutboxId = BEFORE_ALL) -> Head:
-    """A head as the scripts tell of it: a floor is below 0."""
+    """Decodes a head as the scripts return it: a floor is negative."""
     return Head(epoch, abs(sequence), outbox_id, is_floor=sequence < 0)
 
 
 def _refusal(error: RedisError) -> RedisUnavailableError:
-    """What is wrong with one partition.
+    """Makes the error of one partition.
 
     Raises:
-        RedisUnavailableError: nothing can be told of any, as where Redis loads its data.
+        RedisUnavailableError: no partition can be read, for example while Redis loads its data.
     """
     if isinstance(error, REDIS_AWAY):
         raise _silent(error) from error
@@ -229,18 +228,18 @@ def _refusal(error: RedisError) -> RedisUnavailableError:
 
 def _silent(error: Exception) -> RedisUnavailableError:
     silent = RedisUnavailableError(words_for(error))
-    silent.__cause__ = error  # what logs tell, and clients don't
+    silent.__cause__ = error  # for logs, not for clients
     return silent
 
 
 def by_partition(
     rooms: Iterable[Item], name_of: Callable[[Item], str]
 ) -> Iterator[tuple[int, list[Item]]]:
-    """Rooms, or what stands for them, as `Heads.partition_heads` takes their names.
+    """Groups rooms by partition, at most `ROOMS_PER_CALL` in a group.
 
     Args:
-        rooms: in any order.
-        name_of: gives the room's name.
+        rooms: rooms, or objects that stand for them, in any order.
+        name_of: returns the name of a room.
     """
     gathered: dict[int, list[Item]] = {}
     for room in rooms:

@@ -1,33 +1,33 @@
-"""What a gateway hears of rooms while they grow."""
+"""The interface to live messages: notes as they are accepted."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 OnMessage = Callable[[str, bytes], None]
-"""Takes a channel and what was published on it; must not block, nor raise."""
+"""Takes a channel and a message that was published on it; must not block, nor raise."""
 
 OnChange = Callable[[], None]
-"""Learns that `complete` has changed; must not block, nor raise."""
+"""Called when `complete` has changed; must not block, nor raise."""
 
 
 class LiveFeed(Protocol):
-    """One subscription connection for the whole gateway.
+    """One connection with the subscriptions of the whole gateway.
 
-    It may lose messages at any time: what it brings is a hint that a log grew.
+    It may lose messages at any time: a message is only a hint that a log grew.
     """
 
     @property
     def complete(self) -> bool:
-        """Whether all that was wanted when the connection was made is heard on it."""
+        """Whether all channels that were wanted when the connection was made are subscribed to."""
 
     async def subscribe(self, channel: str) -> None:
-        """Returns once the channel is heard: whatever is published from now on comes.
+        """Subscribes to a channel; returns once Redis has confirmed it.
 
-        While the other side is away it waits for its return; bound it.
+        While Redis is away, waits for its return. The caller bounds the wait.
         """
 
     def unsubscribe(self, channel: str) -> None:
-        """Asks that the channel be heard no more; what is under way may still come."""
+        """Ends the subscription to a channel; messages that are under way may still come."""
 
     def replace(self) -> None:
-        """Gives up the connection for a new one: it was found not to hear what it should."""
+        """Replaces the connection: it was found not to receive messages that it should."""

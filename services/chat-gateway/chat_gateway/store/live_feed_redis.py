@@ -1,9 +1,9 @@
 """The live feed on Redis Pub/Sub: one connection for all rooms.
 
-redis-py's PubSub is not used. It subscribes again by itself inside of a read, so that
-nobody learns that messages may be missing; it returns from `subscribe` before Redis has
-confirmed; its reading ends with the last channel; and it costs more than all else that a
-gateway does for a message.
+redis-py's PubSub is not used, for four reasons. It resubscribes silently inside a read, so that no
+caller learns that messages may be missing. It returns from `subscribe` before Redis has confirmed.
+Its reading ends with the last channel. And it costs more than everything else that a gateway does
+for a message.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ _log = structlog.get_logger(__name__)
 
 
 class RedisLiveFeed:
-    """Implements `LiveFeed`; `run` is its life.
+    """Implements `LiveFeed`; `run` keeps it connected.
 
     Args:
         connector: makes the connection.
-        redis: for reads of the same Redis. When the feed's connection falls silent, those of
-            this client's pool are given up with it.
+        redis: client for reads of the same Redis. If the feed's connection goes silent, the
+            connections of this client's pool are closed too.
     """
 
     def __init__(self, connector: RedisConnector, redis: Redis) -> None:
@@ -89,9 +89,9 @@ class RedisLiveFeed:
             self._connection.give_up(error)
 
     async def run(self, on_message: OnMessage, on_change: OnChange) -> None:
-        """Keeps a connection, until cancelled: connects, subscribes to what is wanted, hears.
+        """Keeps a connection until cancelled: connects, subscribes to all channels, receives.
 
-        Whatever ends it, a fault of ours too, it begins again after a pause.
+        After any failure, even a bug, it connects again after a pause.
         """
         self._on_change = on_change
         while not_cancelled():
@@ -124,7 +124,7 @@ class RedisLiveFeed:
                 raise
 
     def _hearing(self, on_message: OnMessage) -> OnPush:
-        """What takes the messages of a connection: each note passes here, so it does little."""
+        """Makes the callback for messages of a connection; kept short: each note passes it."""
 
         def take(push: list[Any]) -> None:
             if push[0] == b"message":
@@ -135,13 +135,13 @@ class RedisLiveFeed:
         return take
 
     def _request_soon(self) -> None:
-        """Has all that changes in this turn of the loop asked for together."""
+        """Schedules one request for all changes of this turn of the event loop."""
         if self._connection is not None and not self._request_due:
             self._request_due = True
             asyncio.get_running_loop().call_soon(self._request)
 
     def _request(self) -> None:
-        """Asks for what is wanted and not yet requested, and leaves what is wanted no more."""
+        """Subscribes to channels that are newly wanted, and unsubscribes from the others."""
         self._request_due = False
         if self._connection is None:
             return
@@ -153,14 +153,14 @@ class RedisLiveFeed:
         self._unconfirmed.update(added)
         commands = [*_commands("UNSUBSCRIBE", dropped), *_commands("SUBSCRIBE", added)]
         if commands:
-            with contextlib.suppress(RedisConnectionError):  # it is lost, which `run` learns too
+            with contextlib.suppress(RedisConnectionError):  # it is lost; `run` notices too
                 self._connection.send(b"".join(commands), ())
         self._consider_complete()
 
     def _confirm(self, channel: str) -> None:
         self._unconfirmed[channel] -= 1
         if self._unconfirmed[channel] > 0:
-            return  # asked for again since: only the last answer counts
+            return  # requested again since: only the last answer counts
         del self._unconfirmed[channel]
         if channel not in self._requested:
             return  # dropped since
@@ -177,10 +177,10 @@ class RedisLiveFeed:
             self._on_change()
 
     async def _give_up_reads(self) -> None:
-        """Ends the pool's connections: likely as dead, each would cost its user a whole deadline.
+        """Closes the pool's connections: probably dead too, each would cost a whole deadline.
 
-        Those in use, too: whoever reads may ask again. (Who sends may not, and sends on a
-        connection that is none of the pool's.)
+        Also those in use: reads may be repeated. (Sends may not, and use no connection of the
+        pool.)
         """
         with contextlib.suppress(*REDIS_AWAY, RedisError):
             await self._redis.connection_pool.disconnect(inuse_connections=True)

@@ -1,4 +1,4 @@
-"""Reads notes that were accepted and not heard from the outbox, before history has them."""
+"""Reads accepted notes that were missed live from the outbox, before history has them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from notecast_runtime.redis.refusals import words_for
 
 _PAGE_ENTRIES = 256
 _ANSWER_SECONDS = 0.5
-"""Readers wait for what is read here: a connection may be dead, and another one is soon made."""
+"""Readers wait for the answer. A connection may be dead, and another one is made quickly."""
 _MAX_PAGES = 40
-"""A gap that is longer than so many entries of its partition is read from history."""
+"""A gap that spans more pages of its partition's outbox is read from history."""
 
 
 class Found(NamedTuple):
@@ -25,38 +25,38 @@ class Found(NamedTuple):
     """In order."""
 
     epoch: int
-    """The latest of those entries, and of one after the range that ended the search."""
+    """The latest epoch of those entries, and of the one after the range that ended the search."""
 
     floor: int
-    """Up to here the room has nothing that is not shown by now; 0: that is not known."""
+    """Up to this sequence nothing is left of the room; 0: not known."""
 
 
 class OutboxRange:
-    """The outbox, as far as repair needs it.
+    """Reads ranges from the outbox, for repair.
 
     Args:
-        redis: where it is.
+        redis: where the outbox is.
     """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def read(self, room: str, sequences: SequenceRange, behind: OutboxId) -> "Found | None":
-        """The range, whole and in order.
+    async def read(self, room: str, sequences: SequenceRange, after: OutboxId) -> "Found | None":
+        """Reads a range, complete and in order.
 
         Args:
-            room: whose notes.
+            room: the room.
             sequences: the range.
-            behind: an outbox id before all of them.
+            after: an outbox id before all of its notes.
 
         Returns:
-            None where a part is not there: it has been trimmed, or was never written.
+            None if a part is not there: it was trimmed, or never written.
 
         Raises:
             RedisUnavailableError: Redis did not answer in time.
         """
         found: list[OutboxEntry] = []
-        position = behind
+        position = after
         for _ in range(_MAX_PAGES):
             page = await self._page(room, position)
             for entry in page.entries:
@@ -69,11 +69,11 @@ class OutboxRange:
             position = page.last
         return None
 
-    async def _page(self, room: str, behind: OutboxId) -> "_Page":
+    async def _page(self, room: str, after: OutboxId) -> "_Page":
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 raw: Any = await self._redis.xrange(
-                    outbox_key(partition_of(room)), f"({behind}", "+", count=_PAGE_ENTRIES
+                    outbox_key(partition_of(room)), f"({after}", "+", count=_PAGE_ENTRIES
                 )
         except (*REDIS_AWAY, RedisError) as error:
             raise RedisUnavailableError(words_for(error)) from error
@@ -82,20 +82,20 @@ class OutboxRange:
             try:
                 entries.append(decode_entry(outbox_id, fields))
             except CorruptOutboxEntryError:
-                continue  # history says so, and sets it aside
+                continue  # history logs it, and sets it aside
         return _Page(entries, OutboxId.parse(raw[-1][0]) if raw else None)
 
 
 class _Page(NamedTuple):
     entries: Sequence[OutboxEntry]
     last: OutboxId | None
-    """Behind which the next page begins; None where the outbox has ended."""
+    """The next page begins after this id; None: the outbox has ended."""
 
 
 def _whole(found: Sequence[OutboxEntry], sequences: SequenceRange) -> Found | None:
     wanted = sequences.after + 1
     for entry in found:
-        wanted = max(wanted, entry.floor + 1)  # nothing is left of what came before a floor
+        wanted = max(wanted, entry.floor + 1)  # nothing before a floor is left
         if entry.sequence != wanted:
             return None
         wanted += 1

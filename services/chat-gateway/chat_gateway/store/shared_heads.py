@@ -1,4 +1,4 @@
-"""One question to Redis for all who ask at the same time where rooms stand."""
+"""Reads the heads of rooms with one query for all callers that ask at the same time."""
 
 import asyncio
 from collections.abc import Collection
@@ -13,12 +13,12 @@ _Read = asyncio.Task[_Heads]
 
 
 class SharedHeads:
-    """Reads heads for many at once: who comes while a read is under way shares the next one.
+    """Reads heads for many callers at once: those that come during a read share the next one.
 
-    What is given was read after it was asked for, as who joins a room needs it.
+    So a head is always read after it was asked for, as joining a room requires.
 
     Args:
-        heads: asks Redis.
+        heads: reads heads from Redis.
     """
 
     def __init__(self, heads: Heads) -> None:
@@ -28,19 +28,19 @@ class SharedHeads:
         self._next: _Read | None = None
 
     async def read(self, rooms: Collection[str]) -> dict[str, Head]:
-        """The heads of the rooms.
+        """Reads the heads of the rooms.
 
         Raises:
-            RedisUnavailableError: Redis did not answer in time, or can't tell of one of these.
+            RedisUnavailableError: Redis did not answer in time, or the partition of a room failed.
         """
         self._wanted.update(rooms)
         if self._next is None:
-            self._next = asyncio.create_task(self._read_behind(self._now))
+            self._next = asyncio.create_task(self._read_after(self._now))
             self._next.add_done_callback(consume_exception)
         found = await outcome_of(self._next)
         return {room: known(found[room]) for room in rooms}
 
-    async def _read_behind(self, earlier: _Read | None) -> _Heads:
+    async def _read_after(self, earlier: _Read | None) -> _Heads:
         if earlier is not None:
             await asyncio.wait({earlier})
         self._now, self._next = self._next, None

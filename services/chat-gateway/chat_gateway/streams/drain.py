@@ -1,4 +1,4 @@
-"""How a gateway ends: nobody is cut off who can be asked to go on elsewhere."""
+"""Drains a gateway: no client is cut off that can be sent elsewhere."""
 
 import asyncio
 import time
@@ -20,23 +20,23 @@ _log = structlog.get_logger(__name__)
 
 
 class Server(Protocol):
-    """As grpc.aio.Server."""
+    """The part of `grpc.aio.Server` that a drain needs."""
 
     async def stop(self, grace: float | None) -> None:
-        """Refuses what is new, and returns once what is open has ended, or was cut."""
+        """Refuses new calls, and returns once the open ones have ended, or were cut."""
 
 
 class Drain:
     """Ends one gateway.
 
     Args:
-        health: turns not ready first, so that load balancers choose others.
-        server: refuses what is new in a way that clients and proxies try again elsewhere.
-        streams: are sent away, each with its places.
-        hub: ends the streams that can't be.
-        standard_streams: end as soon as nothing new is taken: they have nothing to hand over.
-        times: when.
-        clock: seconds that only ever grow.
+        health: reports not ready first, so that load balancers choose other gateways.
+        server: refuses new calls such that clients and proxies retry them elsewhere.
+        streams: sent away, each with its positions.
+        hub: ends the streams that can't be sent away.
+        standard_streams: ended as soon as new calls are refused: they have no position to resume.
+        times: the times of the steps.
+        clock: monotonic time in seconds.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Drain:
         self._clock = clock
 
     async def run(self) -> None:
-        """Returns when all has ended, or was cut when the grace was over."""
+        """Drains; returns when all calls have ended, or were cut at the end of the grace."""
         times, began = self._times, self._clock()
         _log.info("draining", streams=len(self._streams))
         self._health.stop()
         await asyncio.sleep(times.refuse_at)
-        # First the door, then the streams: who is sent away must not come back in by it.
+        # New calls are refused first: a client that is sent away must not come back here.
         stopping = asyncio.create_task(self._server.stop(times.cut_at - times.refuse_at))
         self._standard_streams.close()
         told = 0
@@ -75,7 +75,7 @@ class Drain:
         await stopping
 
     async def cut_short(self) -> None:
-        """Ends what `run` has left, if it did not come to its end."""
+        """Ends all calls at once, if `run` did not finish."""
         self._health.stop()
         self._standard_streams.close()
         self._close_hub()

@@ -1,4 +1,4 @@
-"""The way into the rooms of a stream: joined, and asked where they stand."""
+"""Joins the rooms of a stream, and finds where to begin in each."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -20,26 +20,26 @@ from notecast_wire.fairness.clients import ClientId
 
 
 class Joined(NamedTuple):
-    """A room, and where to begin in it."""
+    """A room that was joined, and where to begin in it."""
 
     room: Room
     start: Start
     caught_up_at: int
-    """The sequence with which the replay is over."""
+    """The last sequence of the replay."""
 
     after: Cursor | None
-    """Where the client stood, if it must be told that the log goes on elsewhere."""
+    """The client's position, if it must be told that the log continues elsewhere."""
 
 
 class Joiner:
     """Joins rooms.
 
     Args:
-        hub: where they are.
-        shared_heads: says where they stand.
-        heads: says where they stood in earlier epochs.
-        data: settles whether Redis still holds what the rooms have shown.
-        questions: turns at asking for earlier epochs, which each asks for itself.
+        hub: opens and joins them.
+        shared_heads: reads their heads.
+        heads: reads their heads at the ends of earlier epochs.
+        data: finds out whether Redis still holds what the rooms have shown.
+        questions: turns at asking for earlier epochs; each stream asks for itself.
     """
 
     def __init__(
@@ -59,19 +59,19 @@ class Joiner:
     async def join(
         self, wanted: Sequence[RoomSubscription], client: ClientId, timeout_seconds: float
     ) -> list[Joined]:
-        """Joins the rooms; whoever asked for it leaves them.
+        """Joins the rooms. The caller leaves them.
 
-        A room may enter the next epoch whenever somebody waits, so who is given this takes
-        its places at once.
+        A room may enter the next epoch at every `await`, so the caller must take its positions
+        before the next one.
 
         Args:
-            wanted: validated.
-            client: who joins them.
+            wanted: the rooms, validated.
+            client: the client that joins them.
             timeout_seconds: bound on the wait.
 
         Raises:
-            InvalidRequestError: a cursor is one that its room has not reached.
-            TooManyRoomsError: a room is not open, and no further one may be.
+            InvalidRequestError: a room has not reached its cursor.
+            TooManyRoomsError: a room is not open, and a bound on open rooms is reached.
             RedisUnavailableError: Redis did not answer in time.
         """
         rooms: dict[str, Room] = {}
@@ -79,7 +79,7 @@ class Joiner:
             async with asyncio.timeout(timeout_seconds):
                 await self._join_all(wanted, client, rooms)
                 histories = await self._read_histories(wanted, client, rooms)
-            self._hub.check_open()  # else nobody would end this stream
+            self._hub.check_open()  # otherwise this stream would never be ended
             return [
                 _joined(each, f"subscriptions[{index}]", rooms[each.room], histories[each.room])
                 for index, each in enumerate(wanted)
@@ -112,9 +112,9 @@ class Joiner:
     async def _read_histories(
         self, wanted: Sequence[RoomSubscription], client: ClientId, rooms: Mapping[str, Room]
     ) -> dict[str, EpochHistory]:
-        """Where the rooms stand, each in the epoch that its log is in now.
+        """Reads the heads of the rooms, each in the epoch that its log is in now.
 
-        And how earlier epochs ended, where a cursor asks for it.
+        And how earlier epochs ended, if a cursor needs it.
         """
         backoff, doubted = Backoff(), False
         while True:
@@ -134,10 +134,9 @@ class Joiner:
                     histories[each.room] = await self._questions.run(client, None, ask)
             if all(histories[name].head.epoch == room.log.epoch for name, room in rooms.items()):
                 for name, room in rooms.items():
-                    if histories[
-                        name
-                    ].head.is_floor:  # its readers would wait for what is not there
-                        room.on_head(histories[name].head)
+                    head = histories[name].head
+                    if head.is_floor:  # otherwise readers would wait for notes that are gone
+                        room.on_head(head)
                 return histories
             await asyncio.sleep(backoff.next_delay())
 
@@ -149,9 +148,9 @@ class Joiner:
         *,
         doubted: bool,
     ) -> bool:
-        """Whether a head, read later, is of before what its room had shown.
+        """Whether a head is older than what its room had shown before it was read.
 
-        One in the same epoch is asked about once: that is settled then.
+        A head in the same epoch is doubted only once: one check settles it.
         """
         earlier = [name for name in rooms if heads[name][:2] < shown[name]]
         for name in earlier:

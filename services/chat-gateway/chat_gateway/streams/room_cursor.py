@@ -1,4 +1,4 @@
-"""A stream's position in a room behind the live tail, and what it has yet to be sent from there."""
+"""A stream's position in a room, while it is not at the live tail, and what it is sent next."""
 
 import asyncio
 from collections import deque
@@ -31,69 +31,69 @@ _log = structlog.get_logger(__name__)
 
 
 _MANY_NOTES: Final = 1 << 20
-"""No bound of a cursor's own on what it reads at once."""
+"""No bound of the cursor itself on a page."""
 
 _FEW_NOTES: Final = 16
-"""So many are read at least by a cursor whose pages were dropped."""
+"""Minimum of a page for a cursor whose pages were dropped."""
 
 _FIRST_BYTES: Final = 262_144
-"""Of the first page, of which the last response comes on top: many a stream takes no more. A
-thousand notes of the usual size fit: a second page costs each stream of a storm of joins much."""
+"""Bound on the first page, without its last response: many streams need no more. A thousand notes
+of the usual size fit, because a second page is expensive for each stream of a storm of joins."""
 
 _MOST_SHARERS: Final = 8
 
 
 class Stream(Protocol):
-    """What a cursor writes to, shared with the cursors of the stream's other rooms."""
+    """The stream that a cursor writes to, shared with the cursors of its other rooms."""
 
     encode: Encoding
 
     client: ClientId
-    """Whom it belongs to."""
+    """The client that it belongs to."""
 
     is_blocked: bool
     """Whether a write would be refused now."""
 
     @property
     def page_permit(self) -> asyncio.Semaphore:
-        """Leave to hold a page of history; whoever waits longest is next."""
+        """Permit to hold a page of history; the cursor that waits longest is next."""
 
     def write(self, message: bytes) -> bool:
-        """As Outlet.write; a refusal has the stream's cursors deliver once there is room."""
+        """Writes a message if there is room; if not, the stream's cursors deliver once there is."""
 
     def hold(self, holder: Holder, size: int) -> None:
-        """As Outlet.hold."""
+        """Counts data that is held for the stream; see `Outlet.hold`."""
 
     def go_live(self, cursor: "RoomCursor") -> None:
-        """Has the room's live tail go on where the cursor is; it is not needed any more."""
+        """Moves the stream to the live tail of the cursor's room, and discards the cursor."""
 
     def end(self, error: NotecastError) -> None:
         """Ends the stream."""
 
 
 class _Break(NamedTuple):
-    """What a client has yet to be told: behind `after` the log goes on at `resumes_at`."""
+    """A break that the client must be told: after `after` the log continues at `resumes_at`."""
 
     reason: Discontinuity.Reason.ValueType
     after: Cursor
     resumes_at: int
     is_found: bool = False
-    """Whether history was asked what retention has left from there on."""
+    """Whether history was asked what retention has kept from there on."""
 
 
 class RoomCursor:
     """A stream's position in one room, while that is not the live tail.
 
-    It has no queue: what it has yet to write is in the room's ring, or behind the ring in
-    history, of which a stream holds one page at most, whatever the number of its rooms. While
-    that waits for the client, it is counted as held for it, and where the client holds too much
-    it is dropped: it can be read again.
+    It has no queue: what it has yet to write is in the room's ring, or, if older, in history. A
+    stream holds at most one page of history, however many rooms it has. A page that waits for the
+    client counts as held for it. If the client holds too much, the page is dropped: it can be read
+    again.
 
     Args:
-        room: joined, and open.
-        stream: where to write.
+        room: the room, joined and open.
+        stream: the stream to write to.
         start: where to begin.
-        caught_up_at: the sequence with which the replay is over; None: that was said already.
+        caught_up_at: the last sequence of the replay; None: the client knows that it has caught up.
     """
 
     __slots__ = (
@@ -127,9 +127,9 @@ class RoomCursor:
         self._caught_up_at = caught_up_at
         self._break: _Break | None = None
         self._page: deque[Run] = deque()
-        self._page_bytes = 0  # of its runs that are not written whole
-        self._run_bytes = 0  # of the one that is being written
-        self._messages: deque[Run] = deque()  # what was made of a run, and is not written yet
+        self._page_bytes = 0  # of runs that are not written completely
+        self._run_bytes = 0  # of the run that is being written
+        self._messages: deque[Run] = deque()  # encoded from a run, not written yet
         self._page_begin = 0
         self._page_readers = 1
         self._most_notes = _MANY_NOTES
@@ -140,7 +140,7 @@ class RoomCursor:
 
     @property
     def position(self) -> RoomPosition:
-        """Behind what was written; a break that was not told yet is to be told to who resumes."""
+        """The position up to which it has written; before a break that was not told yet."""
         if self._break is not None:
             return RoomPosition(self.room.name, self._break.after.epoch, self._break.after.sequence)
         return RoomPosition(self.room.name, self._epoch, self._next_sequence - 1)
@@ -148,7 +148,7 @@ class RoomCursor:
     def deliver(self) -> None:
         """Writes what there is, until the outlet refuses or the live tail is reached.
 
-        A fault of ours ends this stream, rather than that it silences others.
+        A bug ends this stream; it must not silence others.
         """
         try:
             if self._may_write() and self._write_all() and self._stands_at_the_tail():
@@ -159,7 +159,7 @@ class RoomCursor:
             self._count_held()
 
     def lose(self, _held: object, _refusal: ShareRefusal) -> None:
-        """As Holder.lose: reads again what waits, less at a time, once the client takes more."""
+        """Drops the page; reads it again, less at a time, once the client takes more."""
         written = self._next_sequence - self._page_begin
         self._most_notes = min(max(written, _FEW_NOTES), self._most_notes)
         if self._break is not None:
@@ -169,22 +169,22 @@ class RoomCursor:
     def tell_break(
         self, reason: Discontinuity.Reason.ValueType, after: Cursor, resumes_at: int
     ) -> None:
-        """Tells the client, before anything else, that the log goes on elsewhere.
+        """Tells the client, before anything else, that the log continues elsewhere.
 
         Args:
-            reason: why.
-            after: where the client stood.
-            resumes_at: the sequence from which the log is whole.
+            reason: the reason to give.
+            after: the client's position.
+            resumes_at: the sequence from which the log is complete.
         """
         self._break = _Break(reason, after, resumes_at)
 
     def enter_epoch(self, head: Head, survived: int) -> None:
-        """As ReaderBehind.enter_epoch: a client that was shown what is gone is told so."""
+        """Enters an epoch; tells a client that was shown notes that are gone."""
         self._drop_what_was_read()
         after = Cursor(epoch=self._epoch, sequence=self._next_sequence - 1)
         self._epoch = head.epoch
         if self._break is not None:
-            # Not told yet, and true still: from there, or from where this epoch begins.
+            # Not told yet, and still true: the log continues there, or where this epoch begins.
             resumes_at = min(self._break.resumes_at, survived + 1)
             self.tell_break(self._break.reason, self._break.after, resumes_at)
         elif after.sequence > survived:
@@ -193,11 +193,11 @@ class RoomCursor:
             self._caught_up_at = head.sequence
 
     def end(self, error: NotecastError) -> None:
-        """As ReaderBehind.end."""
+        """Ends the stream."""
         self._stream.end(error)
 
     def close(self) -> None:
-        """Gives the place up, ends what is under way, and drops what was not written."""
+        """Gives up the position, cancels reads, and drops what was not written."""
         self.room.readers.behind.discard(self)
         self._drop_what_was_read()
 
@@ -215,10 +215,10 @@ class RoomCursor:
         self._count_held()
 
     def _count_held(self) -> None:
-        """Says how much is held of history, for as long as it waits to be written.
+        """Reports the bytes of history that wait to be written.
 
-        What others have read together with this stream is there but once. It counts for as many of
-        them as can't be far wrong when the others have gone on.
+        A page that several streams have read together is in memory once, so each reports a part of
+        it. The divisor is bounded: other readers may have moved on.
         """
         held = 0
         if self._page:
@@ -236,9 +236,9 @@ class RoomCursor:
         return self._fetch is None and not self._stream.is_blocked
 
     def _stands_at_the_tail(self) -> bool:
-        """Whether the next round of the room is the next that is to be written.
+        """Whether the room's next round brings the next note to write.
 
-        Not so where the round that brings what is in the ring already has yet to come.
+        Not if a round has yet to deliver what is in the ring already.
         """
         return self._next_sequence == self.room.readers.tail.sequence + 1
 
@@ -256,7 +256,7 @@ class RoomCursor:
             return True
         reason, after, resumes_at, is_found = self._break
         if not is_found and resumes_at < self.room.log.oldest:
-            # Retention may have removed more: the client is told one break, not one after another.
+            # Retention may have removed more. The client is told one break, not several.
             self._next_sequence = resumes_at
             self._fetch = asyncio.create_task(self._fetch_page())
             return False
@@ -291,7 +291,7 @@ class RoomCursor:
             begun = self._next_sequence
             if not self._write(run):
                 if self._next_sequence == begun:
-                    self._messages.clear()  # the ring has it: who waits holds nothing
+                    self._messages.clear()  # the ring has it: no need to hold it while waiting
                 return False
         return True
 
@@ -321,7 +321,7 @@ class RoomCursor:
                 return False
             self._messages.popleft()
             self._next_sequence = next_sequence
-            # A client that was shown nothing yet misses nothing that retention removes.
+            # A client that was shown nothing yet does not miss what retention removes.
             self._resumes = self._resumes or bool(body)
         return True
 
@@ -329,7 +329,7 @@ class RoomCursor:
         await self._stream.page_permit.acquire()
         self._holds_permit = True
         if self._stream.is_blocked:
-            # Nothing is read for a client that takes nothing; it delivers once there is room.
+            # The client takes nothing, so nothing is read; `deliver` runs once there is room.
             self._fetch = None
             self._give_permit_back()
             return
@@ -339,7 +339,7 @@ class RoomCursor:
             self._fail("replay_failed")
             return
         except asyncio.CancelledError:
-            if not_cancelled():  # the cursor was not closed: it would write nothing any more
+            if not_cancelled():  # not closed: the cursor would never write again
                 self._fail("replay_failed")
             raise
         self._note_what_is_gone(page)
@@ -356,14 +356,14 @@ class RoomCursor:
             resumes_at = max(self._break.resumes_at, first_remaining)
             self._break = self._break._replace(resumes_at=resumes_at, is_found=True)
         elif page.nothing_missed:
-            pass  # the sequences up to there never were any note's
+            pass  # no note ever had one of the sequences up to there
         elif first_remaining > self._next_sequence and self._resumes:
             after = Cursor(epoch=self._epoch, sequence=self._next_sequence - 1)
             reason = Discontinuity.REASON_RETENTION
             self._break = _Break(reason, after, first_remaining, is_found=True)
 
     async def _read_page(self) -> PastPage:
-        """Waits for history as long as it takes."""
+        """Reads a page; waits for history as long as it takes."""
         backoff = Backoff()
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The streams that are open: how many there may be, who is sent away, and which nobody reads."""
+"""The open streams: bounds their number and age, and ends those whose clients don't read."""
 
 import asyncio
 import random
@@ -18,60 +18,60 @@ _SWEEPS_PER_LIMIT: Final = 4
 _SWEEPS_PER_LIFETIME: Final = 20
 _LONGEST_INTERVAL_SECONDS: Final = 5.0
 
-# With the sweep that is up to a twentieth late, a stream lives within 20 % of its lifetime.
+# Sweeps are up to a twentieth late: so a stream lives within 20 % of its lifetime.
 _SHORTEST_LIFE: Final = 0.8
 _LONGEST_LIFE: Final = 1.15
 
 _NEVER: Final = float("inf")
 
 _LONGEST_WAIT_SECONDS: Final = 0.5
-"""Before a client that was sent away comes back: those of one sweep come at different moments."""
+"""Bound on the wait before a client that was sent away comes back; spreads those of one sweep."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Stream(Protocol):
-    """A stream, as far as its client's reading and its end go."""
+    """A stream, as far as its client's reading and its end are concerned."""
 
     client: ClientId
-    """Whom it belongs to."""
+    """The client that it belongs to."""
 
     @property
     def waiting_since(self) -> float | None:
-        """As Outlet.waiting_since."""
+        """Time since which pending data has made no progress; see `Outlet.waiting_since`."""
 
     def log_fields(self) -> Mapping[str, object]:
         """Its client and its positions, as fields of a line of the log; bounded in length."""
 
     def end_as_slow(self, waited_seconds: float, limit_seconds: float) -> None:
-        """Ends it: its client is too slow."""
+        """Ends the stream, because its client is too slow."""
 
     def send_away(self, after_seconds: float) -> bool:
-        """Has its client go on elsewhere, and ends it; one whose client can't be told so stays.
+        """Sends its client elsewhere, and ends the stream; without effect if it can't be told so.
 
         Args:
-            after_seconds: when the client is to come back.
+            after_seconds: the time after which the client is to come back.
 
         Returns:
-            False where it does not flow yet, so that this must be said again.
+            False if the stream does not flow yet; try again later.
         """
 
 
 class Streams:
     """Bounds the streams of this gateway, in number and age, and ends those that are stuck.
 
-    One sweep over all of them rather than a timer for each: a stream is stuck and freed
-    with every note, so a timer would be set and cleared as often; a sweep over 10,000
-    streams takes a few milliseconds, every few seconds.
+    One sweep over all streams replaces a timer for each. A stream is stuck and freed with every
+    note, so a timer would be set and cleared as often. A sweep over 10,000 streams takes a few
+    milliseconds, every few seconds.
 
     Args:
-        shares: bounds the streams that are open, and those of each client.
-        slow_reader_seconds: how long a stream may have something to send of which nothing
-            gets out. It is ended when that is over, by at most a quarter or 5 s later.
-        clock: that of the outlets.
-        lifetime_seconds: after about that long a stream is sent away, so that replicas that came
-            later get their share; drawn within 20 % for each stream, or those that came together
-            would go together. 0: never.
+        shares: bounds the open streams, in total and for each client.
+        slow_reader_seconds: how long pending data of a stream may make no progress. The stream is
+            ended after that, by at most a quarter of it or 5 s later.
+        clock: the clock of the outlets, in seconds.
+        lifetime_seconds: the age at which a stream is sent away, so that newer replicas get their
+            share. It varies by up to 20 %, so that streams that came together don't leave
+            together. 0: never.
     """
 
     def __init__(
@@ -90,32 +90,32 @@ class Streams:
         self._sent_away: set[Stream] = set()
 
     def __len__(self) -> int:
-        """How many are open."""
+        """The number of open streams."""
         return len(self._open)
 
     @property
     def staying(self) -> int:
-        """How many of them were not sent away."""
+        """The number of open streams that were not sent away."""
         return len(self._open) - len(self._sent_away)
 
     def add(self, stream: Stream) -> None:
-        """Gives a stream its place, which it has until its status is out.
+        """Counts a stream as open, until its status is out.
 
         Raises:
-            TooManyStreamsError: there is none, or none for its client.
+            TooManyStreamsError: the bound is reached, in total or for its client.
         """
         if refusal := self._shares.take(stream.client):
             raise TooManyStreamsError(refusal.limit, refusal.scope)
         self._open[stream] = self._end_of_life()
 
     def discard(self, stream: Stream) -> None:
-        """Takes the place back, if it has one."""
+        """Counts a stream as ended, if it is open."""
         if self._open.pop(stream, None) is not None:
             self._shares.give_back(stream.client)
         self._sent_away.discard(stream)
 
     def send_away(self, count: int) -> None:
-        """Sends so many of those away that were not yet, the oldest first."""
+        """Sends this many streams away, the oldest first, of those that were not sent away yet."""
         if count > 0:
             staying = (stream for stream in self._open if stream not in self._sent_away)
             for stream in tuple(islice(staying, count)):
@@ -131,7 +131,7 @@ class Streams:
             self.sweep()
 
     def sweep(self) -> None:
-        """Ends the streams that have been stuck for too long by now, or whose life is over."""
+        """Ends streams that have been stuck for too long; sends away those of full age."""
         now = self._clock()
         for stream, end_of_life in tuple(self._open.items()):
             since = stream.waiting_since
@@ -150,7 +150,7 @@ class Streams:
 
     def _send_away(self, stream: Stream) -> None:
         after_seconds = random.uniform(0, _LONGEST_WAIT_SECONDS)  # noqa: S311 - as above
-        # Known before it is told: telling may end it, and so take it out.
+        # Mark it first: `send_away` may end the stream and discard it re-entrantly.
         self._sent_away.add(stream)
         if not stream.send_away(after_seconds) or stream not in self._open:
             self._sent_away.discard(stream)

@@ -21,22 +21,21 @@ from notecast_wire.fairness.clients import ClientId
 from notecast_wire.fairness.held_bytes import Holder
 
 _MAX_LOGGED_ROOMS: Final = 16
-"""Whose positions a line of the log has; a room's name has 128 bytes at most."""
+"""Bound on the positions in a log line; a room's name has 128 bytes at most."""
 
 
 class Subscription:
     """A stream, from its request to its end.
 
     In each room it is either at the live tail, which it shares with others, or it has a cursor
-    of its own. A gateway may have many thousands that are idle, so one of those is small: no
-    task, no queue, no cursor. Implements `room.RoomReader`, `room_cursor.Stream` and
-    `streams.Stream`.
+    of its own. A gateway may have many thousands of idle streams, so these are small: no task, no
+    queue, no cursor. Implements `room.RoomReader`, `room_cursor.Stream` and `streams.Stream`.
 
     Args:
-        hub: where rooms are left.
-        streams: where the stream has its place.
+        hub: its rooms are left there at the end.
+        streams: counts it as open.
         encode: makes the client's messages.
-        client: whom it belongs to.
+        client: the client that it belongs to.
     """
 
     __slots__ = (
@@ -69,40 +68,40 @@ class Subscription:
         self._ending: Ending | None = None
 
     def begin(self, joined: Sequence[Joined]) -> None:
-        """Takes its place in rooms that were just joined; nothing is sent before `flow`."""
+        """Takes its positions in rooms that were just joined; sends nothing before `flow`."""
         self._rooms = tuple(each.room for each in joined)
         self._cursors = tuple(self._placed(each) for each in joined)
 
     def flow(self, outlet: Outlet) -> None:
-        """Begins to deliver, until the outlet is done."""
+        """Starts to deliver, until the outlet is done."""
         self._outlet = outlet
         outlet.on_done(self.finish)
         if self._ending is None:
             self._deliver()
         else:
-            self._say_end()  # it was ended in the meantime
+            self._say_end()  # it was ended before it flowed
 
     @property
     def outlet(self) -> Outlet:
-        """What is written to; there is one once the stream flows."""
+        """The outlet that it writes to; only once the stream flows."""
         assert self._outlet is not None, "the stream does not flow yet"  # noqa: S101 - ours to keep
         return self._outlet
 
     @property
     def page_permit(self) -> asyncio.Semaphore:
-        """As Stream.page_permit."""
+        """Permit to hold a page of history; see `room_cursor.Stream.page_permit`."""
         if self._page_permit is None:
             self._page_permit = asyncio.Semaphore()
         return self._page_permit
 
     @property
     def waiting_since(self) -> float | None:
-        """As Outlet.waiting_since; None once the stream was ended."""
+        """Time since which pending data has made no progress; None once the stream was ended."""
         outlet = self._outlet
         return None if outlet is None or self._ending is not None else outlet.waiting_since
 
     def write(self, message: bytes) -> bool:
-        """As Stream.write."""
+        """Writes a message if there is room; see `room_cursor.Stream.write`."""
         if self._outlet is None or self.is_blocked:
             return False
         if self._outlet.write(message):
@@ -111,12 +110,12 @@ class Subscription:
         return False
 
     def hold(self, holder: Holder, size: int) -> None:
-        """As Stream.hold."""
+        """Counts data that is held for this stream; see `Outlet.hold`."""
         if self._outlet is not None:
             self._outlet.hold(holder, size)
 
     def go_live(self, cursor: RoomCursor) -> None:
-        """As Stream.go_live."""
+        """Moves from a cursor to the live tail of its room."""
         cursor.close()
         self._cursors = tuple(each for each in self._cursors if each is not cursor)
         if not self._cursors:
@@ -124,23 +123,23 @@ class Subscription:
         cursor.room.readers.tail.add(self)
 
     def fall_behind(self, room: Room, next_sequence: int, *, is_blocked: bool) -> None:
-        """As RoomReader.fall_behind."""
+        """Moves from the live tail of a room to a cursor; see `RoomReader.fall_behind`."""
         cursor = RoomCursor(room, self, Start(next_sequence, resumes=True))
         self._cursors = (*self._cursors, cursor)
         if is_blocked:
             self._block()
 
     def end(self, error: NotecastError) -> None:
-        """Leaves all rooms, and ends the stream with the error behind what was written to it.
+        """Leaves all rooms, and ends the stream with the error, after what was written to it.
 
-        So its client can go on from the positions that the error names. What it has yet to read
-        of that keeps the status waiting, and until then the stream has its place, or a client
-        could hold on to more of them than there may be.
+        So its client can resume from the positions that the error names. The status waits until the
+        client has read what comes before it. Until then the stream counts as open: otherwise a
+        client could keep more streams than it may have.
         """
         self._end(ending_of(error))
 
     def send_away(self, after_seconds: float) -> bool:
-        """As Stream.send_away: `Reconnect` with its places behind what was written, then OK."""
+        """Sends `Reconnect` with its positions after what was written, then OK."""
         if self._outlet is None:
             return False
         frame = reconnect_frame(round(after_seconds * 1000), self._positions())
@@ -151,7 +150,7 @@ class Subscription:
         return True
 
     def log_fields(self) -> Mapping[str, object]:
-        """As Stream.log_fields: with the positions of the first rooms, and how many there are."""
+        """Fields of a log line: origin, client, number of rooms, first rooms' positions."""
         origin = {} if self._outlet is None else self._outlet.origin.fields()
         positions = [position._asdict() for position in self._positions()[:_MAX_LOGGED_ROOMS]]
         return {
@@ -166,7 +165,7 @@ class Subscription:
         self.end(SlowReaderError(self._positions(), waited_seconds, limit_seconds))
 
     def finish(self) -> None:
-        """Leaves nothing behind: the stream is over, or has not come to be."""
+        """Frees all that it holds: the stream has ended, or did not start."""
         self._leave()
         self._streams.discard(self)
         self._outlet = None
@@ -206,12 +205,12 @@ class Subscription:
             return
         if self._farewell is not None:
             if not self.write(self._farewell):
-                return  # it is said once there is room
+                return  # written once there is room
             self._farewell = None
         self._outlet.end(*self._ending)
 
     def _deliver(self) -> None:
-        # The cursor served first goes last the next time: a busy room starves no other.
+        # The cursor that is served first is last the next time: a busy room starves no other.
         self._turn = (self._turn + 1) % max(len(self._cursors), 1)
         for cursor in self._cursors[self._turn :] + self._cursors[: self._turn]:
             cursor.deliver()
