@@ -136,7 +136,7 @@ async def test_every_gateway_is_restarted_in_turn_and_no_client_notices_more_tha
 async def test_gateways_that_are_added_get_their_share_within_the_lifetime_of_streams(
     tmp_path: Path,
 ) -> None:
-    """Pitfall 17."""
+    """Streams do not stay on old replicas after a scale-up: new gateways get their share."""
     late = ("chat-gateway-3", "chat-gateway-4")
     async with system(tmp_path, gateways=4, without=late) as it:
         await asyncio.gather(*(it.programs.start(name) for name in late))

@@ -17,7 +17,7 @@ from tests.support.sending import AT_ONCE, send_all
 
 @pytest.mark.usefixtures("transport")
 async def test_a_killed_gateway_costs_its_clients_only_a_reconnect(tmp_path: Path) -> None:
-    """Pitfall 2: and what was relayed is what is replayed, wherever the gateway was killed."""
+    """A replay equals what was relayed live, wherever the gateway was killed."""
     settings = LocalSettings(port=free_port(), tutorial_port=free_port())
     ports = choose_ports(settings)
     target = f"127.0.0.1:{ports.clients}"

@@ -97,7 +97,7 @@ async def _both_are_given_streams(envoy: ShippedEnvoy, client: Gateway) -> bool:
 async def test_a_gateway_that_is_not_ready_keeps_its_streams_and_gets_no_new_calls(
     valkey: ValkeyProcess, tmp_path: Path
 ) -> None:
-    """Pitfall 25: that it is not ready is no reason to throw it out, nor are its answers."""
+    """Envoy ejects a gateway neither for being not ready nor for its answers."""
     with ValkeyProcess(tmp_path / "other") as other:
         async with (
             running_gateway(other.url) as ill,

@@ -52,7 +52,7 @@ def frames(body: bytes) -> dict[int, bytes]:
 async def test_a_page_may_send_what_grpc_web_and_a_token_need(
     envoy: ShippedEnvoy,
 ) -> None:
-    """Pitfall 21: a preflight that leaves out `authorization`."""
+    """The preflight allows `authorization`."""
     answer = await preflight(envoy, OURS)
     assert answer.status == 200
     assert answer.headers["access-control-allow-origin"] == OURS
@@ -72,7 +72,7 @@ async def test_a_page_calls_by_grpc_web_and_reads_the_answer(envoy: ShippedEnvoy
 
 
 async def test_a_page_may_read_why_a_call_failed(envoy: ShippedEnvoy) -> None:
-    """Pitfall 21: `grpc-status-details-bin` that is there, and not exposed."""
+    """`grpc-status-details-bin` is not only sent but exposed to the page."""
     answer = await send(envoy, "")
     exposed = answer.headers["access-control-expose-headers"].split(", ")
     assert {"grpc-status", "grpc-message", "grpc-status-details-bin"} <= set(exposed)

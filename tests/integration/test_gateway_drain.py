@@ -110,7 +110,7 @@ async def test_a_second_signal_ends_it_at_once(
 async def test_500_streams_are_sent_away_one_after_the_other_and_the_process_ends_in_time(
     valkey: ValkeyProcess,
 ) -> None:
-    """Pitfall 13: a server that is stopped without telling its streams to leave."""
+    """A server that stops sends its streams away first."""
     streams, connections, spread_seconds = 500, 5, 2.0
     times: dict[str, Any] = {"drain_notice_seconds": 0.2, "drain_spread_seconds": spread_seconds}
     async with (
@@ -244,7 +244,7 @@ async def test_no_send_fails_amid_the_drain(valkey: ValkeyProcess) -> None:
 async def test_a_standard_client_tries_elsewhere_by_itself_what_comes_too_late(
     valkey: ValkeyProcess, transport: str
 ) -> None:
-    """Pitfall 28: a GOAWAY that cuts calls in flight, or loses those that cross it."""
+    """A GOAWAY neither cuts calls in flight nor loses those that cross it."""
     if transport == "grpcio":
         pytest.skip("its server ends calls that cross its GOAWAY with CANCELLED")
     async with (
@@ -338,7 +338,7 @@ async def test_a_client_of_the_tutorial_stays_as_long_as_there_is_time(
 async def test_a_stream_has_a_lifetime_and_a_stream_of_the_tutorial_has_none(
     valkey: ValkeyProcess,
 ) -> None:
-    """Pitfall 17: streams that stay on old replicas after a scale-up."""
+    """Streams do not stay on old replicas after a scale-up."""
     async with (
         running_history(valkey.url) as history,
         running_gateway(valkey.url, history, stream_lifetime_seconds=1) as gateway,

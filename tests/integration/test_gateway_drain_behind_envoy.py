@@ -60,7 +60,7 @@ class Users:
 async def test_gateways_that_are_restarted_in_turn_fail_no_call_and_lose_no_stream(
     valkey: ValkeyProcess, tmp_path: Path
 ) -> None:
-    """Pitfalls 13 and 25: streams that are cut, and calls that fail, in a rolling restart."""
+    """A rolling restart cuts no stream and fails no call."""
     times: dict[str, Any] = {"drain_spread_seconds": 1}
     async with AsyncExitStack() as stack:
         # In a process of its own: the users keep this one busy, and gateways wait for history.
@@ -108,7 +108,7 @@ async def test_gateways_that_are_restarted_in_turn_fail_no_call_and_lose_no_stre
 async def test_a_gateway_that_is_added_gets_its_share_of_the_streams_within_their_lifetime(
     valkey: ValkeyProcess, tmp_path: Path
 ) -> None:
-    """Pitfall 17: streams that stay on old replicas after a scale-up."""
+    """Streams do not stay on old replicas after a scale-up."""
     port = free_port()
     lifetime: dict[str, Any] = {"stream_lifetime_seconds": 2}
     async with AsyncExitStack() as stack:

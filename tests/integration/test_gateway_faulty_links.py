@@ -34,7 +34,7 @@ async def proxied(valkey: ValkeyProcess) -> AsyncIterator[tuple[Proxy, str]]:
 async def test_a_send_whose_answer_was_lost_after_it_ran_is_one_note(
     valkey: ValkeyProcess,
 ) -> None:
-    """Pitfall 6: nobody repeats the script by himself; the sender repeats it by its id."""
+    """No part repeats the script by itself; the sender repeats it with the same id."""
     async with (
         proxied(valkey) as (proxy, url),
         running_gateway(url) as gateway,
@@ -60,7 +60,7 @@ async def test_a_send_whose_answer_was_lost_after_it_ran_is_one_note(
 async def test_a_connection_that_falls_silent_is_noticed_and_what_was_missed_arrives(
     valkey: ValkeyProcess,
 ) -> None:
-    """Pitfall 5: half-open connections; readiness is red until others have replaced them."""
+    """Half-open connections are replaced; the gateway is not ready until then."""
     async with (
         proxied(valkey) as (proxy, url),
         running_gateway(url) as gateway,

@@ -76,7 +76,7 @@ class Load:
 async def test_sends_and_health_checks_are_answered_while_500_streams_get_300_notes_a_second(
     valkey: ValkeyProcess,
 ) -> None:
-    """Pitfall 27: fan-out that starves the sends of its own process."""
+    """Fan-out does not starve the sends of its own process."""
     streams = 500
     async with (
         gateway_process(valkey.url) as (_, gateway),

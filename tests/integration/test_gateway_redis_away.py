@@ -35,7 +35,7 @@ def events(logs: Sequence[Mapping[str, object]]) -> set[object]:
 
 
 async def test_without_redis_a_gateway_lives_and_is_not_ready(valkey: ValkeyProcess) -> None:
-    """Pitfall 14."""
+    """Liveness does not depend on Redis; readiness does."""
     valkey.stop()
     async with running_gateway(valkey.url, ready=False) as gateway:
         assert await health_of(gateway.target, "liveness") == "SERVING"
@@ -164,7 +164,7 @@ async def test_open_streams_go_on_when_redis_is_back(valkey: ValkeyProcess) -> N
 async def test_what_is_published_while_the_subscription_is_cut_arrives_in_order(
     valkey: ValkeyProcess,
 ) -> None:
-    """Pitfalls 4 and 32: nothing is missing, although no history service runs."""
+    """Nothing is missing, although no history service runs: the outbox fills the gaps."""
     async with running_gateway(valkey.url) as gateway, gateway.read("lobby") as reader:
         cutting = asyncio.create_task(cut_subscriptions_until_cancelled(valkey))
         for number in range(300):
@@ -250,7 +250,7 @@ async def _persisted(valkey: ValkeyProcess, room: str, sequence: int) -> None:
 async def test_a_redis_that_forgot_everything_is_told_to_open_streams(
     valkey: ValkeyProcess,
 ) -> None:
-    """Pitfall 19."""
+    """A Redis that lost all data begins a new epoch; the client is told what it lost."""
     async with (
         running_history(valkey.url) as history,
         running_gateway(valkey.url, history) as gateway,

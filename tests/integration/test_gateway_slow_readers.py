@@ -63,7 +63,7 @@ async def read_to_the_end(reader: Reader) -> tuple[list[int], aio.AioRpcError]:
 async def test_a_client_that_never_reads_costs_the_gateway_no_memory_that_grows_with_the_notes(
     valkey: ValkeyProcess,
 ) -> None:
-    """Pitfall 7: a queue for each subscriber, without a bound."""
+    """No subscriber has a queue that grows without bound."""
     async with (
         gateway_process(valkey.url, max_text_bytes=LARGE_BYTES) as (pid, gateway),
         gateway.read("lobby"),
@@ -78,7 +78,7 @@ async def test_a_client_that_never_reads_costs_the_gateway_no_memory_that_grows_
 async def test_a_stream_that_is_not_read_ends_with_the_reason_and_the_cursor_to_resume_behind(
     valkey: ValkeyProcess,
 ) -> None:
-    """Pitfall 7: a client that never reads holds its stream for ever."""
+    """A client that never reads does not hold its stream for ever."""
     async with (
         running_history(valkey.url) as history,
         running_gateway(
@@ -180,7 +180,7 @@ async def delays_ms(gateway: Gateway, reader: Reader, count: int) -> list[float]
 async def test_a_stalled_client_leaves_the_delays_of_the_others_as_they_were(
     valkey: ValkeyProcess,
 ) -> None:
-    """Pitfall 8: fan-out that awaits one subscriber after another."""
+    """Fan-out does not wait for one subscriber after another."""
     async with (
         running_gateway(valkey.url, max_text_bytes=LARGE_BYTES, ring_bytes=67_108_864) as gateway,
         gateway.read("lobby") as reader,
@@ -206,7 +206,7 @@ async def test_a_stalled_client_leaves_the_delays_of_the_others_as_they_were(
 async def test_a_burst_to_many_streams_serialises_each_note_once(
     valkey: ValkeyProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pitfall 9: serialising for each subscriber, and one message for each note."""
+    """A note is serialised once for all subscribers, and several notes share a message."""
     made: list[int] = []
 
     def counted(epoch: int, sequence: int, note: bytes) -> bytes:

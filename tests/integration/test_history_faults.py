@@ -121,7 +121,7 @@ async def pause_with_a_batch_in_hand(
 async def test_replicas_killed_and_restarted_under_load_persist_every_note_once(
     valkey: ValkeyProcess, store: redis.Redis
 ) -> None:
-    """Pitfall 1: what is persisted comes from the outbox, not from what a replica hears."""
+    """Persisted notes come from the outbox, not from what a replica receives live."""
     with ExitStack() as stack:
         replicas = [stack.enter_context(HistoryReplica(valkey, **SMALL)) for _ in range(2)]
         with under_load(valkey.client(), ROOMS, seed=1) as load:
@@ -154,7 +154,7 @@ async def test_replicas_killed_and_restarted_under_load_persist_every_note_once(
 async def test_replicas_killed_and_paused_at_random_neither_lose_nor_repeat_nor_reorder(
     valkey: ValkeyProcess, store: redis.Redis, seed: int, faults: int
 ) -> None:
-    """Pitfall 12: whoever is late with a batch, every room keeps its order."""
+    """Every room keeps its order, whichever replica is late with a batch."""
     dice = random.Random(seed)  # noqa: S311 - repeatable
     with ExitStack() as stack:
         replicas = [stack.enter_context(HistoryReplica(valkey, **SMALL)) for _ in range(3)]
@@ -186,7 +186,7 @@ async def test_replicas_killed_and_paused_at_random_neither_lose_nor_repeat_nor_
 async def test_a_replica_paused_with_a_batch_in_hand_finishes_late_and_changes_nothing(
     valkey: ValkeyProcess, store: redis.Redis, writer: OutboxWriter
 ) -> None:
-    """Pitfall 12: one worker is paused, another goes on, and the first one finishes late."""
+    """One worker is paused, another goes on, and the first one finishes late."""
     with HistoryReplica(valkey, **PATIENT) as late:
         await at_work_in_this_epoch(store, writer)
         await pause_with_a_batch_in_hand(late, store, writer, ["one", "two"])
@@ -213,7 +213,7 @@ async def another_run_is_met(valkey: ValkeyProcess) -> None:
 async def test_a_worker_that_was_away_while_redis_lost_its_newest_writes_persists_none_of_them(
     valkey: ValkeyProcess, client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
-    """Pitfall 30: the lost notes' sequences are taken again; a late batch must not fill them."""
+    """The sequences of lost notes are given again; a late batch must not fill them."""
     accepted = [writer.accept(ROOM, "kept")]
     held = HeldPersister(client)
     async with at_work(worker(client, persister=persister(client))):
@@ -234,7 +234,7 @@ async def test_a_worker_that_was_away_while_redis_lost_its_newest_writes_persist
 async def test_a_process_paused_while_redis_lost_its_newest_writes_persists_none_of_them(
     valkey: ValkeyProcess, store: redis.Redis, writer: OutboxWriter
 ) -> None:
-    """Pitfall 30: SIGSTOP with a batch in hand, Redis from an older file, SIGCONT."""
+    """SIGSTOP with a batch in hand, then Redis from an older file, then SIGCONT."""
     with HistoryReplica(valkey, **PATIENT) as late:
         await at_work_in_this_epoch(store, writer)
         valkey.save_copy()
@@ -250,7 +250,7 @@ async def test_a_process_paused_while_redis_lost_its_newest_writes_persists_none
 async def test_notes_removed_while_a_worker_is_paused_with_them_do_not_come_back(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
-    """Pitfall 31: a worker that comes late finds out that it is late from the stream's last id."""
+    """A late worker finds out from the stream's last id that it is late."""
     writer.accept_all(ROOM, ["one", "two"])
     held = HeldPersister(client)
     retention = AgeRetention(
@@ -275,7 +275,7 @@ async def test_notes_removed_while_a_worker_is_paused_with_them_do_not_come_back
 async def test_notes_removed_while_a_process_is_paused_with_them_do_not_come_back(
     valkey: ValkeyProcess, store: redis.Redis, writer: OutboxWriter
 ) -> None:
-    """Pitfall 31: SIGSTOP with a batch in hand, the room's notes grow too old, SIGCONT."""
+    """SIGSTOP with a batch in hand, then the room's notes grow too old, then SIGCONT."""
     removing = {"retention_seconds": RETENTION_SECONDS, "retention_sweep_seconds": 0.5}
     with HistoryReplica(valkey, **PATIENT) as late:
         await at_work_in_this_epoch(store, writer)

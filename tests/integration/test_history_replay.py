@@ -123,7 +123,7 @@ async def test_the_stretch_begins_behind_after_and_ends_with_through(
 async def test_what_is_persisted_and_trimmed_between_the_reads_is_replayed_all_the_same(
     client: Redis, store: redis.Redis, writer: OutboxWriter, side: str, page_entries: int
 ) -> None:
-    """Pitfall 29: what moves from the outbox to the stream between two reads is in neither."""
+    """A note that moves from the outbox to the stream between two reads is in one of them."""
     accepted = writer.accept_all(ROOM, [f"persisted {i}" for i in range(10)])
     await persist_all(client, PARTITION)
     accepted += writer.accept_all(ROOM, [f"on its way {i}" for i in range(30)])

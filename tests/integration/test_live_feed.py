@@ -66,7 +66,7 @@ async def running_feed(valkey: ValkeyProcess) -> AsyncIterator[Heard]:
 async def test_what_is_published_once_subscribe_has_returned_is_heard(
     valkey: ValkeyProcess,
 ) -> None:
-    """Pitfall 3."""
+    """`subscribe` returns only once Redis has confirmed it."""
     async with running_feed(valkey) as heard:
         for number in range(50):
             channel = f"c{number}"
@@ -95,7 +95,7 @@ async def test_a_channel_that_is_left_and_wanted_again_at_once_is_heard(
 
 
 async def test_the_feed_lives_on_when_the_last_channel_is_left(valkey: ValkeyProcess) -> None:
-    """Pitfall 10."""
+    """The connection does not depend on there being a channel."""
     async with running_feed(valkey) as heard:
         await heard.feed.subscribe("c")
         heard.feed.unsubscribe("c")
@@ -113,7 +113,7 @@ async def test_the_feed_lives_on_when_the_last_channel_is_left(valkey: ValkeyPro
 async def test_a_silent_connection_is_given_up_and_a_new_one_is_complete(
     valkey: ValkeyProcess,
 ) -> None:
-    """Pitfall 5: a Redis that hangs looks like a quiet one, but for the pings."""
+    """A Redis that hangs looks like a quiet one; only pings tell them apart."""
     async with running_feed(valkey) as heard:
         await heard.feed.subscribe("c")
         valkey.pause()
@@ -174,7 +174,7 @@ async def test_thousands_of_channels_are_heard_again_on_a_new_connection(
 
 
 async def test_a_subscription_that_only_looks_alive_is_replaced(valkey: ValkeyProcess) -> None:
-    """Pitfall 5: it answers pings, and hears nothing."""
+    """The connection answers pings, but receives no messages."""
     async with running_feed(valkey) as heard:
         feed = heard.feed
         deadlines = Deadlines(asyncio.get_running_loop())
