@@ -36,7 +36,6 @@ class ServerState:
         held_requests: what has come of requests and is not read yet.
         held_output: what could not be sent yet.
         open_calls: how many calls have no status yet, detached ones included.
-        refused_connections: the number of refused connections that are still open, to be told why.
         running: the calls whose handlers have not returned.
         stopping: no more connections are taken.
     """
@@ -68,7 +67,6 @@ class ServerState:
             loop.call_soon,
         )
         self.open_calls = 0
-        self.refused_connections = 0
         self.running: set[Any] = set()
         self.stopping = False
         self._connections = count(1)

@@ -44,10 +44,6 @@ _LINGER_SECONDS: Final = 2.0
 _READING_SECONDS: Final = 30.0
 """How long a client may take to read the rest, where all of its calls have finished."""
 
-_MOST_TOLD: Final = 16
-"""So many clients at a time may read that their connection was refused; further ones are cut off.
-Each of them has a file open, which is what there may be too few of."""
-
 _OVERHEAD_BYTES: Final = 64
 _FAR_SECONDS: Final = 86_400.0
 
@@ -98,7 +94,6 @@ class ServerProtocol(asyncio.Protocol):
         self._closing = False
         self._unfinished = 0
         self._place: ClientId | None = None
-        self._refused = False
 
     # The transport's side
 
@@ -117,11 +112,11 @@ class ServerProtocol(asyncio.Protocol):
         self.origin = Origin(peer_name(self.transport), connection, peer.proxied)
         self._writer.origin = self.origin
         self.connection.serve(peer)
-        self.make_room()
-        self.connection.start()
         if not peer.proxied and (refusal := self._take_place(peer.own)):
             self._refuse(str(refusal))
             return
+        self.make_room()
+        self.connection.start()
         self._look_after()
 
     def data_received(self, data: bytes) -> None:
@@ -224,20 +219,20 @@ class ServerProtocol(asyncio.Protocol):
         return refusal
 
     def _refuse(self, why: str) -> None:
+        """Closes a connection that has no place, without a word.
+
+        A gRPC client that has our SETTINGS counts itself as connected: whatever comes behind them,
+        it connects again at once, and lets its calls wait. Without them it waits longer each time,
+        and its calls end with UNAVAILABLE.
+        """
         client = self.connection.peer.own.address
         _log.info("connection_refused", client=client, reason=why, **self.origin.fields())
-        self._refused = True
-        self.server.refused_connections += 1
-        self.connection.goaway(ErrorCode.ENHANCE_YOUR_CALM, debug=why.encode())
-        few = self.server.refused_connections <= _MOST_TOLD
-        self._close(_LINGER_SECONDS if few else 0)
+        self.transport.abort()
 
     def _leave_place(self) -> None:
         if self._place is not None:
             self.server.connection_shares.give_back(self._place)
-        if self._refused:
-            self.server.refused_connections -= 1
-        self._place, self._refused = None, False
+        self._place = None
 
     # What comes
 

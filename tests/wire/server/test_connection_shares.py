@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+import grpc
+import pytest
+from grpc import aio
+
 import notecast_wire
 from notecast_wire.calls.server_state import ServerState
-from notecast_wire.http2.codes import ErrorCode
 from tests.support.waiting import eventually
 from tests.wire.calls.raw_client import RawClient
 from tests.wire.calls.serving import Served, echo, serving, unary_unary
@@ -46,10 +49,7 @@ async def test_connections_over_a_clients_share_are_refused_and_another_client_g
         hostile = [await stack.enter_async_context(connected(running, HOSTILE)) for _ in range(7)]
         served, refused = hostile[:4], hostile[4:]
         for client in refused:
-            await client.until(partial(bool, client.goaways), "it is told why")
-            (goaway,) = client.goaways
-            assert goaway.error_code == ErrorCode.ENHANCE_YOUR_CALM
-            assert goaway.debug == b"at most 4 connections for a client"
+            await eventually(partial(getattr, client, "closed"), "it is closed")
         async with connected(running, OTHER) as other:
             assert await is_answered(other)
         assert [await is_answered(client) for client in served] == [True] * 4
@@ -64,7 +64,7 @@ async def test_a_client_that_closes_a_connection_may_open_another() -> None:
             async with connected(running, HOSTILE) as client:
                 assert await is_answered(client)
             await eventually(lambda: shares.held == 3, "its place is free")
-    assert (shares.held, shares.clients, state(running).refused_connections) == (0, 0, 0)
+    assert (shares.held, shares.clients) == (0, 0)
 
 
 async def test_a_trusted_proxy_has_as_many_connections_as_it_opens() -> None:
@@ -80,12 +80,23 @@ async def test_a_trusted_proxy_has_as_many_connections_as_it_opens() -> None:
             assert await is_answered(other)
 
 
-async def test_refused_connections_that_stay_cost_no_more_than_some_files() -> None:
+async def test_a_grpc_client_that_is_refused_is_told_at_once_and_waits_before_it_tries_again() -> (
+    None
+):
+    async with serving({"Echo": unary_unary(echo)}, SHARES) as running, AsyncExitStack() as stack:
+        for _ in range(4):
+            client = await stack.enter_async_context(connected(running, "127.0.0.1"))
+            assert await is_answered(client)
+        with pytest.raises(aio.AioRpcError) as refused:
+            await running.unary("Echo", b"hello", seconds=10)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_refused_connections_keep_no_files_open() -> None:
     async with serving({"Echo": unary_unary(echo)}, SHARES) as running, AsyncExitStack() as stack:
         for _ in range(60):
             await stack.enter_async_context(connected(running, HOSTILE))
         connections = running.server._connections
-        # 4 that are served, and those that are told.
-        await eventually(lambda: len(connections) <= 4 + 16, "the others are cut off")
+        await eventually(lambda: len(connections) == 4, "the others are cut off")
         async with connected(running, OTHER) as other:
             assert await is_answered(other)
