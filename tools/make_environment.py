@@ -38,7 +38,7 @@ _WRONG_HASH = re.compile(r"DO NOT MATCH THE HASHES", re.IGNORECASE)
 
 
 class EnvironmentFault(Exception):  # noqa: N818 - what went wrong lies outside of this program
-    """Why there is no environment, in words for who ran this."""
+    """Why there is no environment, in words for the person that ran this."""
 
 
 def say(text: str) -> None:

@@ -149,7 +149,7 @@ Global___SubscribeRequest: _TypeAlias = SubscribeRequest  # noqa: Y015
 
 @_typing.final
 class RoomSubscription(_message.Message):
-    """One room, and the place from which to deliver it."""
+    """One room, and the position from which to deliver it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -165,7 +165,7 @@ class RoomSubscription(_message.Message):
     """With the oldest note that retention has left. Only true is meant."""
     @_builtins.property
     def after(self) -> _note_pb2.Cursor:
-        """Behind this place: how a client resumes. It must be one that the room
+        """After this position: how a client resumes. It must be one that the room
         has reached.
         """
 
@@ -189,8 +189,8 @@ Global___RoomSubscription: _TypeAlias = RoomSubscription  # noqa: Y015
 
 @_typing.final
 class SubscribeResponse(_message.Message):
-    """A run of events. A client handles them in order, and makes nothing of how
-    many came together.
+    """A run of events. A client handles them in order; how many come together means
+    nothing.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -228,7 +228,7 @@ class ListNotesRequest(_message.Message):
     """How many notes at most. 0 to 500, where 0 means 50."""
     @_builtins.property
     def before(self) -> _note_pb2.Cursor:
-        """Only notes before this place; unset: the newest."""
+        """Only notes before this position; unset: the newest."""
 
     def __init__(
         self,

@@ -71,7 +71,7 @@ class ChatServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Subscribe(self, request, context):
-        """Delivers the notes of one or more rooms, first those behind the places asked
+        """Delivers the notes of one or more rooms, first those after the positions asked
         for, then live, until the client ends the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -79,7 +79,7 @@ class ChatServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListNotes(self, request, context):
-        """Reads back in a room's log, for scrolling.
+        """Reads one page of a room's log, from newer to older, for scrolling.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

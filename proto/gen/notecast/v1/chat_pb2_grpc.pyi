@@ -42,11 +42,11 @@ class ChatServiceStub:
     stored and has its sequence; a room begins with its first note.
     """
     Subscribe: _grpc.UnaryStreamMultiCallable[_chat_pb2.SubscribeRequest, _chat_pb2.SubscribeResponse]
-    """Delivers the notes of one or more rooms, first those behind the places asked
+    """Delivers the notes of one or more rooms, first those after the positions asked
     for, then live, until the client ends the call.
     """
     ListNotes: _grpc.UnaryUnaryMultiCallable[_chat_pb2.ListNotesRequest, _chat_pb2.ListNotesResponse]
-    """Reads back in a room's log, for scrolling."""
+    """Reads one page of a room's log, from newer to older, for scrolling."""
 
 @_typing.type_check_only
 class ChatServiceAsyncStub(ChatServiceStub):
@@ -62,11 +62,11 @@ class ChatServiceAsyncStub(ChatServiceStub):
     stored and has its sequence; a room begins with its first note.
     """
     Subscribe: _aio.UnaryStreamMultiCallable[_chat_pb2.SubscribeRequest, _chat_pb2.SubscribeResponse]  # type: ignore[assignment]
-    """Delivers the notes of one or more rooms, first those behind the places asked
+    """Delivers the notes of one or more rooms, first those after the positions asked
     for, then live, until the client ends the call.
     """
     ListNotes: _aio.UnaryUnaryMultiCallable[_chat_pb2.ListNotesRequest, _chat_pb2.ListNotesResponse]  # type: ignore[assignment]
-    """Reads back in a room's log, for scrolling."""
+    """Reads one page of a room's log, from newer to older, for scrolling."""
 
 class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
     """What clients use. A room is an ordered log, a subscription is a cursor over it.
@@ -91,7 +91,7 @@ class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _chat_pb2.SubscribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_chat_pb2.SubscribeResponse], _abc.AsyncIterator[_chat_pb2.SubscribeResponse]]:
-        """Delivers the notes of one or more rooms, first those behind the places asked
+        """Delivers the notes of one or more rooms, first those after the positions asked
         for, then live, until the client ends the call.
         """
 
@@ -101,6 +101,6 @@ class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _chat_pb2.ListNotesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_chat_pb2.ListNotesResponse, _abc.Awaitable[_chat_pb2.ListNotesResponse]]:
-        """Reads back in a room's log, for scrolling."""
+        """Reads one page of a room's log, from newer to older, for scrolling."""
 
 def add_ChatServiceServicer_to_server(servicer: ChatServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -80,8 +80,8 @@ class CaughtUp(_message.Message):
     """The room that has caught up."""
     @_builtins.property
     def cursor(self) -> _note_pb2.Cursor:
-        """The place up to which the subscriber now has the log; resuming behind it
-        misses nothing.
+        """The position up to which the subscriber now has the log; a client that resumes
+        after it misses nothing.
         """
 
     def __init__(
@@ -100,7 +100,7 @@ Global___CaughtUp: _TypeAlias = CaughtUp  # noqa: Y015
 
 @_typing.final
 class Discontinuity(_message.Message):
-    """Said before the first note behind a break: notes that the subscriber had yet to
+    """Said before the first note after a break: notes that the subscriber had yet to
     see, or had seen, are no longer in the log. The stream goes on by itself.
     """
 
@@ -115,7 +115,7 @@ class Discontinuity(_message.Message):
         REASON_UNSPECIFIED: Discontinuity._Reason.ValueType  # 0
         """Not used."""
         REASON_RETENTION: Discontinuity._Reason.ValueType  # 1
-        """Retention has removed the notes behind the subscriber's cursor."""
+        """Retention has removed the notes after the subscriber's cursor."""
         REASON_EPOCH: Discontinuity._Reason.ValueType  # 2
         """A new epoch began: Redis has lost the log, or its end."""
 
@@ -125,7 +125,7 @@ class Discontinuity(_message.Message):
     REASON_UNSPECIFIED: Discontinuity.Reason.ValueType  # 0
     """Not used."""
     REASON_RETENTION: Discontinuity.Reason.ValueType  # 1
-    """Retention has removed the notes behind the subscriber's cursor."""
+    """Retention has removed the notes after the subscriber's cursor."""
     REASON_EPOCH: Discontinuity.Reason.ValueType  # 2
     """A new epoch began: Redis has lost the log, or its end."""
 
@@ -143,7 +143,7 @@ class Discontinuity(_message.Message):
 
     @_builtins.property
     def resumes_at(self) -> _note_pb2.Cursor:
-        """The first place from which the log is whole: the next note delivered has
+        """The first position from which the log is whole: the next note delivered has
         this sequence or a greater one.
         """
 

@@ -20,7 +20,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class LoggedNote(_message.Message):
-    """A note as the log keeps it. The place is kept beside the note because it is
+    """A note as the log keeps it. The position is kept beside the note because it is
     known only after the note was serialised.
     """
 
@@ -58,7 +58,7 @@ Global___LoggedNote: _TypeAlias = LoggedNote  # noqa: Y015
 
 @_typing.final
 class ReplayRequest(_message.Message):
-    """The stretch (after, through] of a room."""
+    """The range (after, through] of a room."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -69,12 +69,12 @@ class ReplayRequest(_message.Message):
     room: _builtins.str
     """As in Note."""
     after: _builtins.int
-    """The sequence behind which to begin; 0: with the oldest that remains."""
+    """The sequence after which to begin; 0: with the oldest that remains."""
     through: _builtins.int
     """The last sequence wanted, not less than `after`; 0: as far as the log goes."""
     enough_bytes: _builtins.int
     """No further response is read once those before it have more bytes of notes
-    than this, also where the stretch goes on; 0: to the end of the stretch.
+    than this, also where the range goes on; 0: to the end of the range.
     """
     def __init__(
         self,
@@ -94,7 +94,7 @@ Global___ReplayRequest: _TypeAlias = ReplayRequest  # noqa: Y015
 
 @_typing.final
 class ReplayResponse(_message.Message):
-    """A part of the stretch."""
+    """A part of the range."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -104,7 +104,7 @@ class ReplayResponse(_message.Message):
     HEAD_EPOCH_FIELD_NUMBER: _builtins.int
     HEAD_SEQUENCE_FIELD_NUMBER: _builtins.int
     first_remaining: _builtins.int
-    """Set in the first response: the first sequence that remains of those behind
+    """Set in the first response: the first sequence that remains of those after
     `after`, of a note that can be read or not. Greater than after + 1 where
     retention has removed some; where nothing remains, the sequence that the
     next stored note will have.
@@ -115,17 +115,18 @@ class ReplayResponse(_message.Message):
     """
     nothing_missed: _builtins.bool
     """Set in the first response where the room is known to have had no note
-    between `after` and `first_remaining`, however far these are apart: who
-    stands at `after` has missed nothing.
+    between `after` and `first_remaining`, however far these are apart: a
+    client at `after` has missed nothing.
     """
     head_epoch: _builtins.int
     """Set in the first response: the epoch of the data that this comes from. A
-    caller that knows of a later one has been answered from data that are
-    behind: those of a server that was left, for instance.
+    caller that knows of a later one has been answered from older data: those of
+    a server that was left, for instance.
     """
     head_sequence: _builtins.int
     """Set in the first response: the newest sequence of the room in these data.
-    Likewise.
+    A caller that knows of a greater one of this epoch has been answered from
+    older data.
     """
     @_builtins.property
     def notes(self) -> _containers.RepeatedCompositeFieldContainer[Global___LoggedNote]:

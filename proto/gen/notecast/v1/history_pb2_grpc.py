@@ -62,8 +62,8 @@ class HistoryServiceServicer:
     """
 
     def Replay(self, request, context):
-        """Streams a stretch of a room's log in order: what is in the room's stream
-        and, behind it, what is still on its way there in the outbox. A note can be
+        """Streams a range of a room's log in order: what is in the room's stream and,
+        after it, what is still on its way there in the outbox. A note can be
         replayed from the moment it was acknowledged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -40,8 +40,8 @@ class HistoryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> HistoryServiceAsyncStub: ...
     Replay: _grpc.UnaryStreamMultiCallable[_history_pb2.ReplayRequest, _history_pb2.ReplayResponse]
-    """Streams a stretch of a room's log in order: what is in the room's stream
-    and, behind it, what is still on its way there in the outbox. A note can be
+    """Streams a range of a room's log in order: what is in the room's stream and,
+    after it, what is still on its way there in the outbox. A note can be
     replayed from the moment it was acknowledged.
     """
     ListNotes: _grpc.UnaryUnaryMultiCallable[_history_pb2.HistoryServiceListNotesRequest, _history_pb2.HistoryServiceListNotesResponse]
@@ -59,8 +59,8 @@ class HistoryServiceAsyncStub(HistoryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Replay: _aio.UnaryStreamMultiCallable[_history_pb2.ReplayRequest, _history_pb2.ReplayResponse]  # type: ignore[assignment]
-    """Streams a stretch of a room's log in order: what is in the room's stream
-    and, behind it, what is still on its way there in the outbox. A note can be
+    """Streams a range of a room's log in order: what is in the room's stream and,
+    after it, what is still on its way there in the outbox. A note can be
     replayed from the moment it was acknowledged.
     """
     ListNotes: _aio.UnaryUnaryMultiCallable[_history_pb2.HistoryServiceListNotesRequest, _history_pb2.HistoryServiceListNotesResponse]  # type: ignore[assignment]
@@ -81,8 +81,8 @@ class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _history_pb2.ReplayRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_history_pb2.ReplayResponse], _abc.AsyncIterator[_history_pb2.ReplayResponse]]:
-        """Streams a stretch of a room's log in order: what is in the room's stream
-        and, behind it, what is still on its way there in the outbox. A note can be
+        """Streams a range of a room's log in order: what is in the room's stream and,
+        after it, what is still on its way there in the outbox. A note can be
         replayed from the moment it was acknowledged.
         """
 

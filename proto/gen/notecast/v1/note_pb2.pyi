@@ -21,10 +21,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Cursor(_message.Message):
-    """A place in a room's log.
+    """A position in a room's log.
 
     A client treats it as a bookmark: it stores the cursor of the last note that
-    it has handled, and hands it back to go on behind that note.
+    it has handled, and hands it back to go on after that note.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -32,11 +32,12 @@ class Cursor(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
-    """The stretch of the log that the sequence belongs to: the time at which the
-    stretch began, in milliseconds since the Unix epoch. At least 1. It grows.
+    """The epoch of the log that the sequence belongs to, by the time at which it
+    began, in milliseconds since the Unix epoch. At least 1. A later epoch has a
+    greater number.
     """
     sequence: _builtins.int
-    """The place in the log: 1 is a room's first note, 0 the place before it. A room whose
+    """The number in the log: 1 is a room's first note, 0 the position before it. A room whose
     notes have all grown too old may go on from a greater number.
     """
     def __init__(
@@ -94,17 +95,17 @@ class Note(_message.Message):
     epoch: _builtins.int
     """The epoch in which the note was accepted; see Cursor."""
     sequence: _builtins.int
-    """The note's place in its room: 1 for the first, each next one greater by 1."""
+    """The note's number in its room: 1 for the first, each next one greater by 1."""
     note_id: _builtins.str
-    """What names the note in its room, given by the sender or else made by the
+    """The name of the note in its room, given by the sender or else made by the
     server. 1 to 128 bytes of UTF-8, no control characters.
     """
     author: _builtins.str
-    """Who wrote it, as the sender says. Bounds as those of a room; joiners and
+    """The author, as the sender says. Bounds as those of a room; joiners and
     variation selectors are taken where they show, as in emoji.
     """
     text: _builtins.str
-    """What was written. 1 to 16,384 bytes of UTF-8 (a setting of the gateway); of
+    """The message. 1 to 16,384 bytes of UTF-8 (a setting of the gateway); of
     the control characters only tab, line feed and carriage return.
     """
     @_builtins.property
