@@ -101,7 +101,7 @@ class SendNoteResponse(_message.Message):
     """Whether the note was stored by an earlier call; the rest is that call's answer."""
     @_builtins.property
     def cursor(self) -> _note_pb2.Cursor:
-        """The note's place in its room."""
+        """The note's position in its room."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
