@@ -1,4 +1,4 @@
-"""The prose of the repository: docstrings, comments and documents, each with where it stands."""
+"""The prose of the repository, by file and line: docstrings, comments, test names, documents."""
 
 import ast
 import re
@@ -27,7 +27,7 @@ _GENERATED = re.compile(r"<!-- (table|picture) of .*?<!-- end of \1 -->", re.DOT
 
 
 class Prose(NamedTuple):
-    """One docstring, one run of comment lines, or one paragraph, item or row of a document.
+    """One docstring, run of comment lines, name of a test, or paragraph, item or row of a document.
 
     Attributes:
         path: the file, from the root on.
@@ -42,7 +42,7 @@ class Prose(NamedTuple):
     path: str
     line: int
     text: str
-    kind: Literal["docstring", "comment", "document"]
+    kind: Literal["docstring", "comment", "test", "document"]
     owner: str = ""
     name: str = ""
     bases: tuple[str, ...] = ()
@@ -107,7 +107,15 @@ def _docstrings(name: str, tree: ast.AST, bases: tuple[str, ...] = ()) -> Iterat
                     name, statement, tuple(_name(one) for one in statement.bases)
                 )
             case ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield from _test_name(name, statement)
                 yield from _docstrings(name, statement, bases)
+
+
+def _test_name(path: str, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Prose]:
+    """The name of a test is its promise, and is read as a sentence."""
+    if function.name.startswith("test_"):
+        words = function.name.removeprefix("test_").replace("_", " ").capitalize()
+        yield Prose(path, function.lineno, words, "test")
 
 
 def _owner(tree: ast.AST, before: ast.stmt | None) -> tuple[str, str]:

@@ -80,6 +80,22 @@ def test_a_file_that_a_document_names_is_there() -> None:
     assert lost == []
 
 
+def test_a_test_that_a_document_names_is_there() -> None:
+    named = [
+        (document, path, test)
+        for document in files()
+        if document.endswith(".md") and document != "CHANGELOG.md"
+        for path, test in re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / document).read_text())
+    ]
+    assert len(named) > 20
+    lost = [
+        f"{document}: {path}::{test}"
+        for document, path, test in named
+        if not re.search(rf"^(?:async )?def {test}\(", (ROOT / "tests" / path).read_text(), SPAN)
+    ]
+    assert lost == []
+
+
 def members() -> dict[str, set[str]]:
     """The methods and attributes of every class of the code, and the methods of the contracts."""
     found: dict[str, set[str]] = {}

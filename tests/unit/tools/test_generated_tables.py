@@ -150,7 +150,7 @@ def test_the_bounds_of_requests_are_those_that_requests_are_checked_by(
     assert bounds["text"][1] == "`NOTECAST_MAX_TEXT_BYTES`"
 
 
-def test_the_environment_of_who_writes_the_table_does_not_change_it(
+def test_the_environment_of_the_writer_does_not_change_the_table(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = list(bounds_table.bounds())

@@ -102,6 +102,14 @@ def test_a_sentence_of_a_document_is_not_too_long() -> None:
     assert broken(rule, f"<!-- table of x -->\n{fits} more\n<!-- end of table -->\n", name) == []
 
 
+def test_the_name_of_a_test_is_read_as_a_sentence() -> None:
+    text = "def test_who_takes_a_part_goes_on_behind_that_part():\n    assert True\n"
+    assert broken("who without a noun", text, "tests/test_till.py") == [1]
+    assert broken("behind for after", text, "tests/test_till.py") == [1]
+    text = "def test_a_client_behind_a_proxy_pays_for_itself():\n    assert True\n"
+    assert broken("behind for after", text, "tests/test_till.py") == []
+
+
 def test_comments_of_lua_and_of_contracts_are_read() -> None:
     rule = "behind for after"
     assert broken(rule, "local a = 1\n-- behind it\n", "services/a/b.lua") == [2]
