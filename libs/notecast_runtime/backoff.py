@@ -1,4 +1,4 @@
-"""How long to wait before trying again."""
+"""Waits between attempts, which grow with each failure."""
 
 import random
 
@@ -7,9 +7,9 @@ _LONGEST_SECONDS = 2.0
 
 
 class Backoff:
-    """Waits that double from 50 ms to 2 s, each drawn between half and all of that.
+    """Waits that double from 50 ms to 2 s; each is drawn between half of that and all.
 
-    The jitter keeps processes that lost the same peer from coming back all at once.
+    The jitter keeps processes that lost the same peer from coming back at the same time.
     """
 
     __slots__ = ("_seconds",)
@@ -24,5 +24,5 @@ class Backoff:
         return delay
 
     def reset(self) -> None:
-        """Begins anew: the peer was reached."""
+        """Starts again with the shortest wait: the peer was reached."""
         self._seconds = _FIRST_SECONDS

@@ -1,7 +1,7 @@
-"""For whom a gateway calls another service, said in the call's metadata.
+"""Tells another service in a call's metadata for which client a gateway calls.
 
-That service sees connections of gateways alone, each of which carries many clients. It believes
-what they say, so nobody else may reach it: whoever does can say that he is anybody.
+That service only sees connections of gateways, each of which carries many clients. It believes
+what they say, so no other program may reach it: a program that does can pose as any client.
 """
 
 from collections.abc import Iterable
@@ -15,26 +15,26 @@ CLIENT: Final = "x-notecast-client"
 """The address and the connection, as `192.0.2.1;10.0.0.7/42`; other characters as in URLs."""
 
 MAX_BYTES: Final = 512
-"""Of the value. The longest that a gateway makes of what a proxy tells it has less than 500."""
+"""Bound on the value. The longest one that a gateway makes has less than 500 bytes."""
 
 _SEPARATOR: Final = ";"
 _PLAIN: Final = "/:"
 
 
 def client_metadata(client: ClientId) -> tuple[tuple[str, str]]:
-    """The metadata of a call that is made for this client."""
+    """Makes the metadata of a call for this client."""
     address, connection = (quote(part, _PLAIN) for part in client)
     return ((CLIENT, f"{address}{_SEPARATOR}{connection}"),)
 
 
 def client_behind(peer_of: ClientOf) -> ClientOf:
-    """What says for whom a gateway calls.
+    """Makes a function that returns the client for which a gateway calls.
 
-    Where the metadata don't say it, or not in a way that `client_metadata` has, that is the
-    gateway itself, on whichever of its connections: it may speak for many.
+    If the metadata don't name it, or not as `client_metadata` does, that is the gateway itself,
+    on any of its connections: it may speak for many clients.
 
     Args:
-        peer_of: says which gateway's connection a call comes from.
+        peer_of: returns the gateway's connection that a call comes from.
     """
 
     def client_of(context: Context) -> ClientId:

@@ -1,9 +1,9 @@
-"""The errors that a caller may get, each knowing what there is to say about it.
+"""The errors that a caller may get, each with the data to report.
 
     NotecastError
     ├── InvalidRequestError     a field of the request is at fault
     ├── NoteIdTakenError        the note's id belongs to another note
-    ├── InternalFaultError      a fault of ours
+    ├── InternalFaultError      a bug
     ├── DeadlineExceededError   the caller's time is up
     ├── LimitReachedError       a bound of this process is reached; try again, or elsewhere
     │   ├── TooManyOpenError
@@ -18,42 +18,42 @@
         ├── StreamExpiredError
         └── ShuttingDownError
 
-They know nothing of gRPC; `notecast_runtime.status` says what each becomes there.
+They know nothing of gRPC; `notecast_runtime.status` turns each into a status.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 _MAX_POSITIONS = 16
-"""Told of in one error: it travels in the trailing metadata, of which clients take some 8 KiB."""
+"""Bound on the positions in one error: clients accept about 8 KiB of trailing metadata."""
 
 
 class FieldViolation(NamedTuple):
-    """What is wrong with one field of a request."""
+    """A fault of one field of a request."""
 
     field: str
     """The field's path, as in `subscriptions[0].after.sequence`."""
 
     fault: str
-    """What is wrong with the value, and the bound that it breaks."""
+    """The fault of the value, and the bound that it breaks."""
 
 
 class NotecastError(Exception):
-    """Whatever a caller is to be told.
+    """An error to report to a caller.
 
-    `reason` is the machine-readable name, fixed for good (google.rpc.ErrorInfo).
+    `reason` is its machine-readable name, which never changes (google.rpc.ErrorInfo).
     """
 
     reason: ClassVar[str]
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """What a machine may want to know besides the reason; bounded."""
+        """Machine-readable data besides the reason; bounded."""
         return {}
 
 
 class InvalidRequestError(NotecastError):
-    """Fields of the request are at fault; nothing was done."""
+    """Fields of the request are wrong; nothing was done."""
 
     reason = "INVALID_REQUEST"
 
@@ -65,15 +65,15 @@ class InvalidRequestError(NotecastError):
 
 
 class InternalFaultError(NotecastError):
-    """Something here failed that should not; the log has the stack."""
+    """A bug in this process; the log has the stack."""
 
     reason = "INTERNAL_FAULT"
 
 
 class DeadlineExceededError(NotecastError):
-    """The caller's deadline came before the answer of a part that is needed.
+    """The caller's deadline passed before a part that is needed answered.
 
-    A send that fails so may have been stored all the same.
+    A send that fails like this may have been stored.
     """
 
     reason = "DEADLINE_EXCEEDED"
@@ -94,17 +94,17 @@ class NoteIdTakenError(NotecastError):
 
 
 class LimitReachedError(NotecastError):
-    """A bound of this process is reached; later, or at another one, there may be a place."""
+    """A bound of this process is reached; try again later, or at another one."""
 
     retry_after_seconds: ClassVar[float] = 1.0
 
 
 class TooManyOpenError(LimitReachedError):
-    """As many are open as may be.
+    """The bound on open objects of a kind is reached.
 
     Args:
-        limit: how many.
-        scope: whose bound it is: `total`, or the share of a `client` or of a `connection` of it.
+        limit: the bound.
+        scope: `total`, or whose share it is: of a `client`, or of a `connection` of it.
     """
 
     what: ClassVar[str]
@@ -116,7 +116,7 @@ class TooManyOpenError(LimitReachedError):
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The bound, and whose it is."""
+        """The bound and its scope."""
         return {"limit": str(self.limit), "scope": self.scope}
 
 
@@ -134,9 +134,9 @@ class TooManyRoomsError(TooManyOpenError):
     """No further room may be opened; those that have readers may be joined.
 
     Args:
-        limit: how many.
-        scope: as TooManyOpenError's.
-        empty: the bound is that on rooms that nobody has written to.
+        limit: the bound.
+        scope: see `TooManyOpenError`.
+        empty: the bound is the one on rooms that nobody has written to.
     """
 
     reason = "TOO_MANY_ROOMS"
@@ -150,21 +150,21 @@ class TooManyRoomsError(TooManyOpenError):
 
 
 class RoomPosition(NamedTuple):
-    """How far a stream has come in one room."""
+    """The position of a stream in one room."""
 
     room: str
     epoch: int
     sequence: int
-    """Of the last note that was written to it."""
+    """The sequence of the last note that was written to the stream."""
 
 
 class SlowReaderError(LimitReachedError):
-    """The stream's client has read nothing for too long, with notes waiting for it.
+    """The stream's client has read nothing for too long while notes waited for it.
 
     Args:
-        positions: where to resume, of each room of the stream.
-        waited_seconds: how long nothing got out.
-        limit_seconds: how long that may last.
+        positions: where to resume, for each room of the stream.
+        waited_seconds: how long pending data made no progress.
+        limit_seconds: the bound on that.
     """
 
     reason = "SLOW_READER"
@@ -182,9 +182,9 @@ class SlowReaderError(LimitReachedError):
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The positions, of the first rooms: room, epoch, sequence, room_2, epoch_2 and so on.
+        """The positions in the first rooms: room, epoch, sequence, room_2, epoch_2 and so on.
 
-        `rooms` says how many the stream had, which may be more.
+        `rooms` is the number of the stream's rooms, which may be higher.
         """
         told = {
             "rooms": str(len(self.positions)),
@@ -200,7 +200,7 @@ class SlowReaderError(LimitReachedError):
 
 
 class UnavailableError(NotecastError):
-    """Something that is needed is away for now; the same call may succeed later."""
+    """A part that is needed is away for now; the same call may succeed later."""
 
     retry_after_seconds: ClassVar[float] = 1.0
 
@@ -208,18 +208,18 @@ class UnavailableError(NotecastError):
 class RedisUnavailableError(UnavailableError):
     """Redis did not answer, or not in time.
 
-    A send that fails so may have been stored all the same: the answer was lost.
+    A send that fails like this may have been stored: only the answer was lost.
     """
 
     reason = "REDIS_UNAVAILABLE"
 
 
 class WritesRefusedError(UnavailableError):
-    """Redis answers and takes no writes for now; nothing was stored.
+    """Redis answers but takes no writes for now; nothing was stored.
 
     Args:
         cause: the reason's name, such as `redis_full`.
-        words: the same for people.
+        words: the reason in words.
     """
 
     reason = "WRITES_REFUSED"
@@ -247,7 +247,7 @@ class OverloadedError(UnavailableError):
 
 
 class StreamExpiredError(UnavailableError):
-    """The stream has been open for as long as one may be; its client may open another."""
+    """The stream has reached its greatest age; its client may open another."""
 
     reason = "STREAM_EXPIRED"
     retry_after_seconds = 0.1

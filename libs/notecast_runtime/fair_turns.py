@@ -1,4 +1,4 @@
-"""Turns at work that costs much, fair between the clients that ask for it."""
+"""Turns at expensive work, fair between the clients that ask for it."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -14,26 +14,26 @@ from notecast_wire.fairness.shares import ShareRatios, Shares
 Result = TypeVar("Result")
 
 _MAX_WAITING: Final = 1_000
-"""For one connection of a client; who opens more streams than that is refused elsewhere."""
+"""Bound for one connection of a client. (More streams than that are refused elsewhere.)"""
 
 _MAX_WAITING_UNTOLD: Final = 10_000
-"""For all connections of an address where they are not known."""
+"""Bound for an address whose connections are not known."""
 
 _Waiting = deque[asyncio.Future[bool]]
-"""Of one client: whether its turn has come, or its time is up."""
+"""The queue of one client. True: its turn has come; False: its time is up."""
 
 
 class FairTurns:
-    """Lets so many work at a time; of those that wait, the clients take turns.
+    """Bounds concurrent work; the clients that wait take turns.
 
-    A client that asks for much waits behind itself, and behind each other client once: addresses
-    take turns, and the connections of an address among themselves. What one may have under way
-    is a share of all.
+    A client that asks for much waits for its own work, and once for each other client: addresses
+    take turns, and so do the connections of an address. One client may have only a share of the
+    total under way.
 
     Args:
-        name: of the turns, in the plural.
-        total: how many there are at a time.
-        ratios: how many of them are for a client and for a connection.
+        name: the name of the turns, in the plural.
+        total: the number of turns at a time.
+        ratios: the shares of a client and of a connection.
     """
 
     def __init__(self, name: str, total: int, ratios: ShareRatios) -> None:
@@ -42,38 +42,38 @@ class FairTurns:
 
     @property
     def under_way(self) -> int:
-        """How many turns are taken."""
+        """The number of turns that are taken."""
         return self._shares.held
 
     def turn(self, client: ClientId, timeout_seconds: float | None) -> "_Turn":
-        """A turn, for as long as a block runs: `async with turns.turn(…)`.
+        """Makes a turn that lasts as long as a block: `async with turns.turn(…)`.
 
-        A task that is cancelled while it waits has none.
+        A task that is cancelled while it waits gets no turn.
 
         Args:
-            client: for whom.
-            timeout_seconds: bound on the wait; None for any time.
+            client: the client to work for.
+            timeout_seconds: bound on the wait; None: no bound.
 
         Raises:
-            OverloadedError: on entering: no turn came in time, or too many of the client's wait
-                already.
+            OverloadedError: on entering: no turn came in time, or too many calls of the client
+                wait already.
         """
         return _Turn(self, client, timeout_seconds)
 
     async def run(
         self, client: ClientId, timeout_seconds: float | None, work: Callable[[], Awaitable[Result]]
     ) -> Result:
-        """Does the work in a turn. Once begun it goes to its end, even if its caller leaves.
+        """Does the work in a turn. Once started it runs to its end, even if its caller leaves.
 
-        It is for commands to Redis: one that is cut off costs its connection.
+        For commands to Redis: an interrupted one costs its connection.
 
         Args:
-            client: for whom.
-            timeout_seconds: bound on the wait for the turn; None for any time.
-            work: what to do.
+            client: the client to work for.
+            timeout_seconds: bound on the wait for the turn; None: no bound.
+            work: the work to do.
 
         Raises:
-            OverloadedError: as `turn`.
+            OverloadedError: see `turn`.
         """
         await self.take(client, timeout_seconds)
 
@@ -88,14 +88,14 @@ class FairTurns:
         return await asyncio.shield(task)
 
     async def take(self, client: ClientId, timeout_seconds: float | None) -> None:
-        """Waits for a turn; whoever has one gives it back.
+        """Waits for a turn. The caller must give it back.
 
         Args:
-            client: for whom.
-            timeout_seconds: bound on the wait; None for any time.
+            client: the client to work for.
+            timeout_seconds: bound on the wait; None: no bound.
 
         Raises:
-            OverloadedError: as `turn`.
+            OverloadedError: see `turn`.
         """
         connections = self._waiting.get(client.address)
         waits_already = connections is not None and client in connections
@@ -133,7 +133,7 @@ class FairTurns:
 
     def _leave_queue(self, client: ClientId, future: asyncio.Future[bool]) -> None:
         if future.done() and not future.cancelled() and future.result():
-            self.give_back(client)  # its turn had just come, and so had the end of its task
+            self.give_back(client)  # its turn came at the same moment as the end of its task
             return
         connections = self._waiting.get(client.address)
         queue = None if connections is None else connections.get(client)
@@ -143,13 +143,13 @@ class FairTurns:
             self._forget_if_empty(client)
 
     def give_back(self, client: ClientId) -> None:
-        """Ends a turn that was taken for the client, and lets in whom that makes room for."""
+        """Ends a turn of the client, and gives free turns to clients that wait."""
         self._shares.give_back(client)
         while self._let_one_in():
             pass
 
     def _let_one_in(self) -> bool:
-        """Gives a turn to the next of those that may have one."""
+        """Gives a turn to the next client that may have one; False: there is none."""
         if self._shares.held >= self._shares.total:
             return False
         for address, connections in self._waiting.items():

@@ -1,22 +1,22 @@
-"""How Python's garbage collector treats a process that lives long and must never pause long."""
+"""Tunes Python's garbage collector for a process that lives long and must not pause long."""
 
 import gc
 
 _YOUNG_OBJECTS = 10_000
-"""Walked in 1 to 2 ms. With half as many, more of what a storm of joins needs for a moment is
-walked before it dies."""
+"""Threshold of a young collection, which takes 1 to 2 ms. With half as many, a storm of joins would
+have more short-lived objects walked before they die."""
 _COLLECTIONS = 10
 
 
 def freeze_startup_objects() -> None:
-    """Has the collector pass over what the process has made so far; call it once it serves.
+    """Excludes all objects of the startup from garbage collection; call it once the process serves.
 
-    A service is born with some hundred thousand objects (modules, descriptors of protobuf,
-    models of settings) that live as long as it does. Each full collection walks them all: 60 ms
-    of silence, several times a second under load. Frozen, they cost nothing (`gc.freeze`).
+    A service starts with about a hundred thousand objects (modules, descriptors of protobuf, models
+    of settings) that live as long as it does. Each full collection would walk them all: a pause of
+    60 ms, several times a second under load. Frozen objects cost nothing (`gc.freeze`).
 
-    What comes later is collected, and less often than by default: most of it dies by itself as
-    its last reference goes, and only cycles need the collector.
+    Later objects are collected, less often than by default: most are freed with their last
+    reference, and only cycles need the collector.
     """
     gc.collect()
     gc.freeze()

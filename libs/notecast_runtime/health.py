@@ -1,8 +1,8 @@
-"""What the health service answers: alive as long as the process serves, ready while all works.
+"""The state that the health service reports: liveness and readiness.
 
-grpc.health.v1 asks by name. `liveness` is SERVING from start to end whatever the
-dependencies do (else a restart of Redis would restart every pod); `readiness`, the
-empty name and the names of the services are SERVING while every condition holds.
+grpc.health.v1 asks by name. `liveness` is SERVING from start to end, whatever dependencies do:
+otherwise a restart of Redis would restart every pod. `readiness`, the empty name and the names of
+the services are SERVING while every condition holds.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ _log = structlog.get_logger(__name__)
 
 
 class Health:
-    """Gathers the conditions of readiness.
+    """Collects the conditions of readiness.
 
-    To report is an assignment: it never waits for those who are told of it, which are clients.
+    A report is an assignment: it never waits for the clients that watch it.
 
     Args:
         services: the full names of the gRPC services whose health is the readiness.
-        conditions: the names of what must hold, none of which does at first.
+        conditions: the names of the conditions; none holds at first.
     """
 
     def __init__(self, services: Iterable[str], conditions: Iterable[str]) -> None:
@@ -43,25 +43,25 @@ class Health:
 
     @property
     def changed(self) -> asyncio.Event:
-        """Set when `ready` changes next. Take it before the statuses are read."""
+        """Set when `ready` changes next. Get it before reading the statuses."""
         return self._changed
 
     def status(self, name: str) -> int | None:
-        """What is said of a name; None of one that is not known."""
+        """The status of a name; None if it is unknown."""
         return self.statuses().get(name)
 
     def statuses(self) -> Mapping[str, int]:
-        """What is said of every name."""
+        """The statuses of all names."""
         readiness = _SERVING if self.ready else _NOT_SERVING
         return {**dict.fromkeys(self._names, readiness), LIVENESS: _SERVING}
 
     def report(self, condition: str, *, holds: bool, reason: str = "") -> None:
-        """Says whether a condition holds now, and why not; logs what is new.
+        """Sets whether a condition holds, and why not; logs a change.
 
         Args:
-            condition: KeyError for one that was not announced.
-            holds: whether it does.
-            reason: why it does not; "" where that is unknown.
+            condition: its name; KeyError if it was not given at the start.
+            holds: whether it holds.
+            reason: why it does not hold; "" if unknown.
         """
         if (self._conditions[condition], self._reasons.get(condition, "")) == (holds, reason):
             return
@@ -71,7 +71,7 @@ class Health:
         self._set(condition, holds=holds)
 
     def stop(self) -> None:
-        """Not ready any more, whatever is reported from now on; still alive."""
+        """Makes it not ready for good, whatever is reported from now on; still alive."""
         self._set("serving", holds=False)
 
     def _set(self, condition: str, *, holds: bool) -> None:

@@ -1,7 +1,7 @@
-"""`grpc.health.v1.Health`, as its proto and gRPC's doc/health-checking.md have it.
+"""Serves `grpc.health.v1.Health`, as its proto and gRPC's doc/health-checking.md define it.
 
-The servicer of grpcio-health-checking writes to a watcher with the lock held that whoever sets a
-status needs, so that one client that reads nothing stops them all.
+The servicer of grpcio-health-checking writes to a watcher while it holds the lock that setting a
+status needs. So one client that reads nothing would stop them all.
 """
 
 from __future__ import annotations  # some types of grpc take parameters only for checkers
@@ -27,8 +27,8 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
     """Answers clients; each watcher is served by its own call, at the pace of its client.
 
     Args:
-        health: what to answer.
-        streams: where watchers have their places.
+        health: the statuses to report.
+        streams: bounds the watches.
     """
 
     def __init__(self, health: Health, streams: StandardStreams) -> None:
@@ -36,7 +36,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         self._streams = streams
 
     async def Check(self, request: HealthCheckRequest, context: Context) -> HealthCheckResponse:
-        """The status of a name; NOT_FOUND for one that is not known."""
+        """Returns the status of a name; NOT_FOUND if it is unknown."""
         status = self._health.status(request.service)
         if status is None:
             await context.abort(StatusCode.NOT_FOUND, "no such service")
@@ -47,19 +47,19 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         request: HealthListRequest,  # noqa: ARG002 - the interface's
         context: Context,  # noqa: ARG002
     ) -> HealthListResponse:
-        """The status of every name."""
+        """Returns the statuses of all names."""
         statuses = self._health.statuses()
         return HealthListResponse(
             statuses={name: HealthCheckResponse(status=status) for name, status in statuses.items()}
         )
 
     async def Watch(self, request: HealthCheckRequest, context: Context) -> None:
-        """The status of a name, now and after each change; SERVICE_UNKNOWN if it is not known.
+        """Streams the status of a name, now and after each change; SERVICE_UNKNOWN if unknown.
 
-        A client that reads slowly is sent the latest status, and none of those before it.
+        A client that reads slowly is only sent the latest status.
 
         Raises:
-            NotecastError: as StandardStreams.place.
+            NotecastError: see `StandardStreams.place`.
         """
         async with self._streams.place(context):
             sent = None

@@ -1,8 +1,8 @@
-"""Where a room's data live in Redis.
+"""Names the keys and channels of rooms in Redis.
 
-Rooms hash to a fixed number of partitions. Every key and channel of a room carries
-its partition's hash tag, so that what a script touches lies in one slot of a Redis
-Cluster (Redis Cluster specification, "Hash tags"), and so does what one worker reads.
+Rooms hash to a fixed number of partitions. Every key and channel of a room carries its partition's
+hash tag. So all keys of a script are in one slot of a Redis Cluster (Redis Cluster specification,
+"Hash tags"), and so is all that one worker reads.
 """
 
 from hashlib import sha1
@@ -11,10 +11,10 @@ from zlib import crc32
 from notecast_runtime.partition_tags import PARTITION_TAGS
 
 PARTITIONS = 64
-"""Fixed for good: another number would put every room elsewhere."""
+"""Never changes: with another number every room would move."""
 
 LAYOUT_VERSION = 2
-"""Of all that this module says. A change that a release of before would misread takes the next."""
+"""The version of this layout. A change that earlier releases would misread increases it."""
 
 LAYOUT_KEY = "nc:layout"
 """A string: the version of the layout of all the data. One for the whole system."""
@@ -33,28 +33,28 @@ _PREFIXES = tuple(f"nc:{{{tag}}}:" for tag in PARTITION_TAGS)
 
 
 def first_layout_prefix(partition: int) -> str:
-    """How a partition's keys and channels began in layout 1, where its number was the tag."""
+    """The prefix of a partition's keys and channels in layout 1, where its number was the tag."""
     return f"nc:{{{partition}}}:"
 
 
 def first_layout_runs() -> list[str]:
-    """The keys in which layout 1 remembered runs of Redis: where any is, layout 1 is in use."""
+    """The keys in which layout 1 remembered runs of Redis: if one exists, layout 1 is in use."""
     return [f"{first_layout_prefix(partition)}run" for partition in range(PARTITIONS)]
 
 
 def prefix_of(partition: int) -> str:
-    """How all keys and channels of a partition begin."""
+    """The prefix of all keys and channels of a partition."""
     return _PREFIXES[partition]
 
 
 WRITE_PROBE_KEY = "nc:write-probe"
-"""Never there: named by a write that changes nothing, to find out whether Redis takes any."""
+"""Never exists: the key of a write that changes nothing, to find out whether Redis takes writes."""
 
 
 def partition_of(room: str) -> int:
     """The partition of a room: CRC-32 of its UTF-8 bytes, modulo PARTITIONS."""
-    # Asked several times for each note, and still not remembered: among thousands of rooms it takes
-    # three times as long to find the answer as to make it.
+    # Called several times for each note, and still not cached: among thousands of rooms, a lookup
+    # takes three times as long as the calculation.
     return crc32(room.encode()) % PARTITIONS
 
 
@@ -79,7 +79,7 @@ def epochs_key(partition: int) -> str:
 
 
 def epoch_end_prefix(partition: int) -> str:
-    """What an epoch's number follows: a hash of where each room stood when it ended."""
+    """A prefix before an epoch's number: a hash of the rooms' heads when it ended."""
     return f"{_PREFIXES[partition]}end:"
 
 
@@ -103,7 +103,7 @@ def forgotten_before_key(partition: int) -> str:
 
 
 def forgotten_field(room: str) -> str:
-    """What stands for a room among the forgotten ones, of one length however long its name is.
+    """The field of a forgotten room; its length does not depend on the room's name.
 
     Two rooms that share it (one pair of 2^64) share the later sequence, which never hides a loss.
     """
@@ -146,8 +146,8 @@ def log_key(room: str) -> str:
 
 
 def sent_key(room: str, note_id: str) -> str:
-    """A hash that lives for the idempotency window: where the note with this id was put."""
-    # The length keeps apart what a colon within a name would run together.
+    """A hash that lives for the idempotency window: the position of the note with this id."""
+    # The length separates names that contain colons.
     return f"{_PREFIXES[partition_of(room)]}sent:{len(room)}:{room}:{note_id}"
 
 

@@ -1,4 +1,4 @@
-"""How often an event may be logged, whoever causes it. No I/O."""
+"""Limits how often an event is logged, whoever causes it. No I/O."""
 
 import time
 from collections.abc import Callable
@@ -9,11 +9,11 @@ PERIOD_SECONDS: Final = 6.0
 
 
 class Admission(NamedTuple):
-    """What becomes of a line."""
+    """The decision about a line."""
 
     passes: bool
     suppressed: int
-    """How many lines of the event were kept back since its last one; with one that passes."""
+    """The number of lines of the event suppressed since its last one; only if this one passes."""
 
 
 class _Event:
@@ -21,20 +21,20 @@ class _Event:
 
     def __init__(self, lines: float, seen: float) -> None:
         self.lines = lines
-        """How many may be written now."""
+        """The number of lines that may be written now."""
         self.seen = seen
         self.suppressed = 0
 
 
 class LogLimiter:
-    """Lets a burst of each event through, and from then on one line a period.
+    """Lets a burst of each event through, and after that one line a period.
 
-    It counts by the event's name alone: whoever causes a flood may choose what the fields say.
+    It counts by the event's name alone, because the cause of a flood may choose the fields.
 
     Args:
-        burst_lines: how many lines of one event may come at once.
-        period_seconds: in which one more may come.
-        clock: seconds that only ever grow.
+        burst_lines: the number of lines of one event that may come at once.
+        period_seconds: the time after which one more may come.
+        clock: monotonic time in seconds.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class LogLimiter:
         self._events: dict[str, _Event] = {}
 
     def admit(self, name: str) -> Admission:
-        """Asks for a line of an event, and counts it."""
+        """Decides about a line of an event, and counts it."""
         now = self._clock()
         event = self._events.get(name)
         if event is None:
@@ -64,7 +64,7 @@ class LogLimiter:
         return Admission(passes=True, suppressed=self.tell_suppressed(name))
 
     def tell_suppressed(self, name: str) -> int:
-        """How many lines of an event were kept back since this was asked last."""
+        """Returns the number of lines of an event suppressed since the last call."""
         event = self._events.get(name)
         if event is None:
             return 0

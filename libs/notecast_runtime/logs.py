@@ -1,7 +1,8 @@
-"""Logs: one line per event with fields; for people on a terminal, JSON elsewhere.
+"""Sets up logging: one line per event, with fields; readable on a terminal, JSON elsewhere.
 
-No event is written more often than a few times a second, and then a few times a minute, whoever
-causes it: `log_limiter`. What comes by Python's own `logging`, from libraries, is an event, too.
+No event is written more often than a few times a second at first, then a few times a minute,
+whoever causes it: see `log_limiter`. Lines of Python's own `logging`, from libraries, are events
+too.
 """
 
 import asyncio
@@ -17,14 +18,14 @@ from notecast_runtime.log_limiter import LogLimiter
 
 
 def configure_logs(service: str, level: str) -> None:
-    """Sets the process's logging up, once, before anything is logged.
+    """Sets up the process's logging; call it once, before anything is logged.
 
     Args:
         service: the name that every line carries.
         level: `debug`, `info`, `warning` or `error`.
     """
     on_terminal = sys.stderr.isatty()
-    # A plain stack, also where rich is installed: that shows local variables, and URLs with them.
+    # A plain stack even if rich is installed: rich shows local variables, and URLs among them.
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if on_terminal
@@ -51,15 +52,15 @@ def configure_logs(service: str, level: str) -> None:
 
 
 class FloodGate:
-    """A structlog processor that keeps back what comes too often.
+    """A structlog processor that suppresses events that come too often.
 
-    The newest line that was kept back is written when the period is over, with the number of
-    those before it, so that the log ends with where things stand. Of an exception it has no
-    stack, which the lines of the burst have shown.
+    The newest suppressed line is written when the period is over, with the number of those before
+    it, so that the log ends with the current state. It has no stack of an exception: the lines of
+    the burst have shown it.
 
     Args:
-        limiter: decides.
-        rendering: the processors after this one, which make a line of what is written late.
+        limiter: decides which lines pass.
+        rendering: the processors after this one; they render lines that are written late.
     """
 
     def __init__(self, limiter: LogLimiter, rendering: Sequence[Processor]) -> None:
@@ -68,10 +69,10 @@ class FloodGate:
         self._newest: dict[str, EventDict] = {}
 
     def __call__(self, logger: Any, name: str, event_dict: EventDict) -> EventDict:  # noqa: ANN401 - structlog's
-        """As structlog's processors.
+        """Processes an event, as structlog calls it.
 
         Raises:
-            structlog.DropEvent: the line is kept back.
+            structlog.DropEvent: the line is suppressed.
         """
         event = str(event_dict["event"])
         passes, suppressed = self._limiter.admit(event)
@@ -93,7 +94,7 @@ class FloodGate:
         if not due:
             try:
                 loop = asyncio.get_running_loop()
-            except RuntimeError:  # it is written with the next line of its kind
+            except RuntimeError:  # it is written with the next line of this event
                 return
             loop.call_later(self._limiter.period_seconds, self._write, logger, name, event)
 
@@ -109,10 +110,10 @@ class FloodGate:
 
 
 class _LibraryHandler(logging.Handler):
-    """Makes events of what libraries log."""
+    """Turns lines that libraries log into events."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """As logging.Handler."""
+        """Logs a record of a library as an event."""
         log = structlog.get_logger(record.name)
         error = record.exc_info[1] if record.exc_info else None
         log.log(

@@ -1,8 +1,8 @@
-"""Carries data of an older layout over: `python -m notecast_runtime.migrate`.
+"""Migrates data of an older layout: `python -m notecast_runtime.migrate`.
 
-It takes the services' settings: `NOTECAST_REDIS_URL` says where. Stop the services and take a
-backup before. It may be ended at any point, and is then run again. Exits with 0 once the data
-are of the present layout, with 1 where they are not; a line on stderr says why.
+It takes the services' settings: `NOTECAST_REDIS_URL` names the Redis. Stop the services and take a
+backup first. It may be ended at any point; then run it again. Exits with 0 once the data have the
+current layout, with 1 if they have not; a line on stderr says why.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from notecast_runtime.redis.migration import Migration, MigrationError
 from notecast_runtime.settings import ServiceSettings, load_settings
 
 _ANSWER_SECONDS = 60.0
-"""The longest wait for one answer: the largest keys are looked at whole."""
+"""Bound on the wait for one answer: the largest keys are read completely."""
 
 _REPORT_SECONDS = 1.0
 
@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 
 
 class _Progress:
-    """Logs what is being done, when that changes and about once a second."""
+    """Logs the current step, when it changes and about once a second."""
 
     def __init__(self) -> None:
         self._what = ""
@@ -57,7 +57,7 @@ async def _migrate(settings: ServiceSettings) -> None:
 
 
 def main() -> int:
-    """The command; returns its exit code."""
+    """Runs the command; returns its exit code."""
     if sys.argv[1:]:
         print(__doc__)
         return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2

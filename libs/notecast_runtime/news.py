@@ -1,17 +1,17 @@
-"""Whether something that goes on is worth another line in the log. Pure."""
+"""Decides whether a lasting state is worth another line in the log. Pure."""
 
 
 class News:
-    """Keeps the last thing that was told, so that what goes on unchanged is told once."""
+    """Remembers what was told last, so that an unchanged state is told once."""
 
     def __init__(self) -> None:
         self._told: tuple[object, ...] = ()
 
     def is_new(self, *what: object) -> bool:
-        """Whether this is something else than the last time. From now on it counts as told."""
+        """Whether this differs from the last call; counts as told from now on."""
         told, self._told = self._told, what
         return what != told
 
     def forget(self) -> None:
-        """It is over: the same, if it comes again, is new."""
+        """Forgets what was told: the state is over, and is new if it comes again."""
         self._told = ()

@@ -3,7 +3,7 @@
 The gateway's accept script writes them, the history service reads them. An entry
 has four fields: `r` the room, `e` the epoch, `s` the sequence (both in decimal), and
 `n` the serialised `notecast.v1.Note` without epoch and sequence. A fifth one, `f`, is in the first
-note of a room that Redis had nothing of: the floor that its sequences begin at.
+note of a room of which Redis had nothing: the floor at which its sequences begin.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from google.protobuf.message import DecodeError
 from notecast.v1.note_pb2 import Note
 
 _LARGEST_NUMBER = 2**53
-"""Up to here a Lua script's numbers are exact."""
+"""The numbers of a Lua script are exact up to here."""
 
 _LONGEST_NUMBER = len(str(_LARGEST_NUMBER))
 
 
 class OutboxId(NamedTuple):
-    """An entry's id as Redis gives them out: ordered, and begun by Redis's clock."""
+    """The id that Redis gives an entry: ordered, and based on Redis's clock."""
 
     milliseconds: int
     counter: int
@@ -30,7 +30,7 @@ class OutboxId(NamedTuple):
 
     @classmethod
     def parse(cls, text: bytes | str) -> "OutboxId":
-        """Reads `milliseconds-counter`; raises ValueError for anything else."""
+        """Parses `milliseconds-counter`; raises ValueError for anything else."""
         milliseconds, _, counter = (text.decode() if isinstance(text, bytes) else text).partition(
             "-"
         )
@@ -46,7 +46,7 @@ class OutboxEntry(NamedTuple):
     sequence: int
     note: bytes
     floor: int = 0
-    """Nothing is left of the room's notes up to this sequence; 0: that is not said."""
+    """None of the room's notes is left up to this sequence; 0: not known."""
 
 
 class CorruptOutboxEntryError(Exception):
@@ -56,15 +56,15 @@ class CorruptOutboxEntryError(Exception):
         super().__init__(f"outbox entry {outbox_id.decode(errors='replace')}: {fault}")
         self.outbox_id = outbox_id
         self.fault = fault
-        """What is wrong, without a word of what the entry holds."""
+        """The fault, without any content of the entry."""
 
 
 def decode_entry(outbox_id: bytes, fields: Mapping[bytes, bytes]) -> OutboxEntry:
-    """Reads an entry as redis-py returns it.
+    """Decodes an entry as redis-py returns it.
 
     Raises:
-        CorruptOutboxEntryError: a field is missing or is not what it should be, or the
-            note does not decode as `notecast.v1.Note`.
+        CorruptOutboxEntryError: a field is missing or wrong, or the note does not decode as
+            `notecast.v1.Note`.
     """
     for name in (b"r", b"e", b"s", b"n"):
         if name not in fields:

@@ -1,7 +1,7 @@
-"""Asks a server for its health: `python -m notecast_runtime.probe HOST:PORT [SERVICE]`.
+"""Checks a server's health: `python -m notecast_runtime.probe HOST:PORT [SERVICE]`.
 
-Exits with 0 where the service (`readiness` if none is named) is SERVING, with 1 where it
-is not or does not answer within 2 seconds. For health checks inside of containers.
+Exits with 0 if the service (`readiness` if none is named) is SERVING, with 1 if it is not or does
+not answer within 2 seconds. For health checks inside containers.
 """
 
 import sys
@@ -12,11 +12,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 _DEADLINE_SECONDS = 2.0
 _OPTIONS = (("grpc.enable_http_proxy", 0),)
-"""A proxy that the environment names is for the way out of the machine, not for what runs on it."""
+"""A proxy of the environment is for outgoing traffic, not for programs on this machine."""
 
 
 def probe(address: str, service: str) -> str:
-    """The status, as SERVING, or the code of the error, as UNAVAILABLE."""
+    """Returns the status, such as SERVING, or the code of the error, such as UNAVAILABLE."""
     with grpc.insecure_channel(address, options=_OPTIONS) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)  # the type stubs know no methods
         try:
@@ -30,7 +30,7 @@ def probe(address: str, service: str) -> str:
 
 
 def main() -> int:
-    """The command; returns its exit code."""
+    """Runs the command; returns its exit code."""
     if not 2 <= len(sys.argv) <= 3:
         print(__doc__, file=sys.stderr)
         return 2

@@ -1,8 +1,8 @@
-"""Server reflection under both of its names.
+"""Serves reflection under both of its names.
 
-Newer tools ask for `grpc.reflection.v1` first, some for nothing else, and older ones for
-`v1alpha`. The two differ in the package alone (grpc/grpc-proto, reflection/v1/reflection.proto),
-so the one is served as the other.
+Newer tools ask for `grpc.reflection.v1` first, some only for that, and older ones for `v1alpha`.
+The two only differ in the package (grpc/grpc-proto, reflection/v1/reflection.proto), so one
+servicer serves both.
 """
 
 from collections.abc import Iterable
@@ -24,12 +24,12 @@ SERVICES = (f"{_PACKAGE}.ServerReflection", _REFLECTION.full_name)
 
 
 def add_reflection(server: aio.Server, services: Iterable[str], streams: StandardStreams) -> None:
-    """Registers both versions, which tell of the services and of themselves.
+    """Registers both versions; they describe the services and themselves.
 
     Args:
         server: not started yet.
         services: full names; their descriptors are in the default pool.
-        streams: where its streams have their places.
+        streams: bounds its streams.
     """
     _describe_v1()
     symbols = Symbols((*services, *SERVICES), descriptor_pool.Default())
@@ -39,7 +39,7 @@ def add_reflection(server: aio.Server, services: Iterable[str], streams: Standar
 
 
 def _describe_v1() -> None:
-    """Puts the descriptor of v1 into the default pool; the same one again changes nothing."""
+    """Adds the descriptor of v1 to the default pool; adding it again changes nothing."""
     described = descriptor_pb2.FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(described)
     old, new = f".{described.package}.", f".{_PACKAGE}."

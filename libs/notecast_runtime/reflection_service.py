@@ -1,4 +1,4 @@
-"""`grpc.reflection.v1alpha.ServerReflection`, and with it v1 (grpc/grpc-proto, reflection)."""
+"""Serves `grpc.reflection.v1alpha.ServerReflection` and v1 (grpc/grpc-proto, reflection)."""
 
 from __future__ import annotations  # some types of grpc take parameters only for checkers
 
@@ -28,12 +28,12 @@ IDLE_SECONDS: Final = 60.0
 
 
 class ReflectionServicer:
-    """Answers tools that know none of the contracts.
+    """Answers tools that don't know the contracts.
 
     Args:
-        symbols: what there is.
-        streams: where its streams have their places.
-        idle_seconds: how long one may stand still.
+        symbols: the names and files to describe.
+        streams: bounds its streams.
+        idle_seconds: how long a stream may be idle.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class ReflectionServicer:
         self._idle_seconds = idle_seconds
 
     async def ServerReflectionInfo(self, _requests: Any, context: Context) -> None:  # noqa: ANN401
-        """Answers each question in turn. What a stream was sent of files it is not sent again.
+        """Answers the requests in turn. Sends a file only once in a stream.
 
         Raises:
-            NotecastError: as StandardStreams.place.
-            StreamExpiredError: nothing moved for too long.
+            NotecastError: see `StandardStreams.place`.
+            StreamExpiredError: the stream was idle for too long.
         """
         async with self._streams.place(context):
             sent: set[str] = set()
@@ -102,7 +102,7 @@ class ReflectionServicer:
     def _fill_files(
         self, response: ServerReflectionResponse, file: FileDescriptor, sent: set[str]
     ) -> None:
-        """The file in any case, and of what it imports that which was not sent yet."""
+        """Adds the file, and those of its imports that were not sent yet."""
         files = [each for each in with_imports(file) if each is file or each.name not in sent]
         sent.update(each.name for each in files)
         response.file_descriptor_response.CopyFrom(

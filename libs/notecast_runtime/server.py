@@ -1,4 +1,4 @@
-"""A gRPC server's life: made, started, served until a signal, stopped within its grace."""
+"""Makes a gRPC server with health and reflection, binds it, and waits for signals."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ _HINT = (
     " NOTECAST_LISTEN_PORT"
 )
 _SIGNALLED = 128
-"""What shells add to a signal's number to tell that it ended a program."""
+"""Added by shells to the number of the signal that ended a program."""
 
 
 def create_server(
@@ -38,14 +38,14 @@ def create_server(
     transport: ServerTransport | None = None,
     streams: StandardStreams | None = None,
 ) -> aio.Server:
-    """A transport's server with health and reflection; the caller registers its own services.
+    """Adds health and reflection to a transport's server; the caller registers its own services.
 
     Args:
-        health: what the health service answers.
-        services: full names of the services to come, for reflection.
-        transport: has the server. None: that of `wire`, with its default bounds.
-        streams: where watches of health and reflection have their places; whoever stops the
-            server closes it. None: places of their own.
+        health: the state that the health service reports.
+        services: full names of the caller's services, for reflection.
+        transport: the transport with the server. None: `wire`, with its default bounds.
+        streams: bounds the streams of health and reflection. The caller that stops the server
+            closes it. None: a bound of their own.
     """
     transport = transport or WireServerTransport()
     if streams is None:
@@ -57,10 +57,10 @@ def create_server(
 
 
 def listen(server: aio.Server, host: str, port: int) -> int:
-    """Binds the server; returns the port, which is chosen where 0 is asked for.
+    """Binds the server; returns the port, which the system chooses if `port` is 0.
 
     Raises:
-        SystemExit: the port is taken or not ours to take, or the host is no address of this
+        SystemExit: the port is taken or needs privileges, or the host is no address of this
             machine; the log says which. Exit code 1.
     """
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -75,11 +75,11 @@ def listen(server: aio.Server, host: str, port: int) -> int:
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that the first SIGTERM or SIGINT sets, from now on.
+    """Returns an event that the first SIGTERM or SIGINT sets.
 
-    The second one ends the process at once, with 128 and its number as the exit code. That is
-    said here rather than left to the system: in a container the service may be process 1,
-    for which the kernel drops signals that have no handler (pid_namespaces(7)).
+    The second one ends the process at once, with 128 plus its number as the exit code. This needs
+    a handler: in a container the service may be process 1, for which the kernel drops signals
+    without a handler (pid_namespaces(7)).
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -89,7 +89,7 @@ def stop_on_signals() -> asyncio.Event:
             _log.warning("ended_at_once", signal=number.name)
             _flush()
             os._exit(_SIGNALLED + number)
-        stop.set()  # first: a log that nobody reads any more must not keep the process
+        stop.set()  # first: a log that blocks must not keep the process
         _log.info("asked_to_end", signal=number.name)
 
     for number in (signal.SIGTERM, signal.SIGINT):

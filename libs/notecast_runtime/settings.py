@@ -1,4 +1,4 @@
-"""Settings from the environment: read once, at the start, or the process ends."""
+"""Reads settings from the environment, once, at the start; a wrong one ends the process."""
 
 import argparse
 import os
@@ -21,10 +21,10 @@ _log = structlog.get_logger(__name__)
 
 
 class ServiceSettings(BaseSettings):
-    """What every service has to be told. Immutable.
+    """The settings of every service. Immutable.
 
-    A field `redis_url` is the variable `NOTECAST_REDIS_URL`; its constraints say what
-    is allowed, its description what it is for.
+    A field `redis_url` is the variable `NOTECAST_REDIS_URL`. Its constraints say what is allowed,
+    its description what it is for.
     """
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True, extra="ignore")
@@ -72,16 +72,16 @@ SettingsType = TypeVar("SettingsType", bound=ServiceSettings)
 
 
 def variable_of(field: str) -> str:
-    """The environment variable that sets a field of ServiceSettings or of a service's own."""
+    """Returns the environment variable that sets a field of a service's settings."""
     return f"{ENVIRONMENT_PREFIX}{field.upper()}"
 
 
 SECRETS = Path("/run/secrets")
-"""Where container engines put secrets."""
+"""The folder where container engines put secrets."""
 
 
 def refuse_arguments(program: str, kind: type[ServiceSettings], arguments: Sequence[str]) -> None:
-    """Ends a service that is started with arguments: it takes its settings from variables alone.
+    """Ends a service that is started with arguments: it only takes settings from variables.
 
     Args:
         program: the name of its command.
@@ -109,16 +109,16 @@ def refuse_arguments(program: str, kind: type[ServiceSettings], arguments: Seque
 
 
 def load_settings(kind: type[SettingsType], secrets: Path = SECRETS) -> SettingsType:
-    """Reads the settings from the environment, and else from secrets.
+    """Reads the settings from the environment, or from secrets.
 
     Args:
-        kind: of which service.
-        secrets: a folder, which need not be there. A file `notecast_redis_url` in it holds
-            what NOTECAST_REDIS_URL would, for what the environment should not show.
+        kind: the service's settings class.
+        secrets: a folder, which need not exist. A file `notecast_redis_url` in it replaces
+            NOTECAST_REDIS_URL, for values that the environment should not show.
 
     Raises:
-        SystemExit: a value is not allowed. Each such variable was named on stderr with its
-            value and what is allowed; the exit code is 2.
+        SystemExit: a value is not allowed. Each such variable is named on stderr with its value
+            and what is allowed; the exit code is 2.
     """
     make: Callable[..., SettingsType] = kind  # its fields are all that checkers see
     try:
@@ -131,16 +131,16 @@ def load_settings(kind: type[SettingsType], secrets: Path = SECRETS) -> Settings
 
 
 def warn_of_unknown_variables() -> None:
-    """Logs each variable of the environment that is named as ours are and that no program reads.
+    """Logs each variable of the environment that begins with the prefix and that no program reads.
 
-    That is no fault: another version may have left it there. But what it was to say is not heeded.
+    It is no error: another version may have left it there. But it has no effect.
     """
     for fault in unknown_variables(os.environ):
         _log.warning("variable_unknown", fault=fault)
 
 
 def _refusal(kind: type[BaseSettings], name: str, problem: ErrorDetails) -> str:
-    """What is wrong with a variable, in one line; of a value that may hold a password, a part."""
+    """Describes a wrong variable in one line; shows only a part of a value with a password."""
     value = problem["input"]
     if isinstance(value, str) and (not kind.model_fields[name].repr or "@" in value):
         value = redacted(value)
@@ -150,13 +150,13 @@ def _refusal(kind: type[BaseSettings], name: str, problem: ErrorDetails) -> str:
 
 
 def describe_bounds(kind: type[BaseSettings], name: str) -> str:
-    """What a setting takes, in words: its type, its bounds, and what it is for."""
+    """Describes a setting in words: its type, its bounds, and what it is for."""
     description = kind.model_fields[name].description
     return f"it takes {describe_values(kind, name)} ({description})"
 
 
 def describe_values(kind: type[BaseSettings], name: str) -> str:
-    """The values that a setting may have, in words: its type and its bounds."""
+    """Describes the values of a setting in words: its type and its bounds."""
     field = kind.model_fields[name]
     types = [
         part for part in get_args(field.annotation) or (field.annotation,) if part is not type(None)

@@ -1,4 +1,4 @@
-"""The streams of the services that every server has: watches of health, and reflection."""
+"""Bounds the streams of services that every server has: health watches and reflection."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ from notecast_wire.fairness.shares import Shares
 
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 ClientOf = Callable[[Context], ClientId]
-"""Says whom a call comes from."""
+"""Returns the client that a call comes from."""
 
 MAX_STREAMS: Final = 1_000
 _LIFETIME_SECONDS: Final = 1_800.0
@@ -28,15 +28,15 @@ _LONGEST_LIFE: Final = 1.2
 
 
 class StandardStreams:
-    """Bounds these streams in number and age, and ends them when the server does.
+    """Bounds these streams in number and age, and ends them with the server.
 
-    Nothing else would: a watch goes on until its client leaves.
+    Nothing else would end them: a watch goes on until its client leaves.
 
     Args:
-        shares: of the streams of this process, in which these count.
-        client_of: whose share.
-        lifetime_seconds: about how long one may last; drawn within 20 % for each, or those that
-            came together would go together.
+        shares: the shares of this process's streams; these streams count in them.
+        client_of: returns the client of a call.
+        lifetime_seconds: the greatest age. It varies by up to 20 %, so that streams that came
+            together don't leave together.
     """
 
     def __init__(
@@ -52,20 +52,20 @@ class StandardStreams:
         self._closed_by: NotecastError | None = None
 
     def __len__(self) -> int:
-        """How many are open."""
+        """The number of open streams."""
         return len(self._open)
 
     @asynccontextmanager
     async def place(self, context: Context) -> AsyncIterator[None]:
-        """A stream's place, for as long as the block runs, which is ended when its time is over.
+        """Counts a stream as open while the block runs; ends the block at its greatest age.
 
         Args:
-            context: its call.
+            context: the stream's call.
 
         Raises:
-            TooManyStreamsError: there is none.
-            StreamExpiredError: the time is over.
-            ShuttingDownError: the server ends.
+            TooManyStreamsError: the bound is reached.
+            StreamExpiredError: the stream has reached its greatest age.
+            ShuttingDownError: the server is about to end.
         """
         if self._closed_by is not None:
             raise self._closed_by
@@ -86,7 +86,7 @@ class StandardStreams:
             self._shares.give_back(client)
 
     def close(self) -> None:
-        """Ends all, and lets none begin any more."""
+        """Ends all streams, and refuses new ones from now on."""
         self._closed_by = ShuttingDownError("this process is about to end; another one serves")
         now = asyncio.get_running_loop().time()
         for life in self._open:

@@ -1,4 +1,4 @@
-"""The one place where an error becomes a gRPC status with details."""
+"""Turns errors into gRPC statuses with details; no other module does."""
 
 from __future__ import annotations  # some types of grpc take parameters only for checkers
 
@@ -27,7 +27,7 @@ from notecast_wire.calls.context import Context as WireContext
 from notecast_wire.calls.peers import Origin
 
 DOMAIN = "notecast.v1"
-"""The `domain` of every google.rpc.ErrorInfo of ours."""
+"""The `domain` of every google.rpc.ErrorInfo."""
 
 _DETAILS_KEY = "grpc-status-details-bin"
 
@@ -35,7 +35,7 @@ _log = structlog.get_logger(__name__)
 
 
 def status_of(error: NotecastError) -> status_pb2.Status:
-    """The status with its details: ErrorInfo always, BadRequest and RetryInfo where they apply."""
+    """Makes the status with its details: ErrorInfo, and BadRequest or RetryInfo if they apply."""
     info = error_details_pb2.ErrorInfo(
         reason=error.reason, domain=DOMAIN, metadata=dict(error.metadata)
     )
@@ -89,18 +89,18 @@ class Ending(NamedTuple):
 
 
 OK = Ending(grpc.StatusCode.OK, "")
-"""How a call ends that did what it was asked for."""
+"""The ending of a call that succeeded."""
 
 
 def ending_of(error: NotecastError) -> Ending:
-    """The error's status, its details in the trailing metadata."""
+    """Makes the error's status, with its details in the trailing metadata."""
     status = status_of(error)
     metadata = ((_DETAILS_KEY, status.SerializeToString()),)
     return Ending(_CODES[status.code], status.message, metadata)
 
 
 def reason_of(error: aio.AioRpcError) -> str:
-    """Returns the reason in the details of another service's error; empty where it has none."""
+    """Returns the reason in the details of another service's error; empty if it has none."""
     for key, value in error.trailing_metadata() or ():
         if key == _DETAILS_KEY and isinstance(value, bytes):
             info = error_details_pb2.ErrorInfo()
@@ -122,14 +122,14 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 class ErrorInterceptor(MethodInterceptor):
     """Lets servicers raise NotecastError: the caller gets its status.
 
-    Any other exception is a fault of ours: logged with its stack, and the caller
-    gets INTERNAL without a word about what is inside. That a client has left is none, nor
-    that the one request of a method can't be parsed: its caller gets INVALID_REQUEST. For
-    methods whose handler is a coroutine; an async generator is left as it is.
+    Any other exception is a bug. It is logged with its stack, and the caller gets INTERNAL without
+    any detail. Two cases are no bugs: a client that has left, and a single request that can't be
+    parsed; its caller gets INVALID_REQUEST. Only for methods whose handler is a coroutine; an async
+    generator is left as it is.
     """
 
     def __init__(self) -> None:
-        # By the method: what it was registered with, and what that became, once for all calls.
+        # By method: its registered handler, and the wrapped one, made once for all calls.
         self._wrapped: dict[str, tuple[Handler, Handler]] = {}
 
     async def intercept_service(
@@ -137,7 +137,7 @@ class ErrorInterceptor(MethodInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Wraps the handler that the method has, if it has one of the kinds above."""
+        """Wraps the method's handler, if there is one."""
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
@@ -175,13 +175,13 @@ def _wrapped(handler: Handler, method: str) -> Handler:
 
 
 class _Unparsed(NamedTuple):
-    """A request that is none."""
+    """A request that could not be parsed."""
 
     data: bytes
 
 
 def _sparing(deserialize: Any) -> Any:  # noqa: ANN401 - any method's
-    """The deserialiser, but that it raises nothing: servers would make INTERNAL of it."""
+    """Wraps a deserialiser so that it raises nothing: servers would answer INTERNAL."""
 
     def deserialized(data: bytes) -> Any:  # noqa: ANN401 - what the method takes
         try:
@@ -193,7 +193,7 @@ def _sparing(deserialize: Any) -> Any:  # noqa: ANN401 - any method's
 
 
 def _kind(handler: Handler) -> Any:  # noqa: ANN401 - a Descriptor, or None
-    """What the method takes, where its deserialiser is a message's."""
+    """The descriptor of the method's request, if its deserialiser is a message's."""
     return getattr(getattr(handler.request_deserializer, "__self__", None), "DESCRIPTOR", None)
 
 
@@ -205,7 +205,7 @@ def _translating(behaviour: Any, method: str, kind: Any) -> Any:  # noqa: ANN401
             return await behaviour(request, context)
         except NotecastError as error:
             await abort(context, error)
-        except (aio.AbortError, aio.InternalError):  # it was aborted, or the client has left
+        except (aio.AbortError, aio.InternalError):  # aborted, or the client has left
             raise
         except Exception:
             _log.exception("call_failed", method=method, **_origin(context))
@@ -215,7 +215,7 @@ def _translating(behaviour: Any, method: str, kind: Any) -> Any:  # noqa: ANN401
 
 
 def _origin(context: aio.ServicerContext[Any, Any]) -> Mapping[str, str]:
-    """A call's connection, as fields of a line of the log."""
+    """A call's connection, as fields of a log line."""
     if isinstance(context, WireContext):
         return context.log_fields
     return Origin(context.peer()).fields()

@@ -1,6 +1,6 @@
-"""Every name that the contracts of a server's services define, and the file that defines it.
+"""Maps every name that a server's contracts define to its file.
 
-protobuf's pool finds the file of a message, and knows no methods, which tools like ghz ask for.
+protobuf's pool finds the file of a message, but not of a method, which tools like ghz ask for.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,11 +12,11 @@ from google.protobuf.descriptor_pool import DescriptorPool
 
 
 class Symbols:
-    """Finds files by what they define.
+    """Finds files by the names that they define.
 
     Args:
-        services: full names; with their files come all that these import.
-        pool: has the files. What else is in it is found as far as the pool finds it.
+        services: full names; their files and all imports are included.
+        pool: the pool with the files. Its other files are found as far as the pool finds them.
 
     Attributes:
         services: as given, in order.
@@ -36,30 +36,30 @@ class Symbols:
                 self._files.update(dict.fromkeys(symbols_of(described), file.name))
 
     def file(self, name: str) -> FileDescriptor:
-        """A file by its name; KeyError where there is none."""
+        """Finds a file by its name; KeyError if there is none."""
         return self._pool.FindFileByName(name)
 
     def file_of(self, symbol: str) -> FileDescriptor:
-        """The file that defines a name; KeyError where none does."""
+        """Finds the file that defines a name; KeyError if none does."""
         name = self._files.get(symbol)
         if name is not None:
             return self._pool.FindFileByName(name)
         return self._pool.FindFileContainingSymbol(symbol)
 
     def file_of_extension(self, extended: str, number: int) -> FileDescriptor:
-        """The file that defines a message's extension; KeyError where none does."""
+        """Finds the file that defines a message's extension; KeyError if none does."""
         message = self._pool.FindMessageTypeByName(extended)
         extension: Any = self._pool.FindExtensionByNumber(message, number)
-        file: FileDescriptor = extension.file  # of which the stubs know nothing
+        file: FileDescriptor = extension.file  # the stubs don't know it
         return file
 
     def extension_numbers(self, extended: str) -> list[int]:
-        """The numbers of a message's extensions; KeyError where there is no such message."""
+        """The numbers of a message's extensions; KeyError if there is no such message."""
         message = self._pool.FindMessageTypeByName(extended)
         return sorted(extension.number for extension in self._pool.FindAllExtensions(message))
 
     def serialized(self, file: FileDescriptor) -> bytes:
-        """A serialised FileDescriptorProto, made once."""
+        """Serialises a file's FileDescriptorProto, once."""
         found = self._serialized.get(file.name)
         if found is None:
             described = FileDescriptorProto()
@@ -69,7 +69,7 @@ class Symbols:
 
 
 def with_imports(file: FileDescriptor) -> list[FileDescriptor]:
-    """The file, and then all that it imports, each once."""
+    """The file, and then all its imports, each once."""
     found = {file.name: file}
     waiting = [file]
     while waiting:
@@ -81,7 +81,7 @@ def with_imports(file: FileDescriptor) -> list[FileDescriptor]:
 
 
 def symbols_of(file: FileDescriptorProto) -> Iterator[str]:
-    """The full names that a file defines, of every kind that a descriptor has."""
+    """Yields the full names of all kinds that a file defines."""
     scope = f"{file.package}." if file.package else ""
     for message in file.message_type:
         yield from _of_message(message, scope)
@@ -108,7 +108,7 @@ def _of_message(message: DescriptorProto, scope: str) -> Iterator[str]:
 
 
 def _of_enum(enum: EnumDescriptorProto, scope: str) -> Iterator[str]:
-    """Its values are named beside it, rather than inside (descriptor.proto, EnumValue)."""
+    """Yields an enum's names; its values are siblings of it (descriptor.proto, EnumValue)."""
     yield scope + enum.name
     for value in enum.value:
         yield scope + value.name

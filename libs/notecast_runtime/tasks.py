@@ -1,4 +1,4 @@
-"""Tasks: loops that end when they are asked to, and outcomes that nobody may wait for."""
+"""Helpers for tasks: loops that end when cancelled, and outcomes that no caller may await."""
 
 import asyncio
 from functools import partial
@@ -8,27 +8,27 @@ Result = TypeVar("Result")
 
 
 def not_cancelled() -> bool:
-    """Whether the current task may go on: nobody has cancelled it.
+    """Whether the current task was not cancelled.
 
-    What a loop that talks to Redis asks each time round. In Python 3.11 `asyncio.wait_for`,
-    which redis-py uses for each command, drops a cancellation that comes together with
-    its result (fixed in 3.12); the request to end would be lost. (Not for a task that has
-    been through a TaskGroup with a failed member: 3.11 counts that as a cancellation.)
+    A loop that talks to Redis checks this in each round. In Python 3.11 `asyncio.wait_for`, which
+    redis-py uses for each command, drops a cancellation that comes together with its result (fixed
+    in 3.12), so the request to end would be lost. Not for a task that has been through a TaskGroup
+    with a failed member: 3.11 counts that as a cancellation.
     """
     task = asyncio.current_task()
     return task is None or not task.cancelling()
 
 
 async def outcome_of(work: asyncio.Future[Result]) -> Result:
-    """Waits for work that goes on when its caller is cancelled: others may wait for it, too.
+    """Waits for work that continues if the caller is cancelled: others may wait for it too.
 
-    `asyncio.shield` does so as well, for twice the price. In a storm of joins, thousands wait.
+    `asyncio.shield` does the same at twice the cost. In a storm of joins, thousands wait.
 
     Args:
-        work: what is waited for.
+        work: the work to wait for.
 
     Returns:
-        What comes of it. What it raises is raised here, too, and so is that it was cancelled.
+        Its result. Its exception is raised here too, and so is its cancellation.
     """
     if not work.done():
         done = asyncio.get_running_loop().create_future()
@@ -48,6 +48,6 @@ def _wake(done: asyncio.Future[None], _work: asyncio.Future[Any]) -> None:
 
 
 def consume_exception(task: asyncio.Future[Any]) -> None:
-    """Takes note of how a task ended whose callers may all be gone; else the loop complains."""
+    """Retrieves a task's exception: its callers may be gone, and asyncio would log it as lost."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""The gRPC servers that a service may run on, each with what it alone knows of its calls."""
+"""The gRPC servers that a service may run on, with what only they know of their calls."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from notecast_wire.fairness.clients import NO_PROXIES, ClientId, TrustedProxies
 from notecast_wire.fairness.shares import UNDIVIDED, ShareRatios
 
 TransportName = Literal["wire", "grpcio"]
-"""A server of our own, or that of grpcio; they have the same interface."""
+"""`notecast_wire`'s server, or grpcio's; they have the same interface."""
 
 HELD_OUTPUT_BYTES: Final = 67_108_864
-"""How much of answers that nobody reads a server holds, unless it is told otherwise."""
+"""Default bound on unread answers that a server holds, in bytes."""
 
 MAX_CALLS: Final = 10_000
-"""How many calls that are no streams a server has under way, unless it is told otherwise."""
+"""Default bound on calls under way that are no streams."""
 
 MAX_CONNECTIONS: Final = 20_000
-"""The most connections that a server has open, unless it is told otherwise."""
+"""Default bound on open connections."""
 
 _OPTIONS = (
-    # A second process on the same port must fail, not share it unseen.
+    # A second process on the same port must fail, not share it silently.
     ("grpc.so_reuseport", 0),
-    # Clients may ping each 10 s, also without a call, or they would be sent away (too_many_pings).
+    # Clients may ping every 10 s, even without a call; otherwise they get too_many_pings.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.keepalive_time_ms", 30_000),
@@ -38,24 +38,23 @@ _OPTIONS = (
 
 _WIRE_OPTIONS = (
     *_OPTIONS,
-    # A busy server takes requests together: a turn for each would cost it twice as much. A gateway
-    # whose next round of delivery begins later makes it longer.
+    # A busy server batches requests: a turn for each would cost it twice as much. A gateway whose
+    # next round of delivery begins later waits longer.
     ("notecast_wire.read_batching_ms", 10),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ServerBounds:
-    """Bounds on the clients of a server. All but the first are of `wire` alone.
+    """Bounds on the clients of a server. All but the first only apply to `wire`.
 
     Attributes:
-        trusted_proxies: peers that say whom their requests come from.
-        share_ratios: how much of what clients share one of them may hold; all of it, unless they
-            are not of one house.
-        held_output_bytes: how much may be held of answers that nobody reads.
-        max_calls: how many calls that are no streams may be under way.
-        max_connections: the most connections that may be open. Fewer where this process may open
-            too few files.
+        trusted_proxies: peers that name the clients of their requests.
+        share_ratios: how much of what clients share one of them may hold. By default all, for
+            clients of one operator.
+        held_output_bytes: bound on unread answers.
+        max_calls: bound on calls under way that are no streams.
+        max_connections: bound on open connections; lower if this process may open too few files.
     """
 
     trusted_proxies: TrustedProxies = NO_PROXIES
@@ -75,20 +74,20 @@ class ServerTransport(Protocol):
     server: aio.Server
 
     def client_of(self, context: Context) -> ClientId:
-        """The client that a call comes from: an address and one of its connections.
+        """Returns the client of a call: an address and one of its connections.
 
         Behind a trusted proxy it is the client that the proxy names.
 
         Args:
-            context: of a call of this server.
+            context: the context of a call of this server.
         """
 
 
 def wire_context(context: Context) -> WireContext:
-    """The context as `notecast_wire` has it.
+    """Casts a context to that of `notecast_wire`.
 
     Raises:
-        TypeError: the call is one of another server.
+        TypeError: the call is of another server.
     """
     if not isinstance(context, WireContext):
         raise TypeError(f"{type(context).__name__} is no context of notecast_wire")

@@ -1,4 +1,4 @@
-"""What is wrong with a request that its type can't be parsed from."""
+"""Finds out what is wrong with a request that can't be parsed."""
 
 from typing import Final
 
@@ -17,11 +17,11 @@ _LENGTH_DELIMITED: Final = 2
 
 
 def fault_of(data: bytes, kind: Descriptor | None) -> InvalidRequestError:
-    """What to tell the sender of a request that can't be parsed.
+    """Makes the error for a request that can't be parsed.
 
     Args:
         data: the request as it came.
-        kind: what it was to be; None where nobody knows.
+        kind: the expected message; None if unknown.
     """
     found: list[FieldViolation] = []
     if kind is not None and len(data) <= _MAX_LOOKED_AT_BYTES:
@@ -33,7 +33,7 @@ def fault_of(data: bytes, kind: Descriptor | None) -> InvalidRequestError:
 
 
 def _look_for_texts(data: bytes, kind: Descriptor, path: str, found: list[FieldViolation]) -> None:
-    """Finds the fields whose text is not UTF-8, which proto3 demands; nothing where all is."""
+    """Finds the fields whose text is not UTF-8, as proto3 demands."""
     if path.count(".") >= _MAX_DEPTH:
         return
     counts: dict[str, int] = {}
@@ -51,7 +51,7 @@ def _look_for_texts(data: bytes, kind: Descriptor, path: str, found: list[FieldV
 
 
 def _values(data: bytes, kind: Descriptor) -> list[tuple[FieldDescriptor, bytes]]:
-    """The fields with a length, as they came; none where the data are no message at all."""
+    """The length-delimited fields, in order; none if the data are no message at all."""
     bare: Message = Empty()
     try:
         bare.ParseFromString(data)

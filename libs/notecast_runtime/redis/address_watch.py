@@ -1,4 +1,4 @@
-"""Notices that Redis's address leads elsewhere by now, though no connection has ended."""
+"""Notices that Redis's address leads to another server, even if no connection has ended."""
 
 import asyncio
 import random
@@ -12,20 +12,20 @@ from notecast_runtime.tasks import not_cancelled
 
 _SHORTEST_PAUSE_SECONDS = 1.5
 _LONGEST_PAUSE_SECONDS = 2.0
-"""Drawn anew each time, so that processes that began together don't stay in step."""
+"""Drawn for each pause, so that processes that started together don't stay in step."""
 
 _DEADLINE_SECONDS = 2.0
-"""Of one look: the next one may find its way where this one hangs. (One that waits for the host's
-addresses asks no second time: `name_lookup`.)"""
+"""Bound on one look: the next one may succeed where this one hangs. (A look that waits for the
+host's addresses does not ask a second time: see `name_lookup`.)"""
 
 _log = structlog.get_logger(__name__)
 
 
 class AddressWatch:
-    """Makes a new connection again and again, only to see where it leads; `run` is its life.
+    """Makes a new connection periodically, only to see where it leads, while `run` runs.
 
-    Where an address is turned and the old server lives on and takes writes, connections of before
-    go on as if nothing had happened, and what is sent over them is lost.
+    If an address moves to another server while the old one lives on and takes writes, existing
+    connections continue as if nothing had happened, and what is sent over them is lost.
 
     Args:
         connector: makes the connections.
@@ -36,9 +36,9 @@ class AddressWatch:
         self._refused: str | None = None
 
     async def run(self) -> None:
-        """Looks until cancelled, whatever comes of it.
+        """Looks until cancelled, whatever fails.
 
-        A Redis that is away is told of by whoever needs it.
+        Other parts report a Redis that is away.
         """
         while not_cancelled():
             await asyncio.sleep(random.uniform(_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - jitter needs no secrecy
@@ -50,21 +50,21 @@ class AddressWatch:
                 _log.exception("address_watch_failed")
 
     async def look(self) -> None:
-        """Has the guard see to it where the address leads to another run of Redis.
+        """Lets the guard check the server if the address leads to another run of Redis.
 
-        One that passes it has all connections of before replaced. One that does not is told of,
-        once for each reason, until the address leads to a good one. Connections of before stay
-        then: it may be a replica behind a faulty proxy.
+        If the server passes, all earlier connections are replaced. If not, it is logged, once for
+        each reason, until the address leads to a good one. Earlier connections then stay: it may be
+        a replica behind a faulty proxy.
 
         Raises:
-            TimeoutError: it was not seen in time where the address leads.
-            As `RedisConnector.open`: for all else.
+            TimeoutError: the server did not answer in time.
+            Errors of `RedisConnector.open`: anything else.
         """
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
                 elsewhere = await self._connector.leads_elsewhere()
         except RedisError as error:
-            if refusal_of(error):  # else it is away
+            if refusal_of(error):  # otherwise it is away
                 self._tell(error)
             raise
         if elsewhere:

@@ -1,4 +1,4 @@
-"""Connections to Redis: every one with deadlines, none that repeats a command by itself."""
+"""Makes clients of Redis: all with deadlines, none that repeats a command by itself."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -17,7 +17,7 @@ from notecast_runtime.redis.primary import PrimaryWatch, refused
 from notecast_runtime.redis.refusals import without_arguments
 
 REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
-"""What is raised when Redis can't be reached or does not answer in time."""
+"""The errors that are raised if Redis can't be reached or does not answer in time."""
 
 __all__ = [
     "REDIS_AWAY",
@@ -30,18 +30,17 @@ __all__ = [
 
 
 def connect(url: str, guard: EpochGuard, timeout_seconds: float, max_connections: int = 8) -> Redis:
-    """A client with a bounded pool; nothing is connected before the first command.
+    """Makes a client with a bounded pool; it connects with the first command.
 
-    A command is never sent twice: after a lost reply nobody knows whether it ran, so
-    repeating is left to callers who know that it is safe. (redis-py's own default is to
-    retry.) Answers are bytes.
+    A command is never sent twice: after a lost reply it is unknown whether it ran. So repeating is
+    left to callers that know that it is safe. (By default, redis-py retries.) Answers are bytes.
 
     Args:
-        url: as in ServiceSettings.redis_url.
-        guard: asked on every new connection, before anything else.
+        url: see `ServiceSettings.redis_url`.
+        guard: checks every new connection, before anything else.
         timeout_seconds: bound on connecting, on each answer, and on waiting for a
             connection of the pool.
-        max_connections: bound on the pool; further commands wait their turn.
+        max_connections: bound on the pool; further commands wait for a connection.
     """
     pool = BlockingConnectionPool.from_url(
         url,
@@ -62,19 +61,19 @@ def connect(url: str, guard: EpochGuard, timeout_seconds: float, max_connections
 
 
 def _keepalive(url: str) -> dict[str, bool]:
-    """What sockets of TCP need, and those of a path don't take."""
+    """The option that TCP sockets need, and Unix sockets don't accept."""
     return {} if url.startswith("unix:") else {"socket_keepalive": True}
 
 
 @asynccontextmanager
 async def with_known_layout(redis: Redis, guard: EpochGuard) -> AsyncIterator[None]:
-    """Runs what is inside for as long as no data of another layout are met.
+    """Runs the block as long as no data of another layout are met.
 
-    A Redis that is away at first is waited for by whoever is inside.
+    If Redis is away at first, the block waits for it.
 
     Args:
-        redis: asked once, before anything inside begins.
-        guard: of all connections of this process.
+        redis: asked once, before the block begins.
+        guard: the guard of all connections of this process.
 
     Raises:
         LayoutError: data of another layout were met, now or later.
@@ -88,22 +87,22 @@ async def with_known_layout(redis: Redis, guard: EpochGuard) -> AsyncIterator[No
 
 
 class PreparedCommand(str):
-    """A command whose bytes are made once, to be sent many times by a client of `connect`.
+    """A command that is packed once, and sent many times by a client of `connect`.
 
-    It goes to `execute_command` alone, in the place of the name, which it is.
+    Pass it to `execute_command` as the only argument, in place of the name.
 
     Args:
-        name: the command's, a single word.
-        arguments: all that follows it.
+        name: the command's name, a single word.
+        arguments: all its arguments.
 
     Attributes:
-        packed: the bytes.
+        packed: the packed bytes.
     """
 
     __slots__ = ("packed",)
 
     def __new__(cls, name: str, *arguments: str | bytes | int) -> Self:
-        """As str's: a string can only be given its value here."""
+        """Makes the string and its bytes: a str only gets its value here."""
         made = super().__new__(cls, name)
         made.packed = pack((name, *arguments))
         return made
@@ -112,30 +111,31 @@ class PreparedCommand(str):
 
 
 class _PackedByHiredis:
-    """Has commands made into bytes in C, as redis-py's own blocking connections have.
+    """Packs commands in C, like redis-py's own blocking connections.
 
-    Its asyncio ones take eight times as long, which tells where a command names a thousand rooms.
+    Its asyncio connections take eight times as long, which matters for a command with a thousand
+    rooms.
     """
 
     def pack_command(self, *args: Any) -> list[bytes]:  # noqa: ANN401
-        """As redis-py's, and takes a PreparedCommand."""
+        """Packs a command; also takes a PreparedCommand."""
         name = args[0]
         if isinstance(name, PreparedCommand):
             return [name.packed]
-        if isinstance(name, str) and " " not in name:  # else it takes it apart first
+        if isinstance(name, str) and " " not in name:  # otherwise redis-py splits it first
             return [pack(args)]
         return super().pack_command(*args)  # type: ignore[misc,no-any-return]
 
 
 class _LossIsTold:
-    """Makes one error of what each event loop says of writing to a connection that was lost.
+    """Raises the same error on every event loop for a write to a lost connection.
 
-    asyncio's transports say nothing, and the next read fails; uvloop's raise RuntimeError,
-    which redis-py hands on as it is.
+    asyncio's transports raise nothing, and the next read fails. uvloop's raise RuntimeError, which
+    redis-py passes on.
     """
 
     async def send_packed_command(self, *arguments: Any, **others: Any) -> None:  # noqa: ANN401
-        """As redis-py's."""
+        """Sends a command; a lost connection is a RedisConnectionError."""
         try:
             await super().send_packed_command(*arguments, **others)  # type: ignore[misc]
         except RuntimeError as error:
@@ -143,10 +143,10 @@ class _LossIsTold:
 
 
 class _LeadsToThePrimary:
-    """Ends a connection that leads to the wrong server, whoever finds it out.
+    """Ends a connection that leads to the wrong server, whichever connection finds out.
 
     Attributes:
-        primary: of all connections of the process.
+        primary: watches all connections of the process.
     """
 
     primary: PrimaryWatch
@@ -154,10 +154,10 @@ class _LeadsToThePrimary:
     disconnect: Callable[..., Awaitable[None]]
 
     _generation: int | None = None
-    """Of the primary, since the connection is made."""
+    """The primary's generation when the connection was made."""
 
     async def connect(self) -> None:
-        """As redis-py's, which calls it before each use; a connection of before is replaced."""
+        """Replaces a connection of an earlier generation; redis-py calls this before each use."""
         generation = self.primary.generation
         if not self.is_connected or self._generation != generation:
             self._generation = None
@@ -166,19 +166,19 @@ class _LeadsToThePrimary:
         self._generation = generation
 
     async def on_connect(self, *arguments: Any, **others: Any) -> None:  # noqa: ANN401
-        """As redis-py's, which presents the credentials."""
+        """Presents the credentials; an error does not show them."""
         try:
             await super().on_connect(*arguments, **others)  # type: ignore[misc]
         except ResponseError as error:
             raise RedisConnectionError(without_arguments(str(error))) from None
 
     async def read_response(self, *arguments: Any, **others: Any) -> Any:  # noqa: ANN401
-        """As redis-py's."""
+        """Reads an answer; one of the wrong server ends the connection."""
         try:
             return await super().read_response(*arguments, **others)  # type: ignore[misc]
         except RedisError as error:
             lost = refused(error)
-            if lost is None or self._generation is None:  # else the guard sees to it
+            if lost is None or self._generation is None:  # otherwise the guard handles it
                 raise
             self.primary.lost(self._generation, lost)
             raise lost from error

@@ -1,8 +1,8 @@
 """One connection to Redis with nothing between the socket and hiredis.
 
-What every note passes goes over such connections. redis-py spends some 25 times of what
-hiredis needs on each Pub/Sub message, and tens of microseconds on each command of a
-pipeline; everything else goes on using it. Opened by `connector`.
+Every note passes such connections. On each Pub/Sub message redis-py spends about 25 times as much
+as hiredis, and tens of microseconds on each command of a pipeline. All else uses redis-py.
+`connector` opens these connections.
 """
 
 import asyncio
@@ -23,37 +23,36 @@ Command = Sequence[str | bytes | int]
 OnPush = Callable[[list[Any]], None]
 """Takes a push message, such as `[b"message", channel, payload]`; must not block.
 
-What it raises ends the connection.
+An exception that it raises ends the connection.
 """
 
 OnProgress = Callable[[], None]
-"""Learns that more may be sent now; must not block, nor raise."""
+"""Called when more may be sent; must not block, nor raise."""
 
 pack = cast("Callable[[Command], bytes]", pack_command)
-"""A command's bytes; it has to be a tuple."""
+"""Packs a command, which must be a tuple."""
 
 MAX_IN_FLIGHT = 1_024
-"""Bound on the commands that wait for their answers on one connection."""
+"""Bound on the commands of one connection that wait for their answers."""
 
 _PING = pack(("PING",))
 _PING_SECONDS = 0.25
 _SILENT_LOOKS = 3
-"""Redis answers each ping, so a connection that owes answers at so many looks in a row, each
-`_PING_SECONDS` behind the one before, and brought nothing, is dead or its server hangs."""
+"""Redis answers each ping. So a connection is dead, or its server hangs, if it owes answers and
+brings nothing at so many looks in a row, each `_PING_SECONDS` after the one before."""
 
 _PARTIAL = object()
-"""What the parser gives where the rest of an answer is still to come."""
+"""The parser's result if the rest of an answer is still to come."""
 
 
 class RedisConnection(asyncio.Protocol):
-    """Commands out, their answers and push messages in. It speaks RESP3.
+    """Sends commands; receives their answers and push messages. It speaks RESP3.
 
-    Nothing is ever sent twice: what was in flight when the connection was lost may have
-    run or not.
+    Nothing is ever sent twice: commands in flight when the connection is lost may have run or not.
 
     Args:
-        on_push: takes what comes unasked.
-        on_progress: called after answers came, and after the socket took what it had refused.
+        on_push: takes push messages.
+        on_progress: called after answers came, and when the socket can take more again.
     """
 
     def __init__(self, on_push: OnPush, on_progress: OnProgress) -> None:
@@ -71,24 +70,24 @@ class RedisConnection(asyncio.Protocol):
 
     @property
     def lost(self) -> bool:
-        """Whether it has ended, whoever ended it."""
+        """Whether the connection has ended, on either side."""
         return self._error is not None
 
     @property
     def idle(self) -> bool:
-        """Whether no answer is on its way."""
+        """Whether no answer is pending."""
         return not self._in_flight
 
     @property
     def free(self) -> int:
-        """How many more commands may be sent now; 0 also where the socket takes no more."""
+        """The number of commands that may be sent now; 0 also if the socket takes no more."""
         if self._paused or not self._open or self._given_up.done():
             return 0
         return max(MAX_IN_FLIGHT - len(self._in_flight), 0)
 
     @property
     def _open(self) -> bool:
-        # A transport may know sooner than it tells; uvloop's then raises RuntimeError.
+        # A transport may know of a loss before it reports it; uvloop's then raises RuntimeError.
         return (
             self._error is None and self._transport is not None and not self._transport.is_closing()
         )
@@ -97,12 +96,11 @@ class RedisConnection(asyncio.Protocol):
         """Sends commands, in one write.
 
         Args:
-            packed: their bytes (`pack`), one behind the other.
-            answers: for each answer that Redis owes for them, in order, who gets it; None
-                where nobody does, and then a refusal ends the connection. (SUBSCRIBE and
-                UNSUBSCRIBE are owed none: they are confirmed by push messages.) A future's
-                result is the answer: a `hiredis.ReplyError` where Redis refuses, the
-                connection's error where it was lost first.
+            packed: their bytes (`pack`), concatenated.
+            answers: a future for each answer that Redis owes, in order. None: the answer is
+                ignored, but a refusal ends the connection. (SUBSCRIBE and UNSUBSCRIBE are owed
+                none: push messages confirm them.) A future's result is the answer: a
+                `hiredis.ReplyError` if Redis refuses, the connection's error if it is lost first.
 
         Raises:
             RedisConnectionError: the connection is lost; nothing was sent.
@@ -113,7 +111,7 @@ class RedisConnection(asyncio.Protocol):
         self._transport.write(packed)
 
     async def ask(self, commands: Sequence[Command]) -> Sequence[Any]:
-        """Sends commands together; returns their answers, with refusals among them.
+        """Sends commands together; returns their answers, including refusals.
 
         There is no deadline: the caller sets it.
 
@@ -129,12 +127,12 @@ class RedisConnection(asyncio.Protocol):
         return found
 
     async def tend(self) -> None:
-        """Keeps watch on the connection, and ends only by raising what has ended it.
+        """Watches the connection; only ends by raising the error that ended it.
 
         Raises:
-            RedisTimeoutError: it is silent, though it is pinged. It is still open: what is
-                in flight may be answered, if it is only slow.
-            RefusedError: it leads to the wrong server. It is still open, in the same way.
+            RedisTimeoutError: it does not even answer pings. It is still open: commands in
+                flight may be answered, if the server is only slow.
+            RefusedError: it leads to the wrong server. It is still open, likewise.
             RedisError: it was lost, or given up.
         """
         while True:
@@ -148,7 +146,7 @@ class RedisConnection(asyncio.Protocol):
                 raise RedisTimeoutError(f"no answer for {seconds:g} s, not to a ping either")
 
     def leave(self, error: Exception) -> None:
-        """Has `tend` raise the error, and no more sent; what is in flight may be answered yet."""
+        """Stops sending, and makes `tend` raise the error; answers may still come."""
         if not self._given_up.done():
             self._given_up.set_result(error)
 
@@ -197,7 +195,7 @@ class RedisConnection(asyncio.Protocol):
             self._take(data)
         except ProtocolError as error:
             self.give_up(RedisConnectionError(f"not an answer of Redis: {error}"))
-        except Exception as error:  # a fault of ours: `tend` raises it
+        except Exception as error:  # a bug: `tend` raises it
             self.give_up(error)
         self._on_progress()
 
@@ -208,26 +206,26 @@ class RedisConnection(asyncio.Protocol):
             if type(reply) is PushNotification:
                 self._on_push(reply)
             elif not in_flight:
-                raise ResponseError("Redis said something unasked")
+                raise ResponseError("Redis sent an answer that nothing asked for")
             else:
                 answer = in_flight.popleft()
                 if isinstance(reply, ReplyError):
                     self._heed(reply, nobody_asked=answer is None)
-                if answer is not None and not answer.done():  # else whoever asked has given up
+                if answer is not None and not answer.done():  # otherwise the caller has given up
                     answer.set_result(reply)
 
     def _heed(self, reply: ReplyError, *, nobody_asked: bool) -> None:
-        """Leaves a server that says it is the wrong one; those who asked it get its answers."""
+        """Leaves a server that says it is the wrong one; callers get its answers."""
         if error := refused(reply):
             self.leave(error)
         elif nobody_asked:
             raise ResponseError(str(reply))
 
     def _look(self) -> int:
-        """At how many looks in a row answers were owed and nothing had come.
+        """Returns the number of looks in a row at which answers were owed and nothing had come.
 
-        In looks and not in time: a process that was stopped itself must not take its own
-        silence for the other side's.
+        It counts looks, not time: a process that was stopped itself must not take its own silence
+        for the server's.
         """
         owed = self._in_flight and not self._heard
         self._silent_looks = self._silent_looks + 1 if owed else 0

@@ -22,17 +22,17 @@ _REFUSED_CREDENTIALS = ("WRONGPASS", "NOAUTH", "ERR AUTH")
 
 
 class RedisConnector:
-    """Makes connections to one Redis; each is greeted in RESP3, and the guard has passed it.
+    """Makes connections to one Redis: greets each in RESP3, and lets the guard check it.
 
     Args:
-        url: as in ServiceSettings.redis_url. What redis-py reads in it means the same here:
-            credentials, database, client name, TLS and its files, sockets and keepalive.
-        guard: asked on every new connection, before anything else.
-        timeout_seconds: bound on opening one, all that belongs to it included.
+        url: see `ServiceSettings.redis_url`. Its parts mean the same as in redis-py: credentials,
+            database, client name, TLS and its files, sockets and keepalive.
+        guard: checks every new connection, before anything else.
+        timeout_seconds: bound on opening a connection, with all steps.
         resolve: finds the host's addresses.
 
     Raises:
-        ValueError: the URL is none.
+        ValueError: the URL is invalid.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class RedisConnector:
 
     @property
     def address(self) -> str:
-        """Where Redis is, for people: `host:port`, or a socket's path."""
+        """Redis's address for people: `host:port`, or a socket's path."""
         address = self._address
         if isinstance(address, UnixDomainSocketConnection):
             return str(address.path)
@@ -66,7 +66,7 @@ class RedisConnector:
         on_push: OnPush = lambda _: None,
         on_progress: OnProgress = lambda: None,
     ) -> AsyncIterator[RedisConnection]:
-        """A connection, open until this is left. Arguments and errors as for `open`."""
+        """Opens a connection for the block. For arguments and errors see `open`."""
         connection = await self.open(on_push, on_progress)
         try:
             yield connection
@@ -78,19 +78,19 @@ class RedisConnector:
         on_push: OnPush = lambda _: None,
         on_progress: OnProgress = lambda: None,
     ) -> RedisConnection:
-        """A connection on which commands may be sent. Whoever opens it also closes it.
+        """Opens a connection on which commands may be sent. The caller closes it.
 
         Args:
-            on_push: as for RedisConnection.
-            on_progress: as for RedisConnection.
+            on_push: see `RedisConnection`.
+            on_progress: see `RedisConnection`.
 
         Raises:
-            RefusedError: it leads to a replica, or else to the wrong server.
-            AuthenticationError: Redis refuses the credentials, or wants some.
-            RedisTimeoutError: it was not done in time.
-            RedisConnectionError: Redis does not speak RESP3 (those before 6.0 don't), has no
-                such database, or can't say yet whether its data are those of before.
-            OSError: there is no way to Redis.
+            RefusedError: the address leads to a replica, or otherwise to the wrong server.
+            AuthenticationError: Redis refuses the credentials, or requires some.
+            RedisTimeoutError: not done in time.
+            RedisConnectionError: Redis does not speak RESP3 (before 6.0), has no such database, or
+                can't tell yet whether its data are the same as before.
+            OSError: Redis can't be reached.
         """
         async with self._greeted(on_push, on_progress) as (connection, stack):
             await self._guard.check(connection.ask)
@@ -98,10 +98,9 @@ class RedisConnector:
         return connection
 
     async def leads_elsewhere(self) -> bool:
-        """Whether the address leads to another run of Redis than the guard met last.
+        """Whether the address leads to another run of Redis than the one that the guard met last.
 
-        That is asked on a connection of its own, which costs Redis little: `EpochGuard` says what
-        it has met. Errors as for `open`.
+        It uses a connection of its own, which costs Redis little. For errors see `open`.
         """
         async with self._greeted() as (connection, _):
             return await self._guard.leads_elsewhere(connection.ask)
@@ -112,7 +111,7 @@ class RedisConnector:
         on_push: OnPush = lambda _: None,
         on_progress: OnProgress = lambda: None,
     ) -> AsyncIterator[tuple[RedisConnection, AsyncExitStack]]:
-        """A new connection, and what closes it again; what is done inside counts for the bound."""
+        """Opens and greets a connection, with a stack that closes it; bounds the block's time."""
         try:
             async with asyncio.timeout(self.timeout_seconds), AsyncExitStack() as stack:
                 connection = await self._connect(lambda: RedisConnection(on_push, on_progress))
@@ -139,7 +138,7 @@ class RedisConnector:
     async def _connect_to_any(
         self, make: Callable[[], RedisConnection], addresses: Sequence[str]
     ) -> tuple[asyncio.Transport, RedisConnection]:
-        """Goes from one address of the host to the next, until one takes the connection."""
+        """Tries the host's addresses in order, until one accepts the connection."""
         loop, named = asyncio.get_running_loop(), self._address
         tls = named.ssl_context.get() if isinstance(named, SSLConnection) else None
         failure = OSError(f"{named.host} has no address")

@@ -1,10 +1,11 @@
-"""The first thing said on every new connection: is this still the Redis that we know?
+"""Checks every new connection first: is this still the same Redis?
 
-And does it hold what we have seen of it (`fencing`)? Are its data such as we can read (`layout`)?
+It also checks that Redis holds what was seen of it (`fencing`), and that its data have a known
+layout (`layout`).
 
-A Redis that was restarted, or promoted, may lack its newest writes, and is only ever
-reached through new connections. redis-py makes those inside of commands, so the question
-belongs to the connection's own connect hook: nothing is accepted or persisted before it.
+A Redis that was restarted, or promoted, may lack its newest writes, and is only reached through new
+connections. redis-py makes those inside commands, so the check is the connection's own connect
+hook: nothing is accepted or persisted before it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,29 +40,29 @@ from notecast_runtime.redis.runs import RunHistory, run_id_of
 _SCRIPT = resources.files(__package__).joinpath("guard.lua").read_text()
 
 _EPOCHS_REMEMBERED = 16
-"""Of each partition: a cursor that is older than so many restarts is of an unknown epoch."""
+"""For each partition. A cursor older than so many restarts is of an unknown epoch."""
 
 _CORRUPT = "CORRUPT"
-"""Begins the script's refusal where a key of the partition holds what it can't hold."""
+"""Prefix of the script's refusal if a key of the partition has invalid content."""
 
 _log = structlog.get_logger(__name__)
 
 
 class EpochGuard:
-    """Begins a new epoch in every partition when another run of Redis answers, or older data do.
+    """Begins a new epoch in every partition if another run of Redis answers, or has older data.
 
-    Which run has been seen to is remembered with the data. What a process remembers would be
-    wrong where a server is demoted and promoted again, under the same run id, with data that
-    another one has written meanwhile. The other way round the data can't tell: where the same run
-    comes back with data of before, only who has seen the newer ones knows (`fencing`).
+    The run that was handled last is remembered with the data. A process's memory would be wrong if
+    a server is demoted and promoted again under the same run id, with data that another one has
+    written in the meantime. Conversely, the data can't tell if the same run comes back with older
+    data: only a process that has seen the newer ones knows (`fencing`).
 
     Args:
         known_layout: the version of the layout that the data must have.
 
     Attributes:
-        layout: keeps that data of another layout were met, as the process then ends.
+        layout: remembers that data of another layout were met; the process then ends.
         fence: what this process has seen of the data.
-        recall: called before the fence is asked: whoever has seen more tells the fence now.
+        recall: called before the fence is used, so that parts that have seen more tell it now.
         primary: whether connections lead to the primary.
     """
 
@@ -73,27 +74,27 @@ class EpochGuard:
         self.primary = PrimaryWatch()
 
     async def on_connect(self, connection: Any) -> None:  # noqa: ANN401 - redis-py's, untyped
-        """For redis-py's `redis_connect_func`; what it raises fails the connection."""
+        """Implements redis-py's `redis_connect_func`; an exception fails the connection."""
         await connection.on_connect()
         await self.check(partial(_ask, connection))
 
     async def check(self, ask: Ask) -> None:
-        """Begins a new epoch wherever the run that answers is not the one that wrote last.
+        """Begins a new epoch in each partition that another run has written last.
 
-        And wherever the data are older than what this process has seen. Nothing is written to
-        data of another layout.
+        Also where the data are older than what this process has seen. Writes nothing to data of
+        another layout.
 
-        A partition that is corrupt is logged and left as it is: the others go on, and it is
-        seen to again on each new connection.
+        Logs a corrupt partition and leaves it as it is: the others go on, and it is checked again
+        on each new connection.
 
         Args:
-            ask: speaks to Redis.
+            ask: sends commands to Redis.
 
         Raises:
-            LayoutError: the data are of another layout.
-            RefusedError: it is a replica, or else the wrong server.
-            RedisConnectionError: Redis can't do it now, or its address leads to several that
-                take turns; nothing else may be asked of it.
+            LayoutError: the data have another layout.
+            RefusedError: the server is a replica, or otherwise the wrong one.
+            RedisConnectionError: Redis can't be checked now, or its address leads to several
+                servers in turn. Send nothing else on this connection.
         """
         await self.primary.check(ask)
         self.recall()
@@ -124,7 +125,7 @@ class EpochGuard:
             elif self.fence.still_expects(each):
                 missing.setdefault(each.partition, []).append(each.entry)
         earlier = {p for p, each in enumerate(stored) if each.epoch < self.fence.seen(p).epoch}
-        # It may have begun without the one that was seen, by a process that had not seen that.
+        # A process that had not seen the newest epoch may have begun a later one without it.
         later = {p for p, each in enumerate(stored) if 0 < self.fence.seen(p).epoch < each.epoch}
         asked = other_run | missing.keys() | earlier - _absent(stored) | later
         await self._begin(
@@ -136,22 +137,22 @@ class EpochGuard:
     async def leads_elsewhere(self, ask: Ask) -> bool:
         """Whether a connection leads to another run than the last one that `check` has met.
 
-        Met is a primary whose data have our layout, whatever came of the rest of the check: from
-        then on all connections of before are to end, and each new one is checked by itself. A
-        replica, or a server that loads its data, has not been met.
+        A run is met if it is a primary whose data have the known layout, even if the rest of the
+        check fails: from then on all earlier connections are to end, and each new one is checked
+        by itself. A replica, or a server that loads its data, is not met.
 
-        A cheap question, and nothing is done about it: where it does, or can't be told, `check`
-        says what to do. Nothing else may be asked on this connection.
+        This is cheap, and changes nothing: if true, or unknown, call `check`. Send nothing else on
+        this connection.
 
         Args:
-            ask: speaks to Redis.
+            ask: sends commands to Redis.
         """
         [server] = await ask([("INFO", "server")])
         return isinstance(server, Exception) or run_id_of(server) != self._runs.newest
 
     def _check_run(self, run_id: str) -> None:
         if self._runs.see(run_id, monotonic()):
-            # Those of before may live on, and lead to a server that takes writes which are lost.
+            # Earlier connections may live on, and lead to a server whose writes are lost.
             self.primary.replaced()
         if self._runs.alternate:
             _log.error("redis_runs_alternate", runs=self._runs.known)
@@ -167,13 +168,14 @@ class EpochGuard:
         stored: Sequence["_Stored"],
         asked: Mapping[int, Sequence[OutboxId]],
     ) -> None:
-        """Runs the script where it may have something to do, and learns which epochs there are.
+        """Runs the script where it may have something to do, and learns the epochs.
 
         Args:
-            ask: speaks to Redis.
-            run_id: of the run that answers.
-            stored: what the data say, of all partitions.
-            asked: partitions, each with the entries that were seen and not found, oldest first.
+            ask: sends commands to Redis.
+            run_id: the run that answers.
+            stored: the stored facts of all partitions.
+            asked: the partitions to run it for, each with the entries that were seen and not
+                found, oldest first.
         """
         for partition in set(range(PARTITIONS)).difference(asked):
             stored[partition].tell(self.fence, partition)
@@ -195,11 +197,11 @@ class EpochGuard:
             _log.warning("older_data_seen", run_id=run_id, partitions=len(older))
 
     def _learn(self, partition: int, missing: Iterable[OutboxId], answer: Any) -> int:  # noqa: ANN401 - Redis's
-        """Takes the script's answer; gives the partition's epoch, 0 where there is none."""
+        """Processes the script's answer; returns the partition's epoch, 0 if there is none."""
         if isinstance(answer, Exception) and not str(answer).startswith(_CORRUPT):
             raise RedisConnectionError(f"the epoch can't be checked: {answer}")
         for entry in missing:
-            self.fence.settle(partition, entry)  # it was trimmed, or is seen to
+            self.fence.settle(partition, entry)  # it was trimmed, or is handled now
         if isinstance(answer, Exception):
             _log.error("partition_corrupt", partition=partition, error=str(answer))
             return 0
@@ -209,7 +211,7 @@ class EpochGuard:
 
 
 class _Stored(NamedTuple):
-    """What the data say of a partition."""
+    """The stored facts of a partition."""
 
     run: bytes | None
     raw_epoch: bytes | None
@@ -217,30 +219,32 @@ class _Stored(NamedTuple):
 
     @property
     def epoch(self) -> int:
-        """0 where there is none, or none that is a number."""
+        """The epoch; 0 if there is none, or it is no number."""
         raw = self.raw_epoch
         return int(raw) if raw is not None and raw.isdigit() else 0
 
     def tell(self, fence: Fence, partition: int) -> None:
-        """Has the fence learn what was seen here."""
+        """Tells the fence what was read here."""
         if not self.epoch:
             return
         fence.see(partition, self.epoch)
-        with suppress(TypeError, ValueError):  # data of before the key was, or of others
+        with suppress(
+            TypeError, ValueError
+        ):  # data from before this key existed, or of other programs
             fence.see_begin(partition, Begin.parse(self.epoch, self.began or b""))
 
 
 _FACTS = [key(p) for key in (run_key, epoch_key, began_key) for p in range(PARTITIONS)]
-"""Keys of `_Stored`, of all partitions."""
+"""The keys of `_Stored`, for all partitions."""
 
 
 def _absent(stored: Sequence[_Stored]) -> set[int]:
-    """Partitions without an epoch: one that begins there is seen to once it is met."""
+    """The partitions without an epoch. A new one is handled once it is met."""
     return {partition for partition, each in enumerate(stored) if not each.epoch}
 
 
 def holds(answer: Any, entry: OutboxId) -> bool:  # noqa: ANN401 - Redis's
-    """Whether an entry is the first of the answer to XRANGE that asked for it and what follows."""
+    """Whether an entry is the first one in the answer to an XRANGE that began at it."""
     if isinstance(answer, Exception) or not answer:
         return False
     return bytes(answer[0][0]) == str(entry).encode()
@@ -264,10 +268,10 @@ def _call(
 
 
 async def _ask(connection: Any, commands: Sequence[Sequence[Any]]) -> Sequence[Any]:  # noqa: ANN401 - redis-py's, untyped
-    """`Ask` on a connection of redis-py."""
+    """Implements `Ask` on a connection of redis-py."""
     for command in commands:
         await connection.send_command(*command)
-    # Every answer is read before a refusal is raised: the next command must not get it.
+    # Reads every answer before raising: the next command must not get one of these.
     return [await _answer(connection) for _ in commands]
 
 

@@ -1,10 +1,9 @@
-"""What this process has seen of each partition, so that older data are told from newer ones. Pure.
+"""Remembers what was seen of each partition, to tell older data from newer ones. Pure.
 
-A run of Redis can come back with older data than it has shown: after a failback by address, from
-a machine's snapshot, by replicating a backup. Its run id says nothing then. What does is what the
-process has seen: the latest epoch, and in it the newest entry of the outbox. Entries have ids by
-Redis's clock, and none is ever made twice, so an entry that is missing among those around it was
-never written to these data.
+A run of Redis can come back with older data than it has shown: after a failback by address, from a
+machine's snapshot, by replicating a backup. Its run id does not show that. What shows it is what
+the process has seen: the latest epoch, and its newest outbox entry. Entry ids come from Redis's
+clock, and none is made twice. So an entry that is missing was never written to these data.
 """
 
 from typing import NamedTuple
@@ -12,17 +11,17 @@ from typing import NamedTuple
 from notecast_runtime.outbox import OutboxId
 
 NOTHING = OutboxId(0, 0)
-"""Comes before every entry."""
+"""An id before every entry."""
 
 _MOST_SUSPECTS = 8
-"""Of a partition, at once: where data are older, each that was lost shows it."""
+"""Bound for a partition: if data are older, any lost entry shows it."""
 
 _BEGINS_REMEMBERED = 16
-"""Of each partition, as many as there are past epochs in Redis."""
+"""For each partition; as many as Redis keeps past epochs."""
 
 
 class Begin(NamedTuple):
-    """How an epoch began, in the data of which it is one."""
+    """The beginning of an epoch, in its data."""
 
     epoch: int
     previous: int
@@ -33,10 +32,10 @@ class Begin(NamedTuple):
 
     @classmethod
     def parse(cls, epoch: int, text: bytes) -> "Begin":
-        """Reads what is kept in Redis with an epoch: the previous one, and the entry.
+        """Parses what Redis keeps with an epoch: the previous one, and the entry.
 
         Raises:
-            ValueError: that is not what the text holds.
+            ValueError: the text holds something else.
         """
         previous, _, entry = text.partition(b" ")
         return cls(epoch, int(previous), OutboxId.parse(entry))
@@ -47,20 +46,20 @@ class Seen(NamedTuple):
 
     epoch: int
     newest: OutboxId = NOTHING
-    """The newest entry of the outbox that was seen in this epoch; NOTHING where none was."""
+    """The newest outbox entry that was seen in this epoch; `NOTHING` if none was."""
 
     begins: tuple[Begin, ...] = ()
-    """How epochs began, oldest first, as far as that is known."""
+    """The known beginnings of epochs, oldest first."""
 
     def fork(self, epoch: int) -> OutboxId:
         """The last entry that data of this epoch can have in common with what was seen.
 
         Args:
-            epoch: of the data; at most the one seen.
+            epoch: the epoch of the data; at most the one seen.
 
         Returns:
-            NOTHING where it is not known. So it is also where no later epoch began in data that
-            went on from this one: those of an empty Redis have nothing in common with it.
+            `NOTHING` if it is not known. Also if no later epoch began in data that continued from
+            this one: the data of an empty Redis have nothing in common with it.
         """
         if epoch == self.epoch:
             return self.newest
@@ -68,17 +67,17 @@ class Seen(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """An entry of the outbox that Redis has to hold, as long as its epoch goes on."""
+    """An outbox entry that Redis must hold as long as its epoch lasts."""
 
     partition: int
     epoch: int
-    """The one that it was seen in; a later one may have begun without it."""
+    """The epoch in which it was seen; a later one may have begun without it."""
 
     entry: OutboxId
 
 
 class Fence:
-    """The newest that was seen of each partition. It never falls."""
+    """Remembers the newest that was seen of each partition. It never goes back."""
 
     def __init__(self) -> None:
         self._seen: dict[int, Seen] = {}
@@ -90,7 +89,7 @@ class Fence:
         return bool(self._suspects)
 
     def see(self, partition: int, epoch: int, newest: OutboxId = NOTHING) -> None:
-        """Learns that this epoch, and this entry of the outbox in it, were there."""
+        """Learns that this epoch was seen, and this outbox entry in it."""
         seen = self._seen.get(partition)
         if seen is None or epoch > seen.epoch:
             self._seen[partition] = Seen(epoch, newest, seen.begins if seen else ())
@@ -107,7 +106,7 @@ class Fence:
             self._seen[partition] = seen._replace(begins=begins)
 
     def suspect(self, partition: int, epoch: int, entry: OutboxId) -> None:
-        """Has this entry looked for too: one that is newer may be of other data already."""
+        """Adds an entry to look for: a newer one may already belong to other data."""
         self.see(partition, epoch)
         if epoch < self._seen[partition].epoch or entry == NOTHING:
             return
@@ -116,19 +115,19 @@ class Fence:
             suspects.append(entry)
 
     def seen(self, partition: int) -> Seen:
-        """The newest of a partition; epoch 0 where nothing was seen."""
+        """The newest that was seen of a partition; epoch 0 if nothing was."""
         return self._seen.get(partition) or Seen(0)
 
     def expected(self) -> list[Expected]:
-        """All that Redis has to hold."""
+        """All entries that Redis must hold."""
         suspects = [(p, entry) for p, entries in self._suspects.items() for entry in entries]
         newest = [(p, seen.newest) for p, seen in self._seen.items() if seen.newest != NOTHING]
         return [Expected(p, self._seen[p].epoch, entry) for p, entry in [*suspects, *newest]]
 
     def still_expects(self, expected: Expected) -> bool:
-        """Whether no later epoch was seen since: that one began by itself where an entry was lost.
+        """Whether no later epoch was seen since: a later one explains a lost entry.
 
-        Other connections of this process may have seen it while this one waited for an answer.
+        Other connections of this process may have seen one while this one waited for an answer.
         """
         return expected.epoch == self.seen(expected.partition).epoch
 
@@ -138,7 +137,7 @@ class Fence:
         self.settle(expected.partition, expected.entry)
 
     def settle(self, partition: int, entry: OutboxId) -> None:
-        """Learns that an entry that is not there was trimmed, or was seen to."""
+        """Stops looking for an entry that was trimmed, or whose loss was handled."""
         suspects = self._suspects.get(partition, [])
         if entry in suspects:
             suspects.remove(entry)
@@ -146,6 +145,6 @@ class Fence:
             self._suspects.pop(partition, None)
 
     def newest(self) -> tuple[int, OutboxId] | None:
-        """The newest entry of all partitions, behind its partition; None where none was seen."""
+        """The newest entry of all partitions, with its partition; None if none was seen."""
         newest = max(self.expected(), key=lambda each: each.entry, default=None)
         return newest and (newest.partition, newest.entry)

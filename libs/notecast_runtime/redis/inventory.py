@@ -1,4 +1,4 @@
-"""Says what the data of one layout hold, so that those of two can be compared."""
+"""Takes an inventory of the data of a layout, to compare it with another one."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from notecast_runtime.keyspace import PARTITIONS
 
 _EXPIRING = (b"sent:", b"lease")
-"""What of a partition is there for a time only: it may be gone the next time one looks."""
+"""Keys of a partition that expire: they may be gone at the next look."""
 
 _DIGEST = 2**128
 
@@ -19,10 +19,10 @@ Name = tuple[int, bytes]
 
 
 class Facts:
-    """What data hold: counts, and a sum of the digests of all that is there to stay.
+    """Facts about data: counts, and a sum of the digests of all lasting keys.
 
     Attributes:
-        counts: of keys by kind, of notes in rooms' streams, of rooms with a head.
+        counts: the numbers of keys by kind, notes in rooms' streams, and rooms with a head.
         digest: the sum, modulo 2^128.
     """
 
@@ -32,25 +32,25 @@ class Facts:
 
     @property
     def keys(self) -> int:
-        """How many keys were looked at."""
+        """The number of keys that were read."""
         return self.counts["keys"]
 
     def count(self, what: str, number: int = 1) -> None:
-        """Counts something."""
+        """Adds to a count."""
         self.counts[what] += number
 
     def note(self, name: Name, *values: object) -> None:
-        """Takes what one key holds; in whatever order keys come, the sum is the same."""
+        """Adds the content of a key; the sum does not depend on the order of keys."""
         text = repr((name, values)).encode()
         self.digest = (self.digest + int.from_bytes(sha256(text).digest()[:16])) % _DIGEST
 
     def add(self, other: "Facts") -> None:
-        """Takes what another part of the data holds."""
+        """Adds the facts about another part of the data."""
         self.counts += other.counts
         self.digest = (self.digest + other.digest) % _DIGEST
 
     def differences(self, later: "Facts") -> list[str]:
-        """In words, what is not as it was; what expires may have become less."""
+        """Describes what has changed; expiring keys may have become fewer."""
         faults = [
             f"{what}: {self.counts[what]} became {later.counts[what]}"
             for what in sorted(self.counts | later.counts)
@@ -61,12 +61,12 @@ class Facts:
         return faults
 
     def as_json(self) -> dict[str, Any]:
-        """For `from_json`."""
+        """Converts the facts for `from_json`."""
         return {"counts": dict(self.counts), "digest": str(self.digest)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Facts":
-        """As it was."""
+        """Restores facts from `as_json`."""
         return cls(value["counts"], int(value["digest"]))
 
 
@@ -77,12 +77,12 @@ def _is_as_it_should(what: str, before: int, after: int) -> bool:
 
 
 class Inventory:
-    """Looks at every key of one layout.
+    """Reads every key of one layout.
 
     Args:
-        redis: with answers as bytes.
-        prefix_of: how a partition's keys begin.
-        page: about how many keys to look at in one round trip.
+        redis: a client with answers as bytes.
+        prefix_of: returns the prefix of a partition's keys.
+        page: the approximate number of keys in one round trip.
     """
 
     def __init__(self, redis: Redis, prefix_of: Callable[[int], str], page: int) -> None:
@@ -94,7 +94,7 @@ class Inventory:
         }
 
     async def names(self) -> AsyncIterator[Sequence[Name]]:
-        """The keys, in pages; one may come twice."""
+        """Yields the keys in pages; a key may come twice."""
         cursor = 0
         while True:
             answer: Any = await self._redis.scan(cursor, match="nc:{*}:*", count=self._page)
@@ -106,7 +106,7 @@ class Inventory:
                 return
 
     async def parts(self) -> AsyncIterator[Facts]:
-        """What the keys hold, page by page; each key counts once."""
+        """Yields the facts about the keys, page by page; each key counts once."""
         seen: set[Name] = set()
         async for names in self.names():
             fresh = [name for name in dict.fromkeys(names) if name not in seen]
@@ -157,7 +157,7 @@ class Inventory:
 
 
 _GONE, _NO_END = -2, -1
-"""What PTTL says of a key that is not there, and of one that does not expire."""
+"""The answers of PTTL for a missing key, and for one that does not expire."""
 
 
 def _whole(pipeline: Any, key: bytes) -> None:  # noqa: ANN401 - redis-py's

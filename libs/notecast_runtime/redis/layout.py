@@ -1,8 +1,8 @@
-"""Which layout the data in Redis have, and that no other is ever written to.
+"""Checks the layout of the data in Redis: no other layout is ever written to.
 
-The version is remembered with the data. Every new connection asks for it before anything
-else (`epoch_guard`), so that a Redis that was replaced or restored under a running service
-is told from the one before. Another version does not heal by waiting: the process ends.
+The version is stored with the data. Every new connection reads it before anything else
+(`epoch_guard`), so that a Redis that was replaced or restored under a running service is noticed.
+Waiting does not help against another version: the process ends.
 """
 
 import asyncio
@@ -18,21 +18,21 @@ from notecast_runtime.keyspace import LAYOUT_KEY, first_layout_runs
 Ask = Callable[[Sequence[Sequence[str | bytes | int]]], Awaitable[Sequence[Any]]]
 """Sends commands together, and returns their answers in order, as bytes.
 
-A refusal is an exception in the place of its answer. Raises where the connection was lost.
+A refusal is an exception in place of its answer. Raises if the connection was lost.
 """
 
 EXIT_CODE = 3
-"""Of a process that met data of another layout."""
+"""The exit code of a process that met data of another layout."""
 
 _FIRST, _SECOND = 1, 2
 """Data without a version are told apart by their tags: the first layout was in use before it was
 numbered, and what has lost its number has the tags of the second."""
 
 MIGRATION = f"{_FIRST}>{_SECOND}"
-"""Stands in the version's place while `migration` carries data over: no release knows it."""
+"""Replaces the version while `migration` runs: no release knows it."""
 
 _LONGEST_SHOWN = 64
-"""Bytes of what stands in a version's place."""
+"""Bound on the bytes of a version that are shown."""
 
 _NEWER = "a newer release wrote them: start that one again, or restore a backup of before it"
 _OLDER = (
@@ -52,10 +52,10 @@ _log = structlog.get_logger(__name__)
 class LayoutError(RedisConnectionError):
     """The data in Redis have another layout than the one that this release knows.
 
-    For whoever wants to use the connection it is one that could not be made.
+    For a user of the connection, it is a connection that could not be made.
 
     Args:
-        found: what the data say: a version, or whatever stands in its place.
+        found: the version of the data, or what is in its place.
         known: the version of this release.
     """
 
@@ -75,10 +75,10 @@ class LayoutError(RedisConnectionError):
 
 
 class LayoutCheck:
-    """Compares the version of the data with ours, and remembers that they differ.
+    """Compares the version of the data with the known one, and remembers a difference.
 
     Args:
-        known: our version.
+        known: the version of this release.
     """
 
     def __init__(self, known: int) -> None:
@@ -88,22 +88,22 @@ class LayoutCheck:
 
     @property
     def refusal(self) -> LayoutError | None:
-        """What was wrong when data of another layout were met."""
+        """The error, once data of another layout were met."""
         return self._refusal
 
     async def check(self, ask: Ask, answer: Any, *, in_use: bool) -> None:  # noqa: ANN401 - Redis's
-        """Raises where the data are of another layout; numbers them where nobody has.
+        """Raises if the data have another layout; sets the version if there is none.
 
         Args:
-            ask: speaks to Redis.
-            answer: to `GET` of the layout's key.
+            ask: sends commands to Redis.
+            answer: the answer to `GET` of the layout's key.
             in_use: whether any run of Redis was remembered, under the names of today, *before*
                 that was asked. (Epochs would not do: where Redis forgets all
                 that it has, they are written anew on connections that are open already.)
 
         Raises:
-            LayoutError: they are of another layout. Nothing was written.
-            RedisConnectionError: Redis can't say it now.
+            LayoutError: they have another layout. Nothing was written.
+            RedisConnectionError: Redis can't tell now.
         """
         found = _version(answer)
         if found is None:
@@ -115,7 +115,7 @@ class LayoutCheck:
 
     @asynccontextmanager
     async def enforced(self) -> AsyncIterator[None]:
-        """Ends whoever is inside once data of another layout were met.
+        """Cancels the block once data of another layout are met.
 
         Raises:
             LayoutError: they were.
@@ -132,7 +132,7 @@ class LayoutCheck:
         try:
             yield
         except asyncio.CancelledError:
-            # As asyncio.timeout does: who else has asked for the end gets it.
+            # Like asyncio.timeout: a cancellation by other code is passed on.
             if not ended or task is None or task.uncancel() or self._refusal is None:
                 raise
             raise self._refusal from None
@@ -140,7 +140,7 @@ class LayoutCheck:
             watch.cancel()
 
     async def _number(self, ask: Ask, *, in_use: bool) -> str:
-        """Numbers the data; returns the version that they have then, maybe by somebody else."""
+        """Sets the version of the data; returns the one they have then: another may win."""
         [runs] = await ask([_FIRST_RUNS])
         if isinstance(runs, Exception):
             raise RedisConnectionError(f"the layout can't be checked: {runs}")
@@ -159,10 +159,10 @@ class LayoutCheck:
 
 @contextmanager
 def exit_on_another_layout() -> Iterator[None]:
-    """Says in one line why the process ends, and what to do.
+    """Logs in one line why the process ends, and what to do.
 
     Raises:
-        SystemExit: with EXIT_CODE, where a LayoutError came out.
+        SystemExit: with `EXIT_CODE`, if the block raised a LayoutError.
     """
     try:
         yield

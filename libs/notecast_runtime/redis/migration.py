@@ -1,11 +1,11 @@
-"""Carries data of layout 1 over to layout 2: every key is renamed to its partition's new tag.
+"""Migrates data from layout 1 to layout 2: renames every key to its partition's new tag.
 
-It may be killed at any point, and run again. What it has done so far stands in Redis:
+It may be killed at any point, and run again. Its progress is stored in Redis:
 
 1. The layout's version becomes `1>2`, which no release knows, and every other connection to
-   the database is ended: services are refused from there on.
+   the database is ended: services are refused from then on.
 2. An inventory of the data is written to `nc:migration`.
-3. Every key is renamed. RENAME moves a key whole, with its contents and the time when it expires.
+3. Every key is renamed. RENAME moves a key with its content and its expiry.
 4. The inventory is taken again, and must say the same. Then the version becomes 2.
 """
 
@@ -27,7 +27,7 @@ from notecast_runtime.redis.inventory import Facts, Inventory
 from notecast_runtime.redis.layout import MIGRATION
 
 RECORD_KEY = "nc:migration"
-"""A string, while a migration is under way: what the data held when it began."""
+"""A string that exists during a migration: the inventory at its start."""
 
 _OLD, _NEW = b"1", b"%d" % LAYOUT_VERSION
 
@@ -50,30 +50,30 @@ return ARGV[1]
 """
 
 Report = Callable[[str, int], None]
-"""Told how far it is: what is being done, and with how many keys it was done."""
+"""Called with the current step, and the number of keys done."""
 
 
 class MigrationError(Exception):
-    """The data can't be carried over; they are as they were, or as far as the message says."""
+    """The data can't be migrated. They are unchanged, unless the message says otherwise."""
 
 
 class Migrated(NamedTuple):
-    """What was carried over."""
+    """The result of a migration."""
 
     keys: int
-    """How many this run renamed; one that was killed before it may have renamed others."""
+    """The keys that this run renamed; an earlier run that was killed may have renamed others."""
 
     facts: Facts | None
-    """What all the data hold; None where there was nothing to do."""
+    """The inventory of all data; None if there was nothing to do."""
 
 
 class Migration:
     """One run of the command.
 
     Args:
-        redis: a client that no guard refuses, with answers as bytes. It is on one connection.
-        report: told of progress.
-        page_keys: about how many keys are looked at, or renamed, in one round trip.
+        redis: a client without a guard, with answers as bytes, on a single connection.
+        report: called with the progress.
+        page_keys: the approximate number of keys that are read, or renamed, in one round trip.
     """
 
     def __init__(self, redis: Redis, report: Report, page_keys: int = 500) -> None:
@@ -83,10 +83,10 @@ class Migration:
         self._new = Inventory(redis, prefix_of, page_keys)
 
     async def run(self) -> Migrated:
-        """Carries everything over.
+        """Migrates all data.
 
         Raises:
-            MigrationError: it can't be, or what came out is not what went in.
+            MigrationError: the data can't be migrated, or differ afterwards.
             RedisError, OSError: Redis did not answer; run it again.
         """
         await self._refuse_a_cluster()
@@ -119,7 +119,7 @@ class Migration:
             )
 
     async def _begin(self) -> bytes:
-        """Enters the state of a migration; returns the version that the data are of now."""
+        """Enters the state of a migration; returns the current version of the data."""
         keys = (LAYOUT_KEY, *first_layout_runs())
         found: Any = await self._redis.eval(_BEGIN, len(keys), *keys, MIGRATION, _OLD)
         if found not in {MIGRATION.encode(), _NEW}:
@@ -131,7 +131,7 @@ class Migration:
         return bytes(found)
 
     async def _end_other_connections(self) -> None:
-        """Ends what passed a guard before the version was changed; the next one will not."""
+        """Closes connections that passed a guard before the version changed; new ones don't."""
         own: Any = await self._redis.client_id()
         connections: Any = await self._redis.client_list()
         mine = next(c["db"] for c in connections if int(c["id"]) == own)
@@ -141,7 +141,7 @@ class Migration:
                 await self._redis.client_kill_filter(_id=connection["id"])
 
     async def _recorded(self) -> Facts | None:
-        """What the data held when the migration began; None where nothing was renamed yet."""
+        """The inventory at the start of the migration; None if nothing was renamed yet."""
         record: Any = await self._redis.get(RECORD_KEY)
         return None if record is None else Facts.from_json(json.loads(record))
 
@@ -153,7 +153,7 @@ class Migration:
         return facts
 
     async def _rename_all(self) -> int:
-        """Renames until a whole scan finds nothing; a scan sees all that was there at its start."""
+        """Renames until a scan finds nothing; a scan sees all keys that exist at its start."""
         renamed = 0
         while True:
             before = renamed

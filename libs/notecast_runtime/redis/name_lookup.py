@@ -1,10 +1,9 @@
-"""Finds a host's addresses, asking for them one question at a time.
+"""Finds a host's addresses, with one lookup at a time.
 
-Nobody can take back a question to the system's resolver, which may answer after ten seconds or
-more where a DNS server is dead. With one question for each who tries to connect and gives up, they
-pile up: new ones wait behind those that nobody wants any more, and a process would not end before
-them. So all who ask meanwhile wait for the same answer, and a thread that the end of the process
-does not wait for asks.
+A lookup by the system's resolver can't be cancelled, and may take ten seconds or more if a DNS
+server is dead. With a lookup for each attempt to connect, they would pile up: new ones would wait
+for abandoned ones, and the process would not end before them. So concurrent callers share a lookup,
+and it runs in a thread that the end of the process does not wait for.
 """
 
 import asyncio
@@ -17,21 +16,21 @@ from threading import Thread
 from notecast_runtime.tasks import consume_exception
 
 Resolve = Callable[[str], Sequence[str]]
-"""Gives a host's addresses, best first; may block, and raises OSError where there are none."""
+"""Returns a host's addresses, best first; may block, and raises OSError if there are none."""
 
 
 def resolve(host: str) -> Sequence[str]:
-    """Asks the system. As `Resolve`."""
+    """Asks the system; implements `Resolve`."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 class NameLookup:
-    """The addresses of one host, asked for anew whenever no question is under way.
+    """Looks up the addresses of one host; concurrent callers share a lookup.
 
     Args:
-        host: a name, or an address, for which nobody is asked.
-        resolve: asks.
+        host: a name, or an address, which needs no lookup.
+        resolve: does the lookup.
     """
 
     def __init__(self, host: str, resolve: Resolve = resolve) -> None:
@@ -41,10 +40,10 @@ class NameLookup:
         self._answer: asyncio.Future[Sequence[str]] | None = None
 
     async def addresses(self) -> Sequence[str]:
-        """The host's addresses, best first, at least one. There is no deadline: the caller sets it.
+        """Returns the host's addresses, best first, at least one. The caller bounds the wait.
 
         Raises:
-            OSError: it has none, or nobody can be asked.
+            OSError: it has none, or no lookup can be started.
         """
         if self._is_address:
             return [self._host]
@@ -69,7 +68,7 @@ class NameLookup:
         try:
             Thread(target=ask, name=f"look up {self._host}", daemon=True).start()
         except RuntimeError as error:
-            raise OSError(f"nobody can look up {self._host}: {error}") from error
+            raise OSError(f"can't look up {self._host}: {error}") from error
         return answer
 
 

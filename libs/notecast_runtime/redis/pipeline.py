@@ -1,4 +1,4 @@
-"""Commands of many callers on one connection to Redis, many at a time."""
+"""Pipelines the commands of many callers on one connection to Redis."""
 
 import asyncio
 import contextlib
@@ -19,12 +19,12 @@ from notecast_runtime.redis.connector import RedisConnector
 from notecast_runtime.redis.refusals import RefusedError, refusal_of, words_for
 
 _MAX_WAITING = 10_000
-_GATHERING_SECONDS = 0.002
-"""While answers are on their way, commands gather for them, and no longer than this (the idea of
-RFC 896): a write, and the read that it causes, cost as much as several commands."""
+_BATCHING_SECONDS = 0.002
+"""While answers are pending, commands are batched, at most for this long (the idea of RFC 896): a
+write, and the read that it causes, cost as much as several commands."""
 
 _WRITE_BYTES = 262_144
-"""Of one write; the command with which it gets there is included."""
+"""Bound on one write; the command that reaches it is included."""
 
 _log = structlog.get_logger(__name__)
 
@@ -40,23 +40,23 @@ class Command:
         self.due_tick = 0
 
     def expire(self) -> None:
-        """Called by what keeps the deadlines, once its own has passed."""
+        """Called once the command's deadline has passed."""
         if not self.answer.done():
             self.answer.set_result(TimeoutError("not in time"))
 
 
 class CommandDeadlines(Protocol):
-    """Deadlines of many commands, as `notecast_wire.Deadlines` keeps them behind one timer."""
+    """Deadlines of many commands, such as `notecast_wire.Deadlines` with one timer."""
 
     def add(self, entry: Command, at: float) -> None:
-        """Calls `entry.expire` at a time of the loop, up to 10 ms later, unless it is discarded."""
+        """Calls `entry.expire` at a time of the loop, or up to 10 ms later, unless discarded."""
 
     def discard(self, entry: Command) -> None:
-        """Forgets the entry, where it has a deadline."""
+        """Forgets the entry, if it has a deadline."""
 
 
 class _NotSentError(Exception):
-    """A command's way out when there is no connection, and it was sent on none."""
+    """The result of a command that was not sent, because there is no connection."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(str(cause))
@@ -64,21 +64,21 @@ class _NotSentError(Exception):
 
 
 class RedisPipeline:
-    """Sends what is asked for in one turn of the loop in one write; `run` is its life.
+    """Sends the commands of one turn of the event loop in one write, while `run` runs.
 
-    Nothing waits for the answers of what went before, up to the bound of a connection
-    (`connection.MAX_IN_FLIGHT`); what is beyond waits, bounded, and is not sent at all
-    if its caller's time is over by then. Nothing is ever sent twice.
+    Commands don't wait for earlier answers, up to the bound of a connection
+    (`connection.MAX_IN_FLIGHT`). Further commands wait in a bounded queue, and are not sent if
+    their deadline passes first. Nothing is ever sent twice.
 
     Args:
         connector: makes the connections, one after the other.
-        deadlines: of the commands; nobody else's.
+        deadlines: the deadlines of these commands only.
     """
 
     def __init__(self, connector: RedisConnector, deadlines: CommandDeadlines) -> None:
         self._connector = connector
         self._waiting: deque[Command] = deque()
-        self._loop = asyncio.get_running_loop()  # to ask each time takes a system call on 3.11
+        self._loop = asyncio.get_running_loop()  # asking each time takes a system call on 3.11
         self._deadlines = deadlines
         self._connection: RedisConnection | None = None
         self._left: list[RedisConnection] = []
@@ -93,18 +93,17 @@ class RedisPipeline:
 
         Args:
             packed: its bytes (`connection.pack`).
-            deadline: until when to wait, by the loop's clock; and up to 10 ms more. A command
-                whose turn has not come by then is not sent.
+            deadline: the end of the wait, by the loop's clock; up to 10 ms later. A command that
+                still waits to be sent by then is not sent.
 
         Returns:
-            The answer; a `hiredis.ReplyError` where Redis refuses.
+            The answer; a `hiredis.ReplyError` if Redis refuses.
 
         Raises:
-            RedisUnavailableError: no answer in time, or none at all; the command may have
-                run or not.
-            WritesRefusedError: there is no way but to a server that takes no writes; it was
-                not sent.
-            OverloadedError: too many commands wait; it was not sent.
+            RedisUnavailableError: no answer in time, or none at all; the command may have run or
+                not.
+            WritesRefusedError: the only server that answers takes no writes; not sent.
+            OverloadedError: too many commands wait; not sent.
         """
         if len(self._waiting) >= _MAX_WAITING:
             raise OverloadedError(f"{_MAX_WAITING} commands wait to be sent to Redis")
@@ -126,7 +125,7 @@ class RedisPipeline:
         return found
 
     async def run(self) -> None:
-        """Keeps a connection until cancelled; one that is lost or silent is replaced."""
+        """Keeps a connection until cancelled; replaces one that is lost or silent."""
         try:
             while True:
                 try:
@@ -168,15 +167,14 @@ class RedisPipeline:
             self._connection = None
 
     def _leave_for_another(self, error: RefusedError) -> None:
-        """Leaves the connection, of which another one has learned that it leads elsewhere."""
+        """Leaves the connection: another one has found that it leads to the wrong server."""
         if self._connection is not None:
             self._connection.leave(error)
 
     def _leave(self, connection: RedisConnection) -> None:
-        """Sends no more on a connection; what was sent has until its deadlines.
+        """Stops sending on a connection; commands in flight wait until their deadlines.
 
-        Redis may only be slow, and then its answers are worth more than that of those who
-        must say that they don't know.
+        Redis may only be slow. Then a late answer is worth more than none.
         """
         self._left = [left for left in self._left if not left.lost]
         self._left.append(connection)
@@ -190,10 +188,10 @@ class RedisPipeline:
             if self._connection.idle:
                 self._send_due = self._loop.call_soon(self._send)
             else:
-                self._send_due = self._loop.call_later(_GATHERING_SECONDS, self._send)
+                self._send_due = self._loop.call_later(_BATCHING_SECONDS, self._send)
 
     def _send(self) -> None:
-        """Sends what waits, as much of it as may be in flight."""
+        """Sends waiting commands, up to the bound on those in flight."""
         if self._send_due is not None:
             self._send_due.cancel()
             self._send_due = None
@@ -204,7 +202,7 @@ class RedisPipeline:
         answers: list[asyncio.Future[Any]] = []
         while self._waiting and len(batch) < free and size < _WRITE_BYTES:
             command = self._waiting.popleft()
-            if not command.answer.done():  # else its caller has given up
+            if not command.answer.done():  # otherwise its caller has given up
                 batch.append(command.packed)
                 answers.append(command.answer)
                 size += len(command.packed)
@@ -214,7 +212,7 @@ class RedisPipeline:
             self._send_soon()
 
     def _refuse(self, error: Exception) -> None:
-        """Tells all who wait: there is no way to Redis."""
+        """Fails all waiting commands: Redis can't be reached."""
         while self._waiting:
             answer = self._waiting.popleft().answer
             if not answer.done():
@@ -226,7 +224,7 @@ class RedisPipeline:
             _log.warning("pipeline_lost", address=self._connector.address, error=text)
 
     async def _rest(self) -> None:
-        """Waits before the next attempt: shortly where a connection is wanted."""
+        """Waits before the next attempt; only briefly if commands wait."""
         await asyncio.sleep(Backoff().next_delay())
         self._wanted.clear()
         if not self._waiting:

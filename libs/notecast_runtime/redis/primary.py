@@ -1,8 +1,8 @@
-"""Whether the connections of this process lead to the primary, and what happens when not.
+"""Watches whether this process's connections lead to the primary, and replaces them if not.
 
-After a failover the old primary may live on as a replica: it keeps its connections, answers
-reads with data that grow old, and takes subscriptions that hear nothing. One connection that
-finds it out is enough for all to be replaced.
+After a failover the old primary may live on as a replica. It keeps its connections, answers reads
+with stale data, and accepts subscriptions that receive nothing. If one connection finds out, all
+are replaced.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from notecast_runtime.redis.layout import Ask
 from notecast_runtime.redis.refusals import ELSEWHERE, READ_ONLY, Refusal, RefusedError, refusal_of
 
 WRITE_PROBE = ("SETRANGE", WRITE_PROBE_KEY, 0, "")
-"""Writes nothing, as the key is never there; and is refused where any write would be, also for
-lack of memory."""
+"""Writes nothing, because the key never exists. Redis refuses it whenever it refuses writes, also
+for lack of memory."""
 
 _REPLICA = b"role:slave"
 
@@ -26,7 +26,7 @@ class PrimaryWatch:
     """Shared by all connections of a process to one Redis.
 
     Attributes:
-        generation: grows each time when the connections that were made before have to end.
+        generation: increases each time all existing connections must end.
     """
 
     def __init__(self) -> None:
@@ -34,40 +34,40 @@ class PrimaryWatch:
         self._listeners: list[Callable[[RefusedError], None]] = []
 
     def on_lost(self, listener: Callable[[RefusedError], None]) -> None:
-        """Has the listener called each time `generation` grows. It must not raise."""
+        """Calls the listener each time `generation` increases. It must not raise."""
         self._listeners.append(listener)
 
     def lost(self, generation: int, error: RefusedError) -> None:
-        """Says that a connection leads to the wrong server: all that are as old are to end.
+        """Reports that a connection leads to the wrong server: all of its generation must end.
 
         Args:
-            generation: as it was before that connection was made.
-            error: what the server said.
+            generation: the generation before that connection was made.
+            error: the server's answer.
         """
         if generation != self.generation:
-            return  # it was found out already
+            return  # known already
         self.generation += 1
         _log.warning("redis_primary_lost", reason=error.refusal.reason, error=str(error))
         for listener in self._listeners:
             listener(error)
 
     def replaced(self) -> None:
-        """Says that a new connection leads to another server: all that were made before are to end.
+        """Reports that a new connection leads to another server: all earlier ones must end.
 
-        Whoever sees it on a connection of its own that is being made may go on with that one.
+        The caller may keep using the new connection itself.
         """
-        self.lost(self.generation, RefusedError(ELSEWHERE, "another run of Redis answers by now"))
+        self.lost(self.generation, RefusedError(ELSEWHERE, "another run of Redis answers now"))
 
     async def check(self, ask: Ask) -> None:
-        """Makes sure that a new connection leads to a primary.
+        """Checks that a new connection leads to a primary.
 
-        One that is short of memory, disk or replicas is none the less the right one.
+        A primary that is short of memory, disk or replicas is still the right server.
 
         Args:
-            ask: speaks to Redis.
+            ask: sends commands to Redis.
 
         Raises:
-            RefusedError: it leads to a replica, or to a server that says it's the wrong one.
+            RefusedError: it leads to a replica, or to a server that says it is the wrong one.
         """
         written, replication = await ask([WRITE_PROBE, ("INFO", "replication")])
         for answer in (written, replication):
@@ -79,6 +79,6 @@ class PrimaryWatch:
 
 
 def refused(answer: object) -> RefusedError | None:
-    """The end of a connection on which this answer came; None where it may go on."""
+    """The error that ends a connection with this answer; None if it may be kept."""
     refusal: Refusal | None = refusal_of(answer)
     return RefusedError(refusal, answer) if refusal and refusal.elsewhere else None

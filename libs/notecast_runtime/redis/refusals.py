@@ -1,8 +1,8 @@
-"""What it means when Redis refuses a command: one table, and how to read a refusal. No I/O.
+"""Explains refusals of Redis: a table of them, and how to find one's row. No I/O.
 
-Some refusals say that the connection leads to the wrong server: one that was a primary when
-it was made, and is none any more. Others say that the right server takes no writes for now.
-What is in no row is about the command itself: a key of the wrong type, a fault of ours.
+Some refusals mean that the connection leads to the wrong server: it was a primary when it was made,
+and is none any more. Others mean that the right server takes no writes for now. A refusal without a
+row is about the command itself: a key of the wrong type, a bug.
 """
 
 import re
@@ -20,13 +20,13 @@ class Refusal(NamedTuple):
     """Its name in logs, in conditions of readiness, and in the metadata of clients' errors."""
 
     words: str
-    """What clients are told: Redis's own text names scripts, keys and users."""
+    """The text for clients: Redis's own text names scripts, keys and users."""
 
     elsewhere: bool = False
     """Whether the connection leads to the wrong server, and must end."""
 
     definite: bool = True
-    """Whether nothing of the command has run, a script's included."""
+    """Whether nothing of the command has run, not even a part of a script."""
 
 
 READ_ONLY = Refusal("redis_read_only", "Redis is a replica that takes no writes", elsewhere=True)
@@ -42,8 +42,8 @@ _BY_CODE = {
     "MASTERDOWN": Refusal(
         "redis_without_primary", "Redis is a replica that has lost its primary", elsewhere=True
     ),
-    # A server that was demoted loads the data of its new primary. (One that was restarted has
-    # no connections from before.)
+    # A demoted server loads the data of its new primary. (A restarted one has no earlier
+    # connections.)
     "LOADING": Refusal("redis_loading", "Redis loads its data", elsewhere=True),
     "MOVED": ELSEWHERE,
     "ASK": ELSEWHERE,
@@ -59,21 +59,21 @@ _BY_CODE = {
 }
 
 _IN_SCRIPT = re.compile(r"^(?:ERR )?Error running script\b.*?[: ]-([A-Z]+) ", re.DOTALL)
-"""How Redis before 7 hands on what a script's command was refused with; later ones put the code
-in front, as for a command of its own."""
+"""How Redis before 7 reports the refusal of a script's command; later versions put the code in
+front, like for a plain command."""
 
 _FORBIDDEN_IN_SCRIPT = re.compile(r"^(?:ERR )?(?:ACL failure in script|The user executing the s)")
-"""Rights are asked for with each command of a script, also behind one that has written."""
+"""Permissions are checked for each command of a script, also after one that has written."""
 
 
 class RefusedError(RedisConnectionError):
-    """The connection leads to the wrong server, which said so; for its user, it is lost.
+    """The connection leads to the wrong server, as that server said; for its user it is lost.
 
     Its text is Redis's own, for logs.
 
     Args:
         refusal: in what way it is wrong.
-        said: an answer, or words of ours.
+        said: an answer, or a text of this package.
     """
 
     def __init__(self, refusal: Refusal, said: object) -> None:
@@ -82,7 +82,7 @@ class RefusedError(RedisConnectionError):
 
 
 class AllRefusedError(RedisError):
-    """Commands that belong together were all refused, for a cause that has to do with none.
+    """Commands that were sent together were all refused, for a cause that none of them has.
 
     Args:
         refusal: the cause.
@@ -95,10 +95,10 @@ class AllRefusedError(RedisError):
 
 
 def refusal_of(error: object) -> Refusal | None:
-    """What a refusal means; None where it is about the command itself, or no refusal at all.
+    """Finds the row of a refusal; None if it is about the command itself, or no refusal at all.
 
     Args:
-        error: of hiredis or redis-py (which cuts the code off the text), or any other answer.
+        error: an error of hiredis or redis-py (which cuts the code off the text), or any answer.
     """
     if isinstance(error, (RefusedError, AllRefusedError)):
         return error.refusal
@@ -116,7 +116,7 @@ def refusal_of(error: object) -> Refusal | None:
 
 
 def words_for(error: Exception) -> str:
-    """What a client is told of an error on the way to Redis, in our words."""
+    """The text for clients about an error of Redis, without Redis's own words."""
     if refusal := refusal_of(error):
         return refusal.words
     if isinstance(error, (TimeoutError, RedisTimeoutError)):
@@ -127,13 +127,13 @@ def words_for(error: Exception) -> str:
 
 
 def without_arguments(refusal: str) -> str:
-    """A refusal of what presents the credentials, without them.
+    """Removes the credentials from a refusal of the command that presented them.
 
-    A server that does not know the command repeats the arguments.
+    A server that does not know the command repeats its arguments.
     """
     return refusal.partition(" with args")[0].rstrip(",")
 
 
 def _with_code(said: object) -> str:
-    code: str | None = getattr(said, "status_code", None)  # redis-py cuts it off
+    code: str | None = getattr(said, "status_code", None)  # redis-py cuts the code off
     return f"{code} {said}" if code else str(said)

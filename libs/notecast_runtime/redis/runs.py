@@ -1,23 +1,23 @@
-"""Which runs of Redis have answered at one address, and whether they take turns there. Pure."""
+"""Remembers which runs of Redis have answered at an address, and whether they alternate. Pure."""
 
 from collections import deque
 
 _WINDOW_SECONDS = 60.0
 _MOST_RETURNS = 4
-"""A failover brings a new run, and one back to where it came from is a return. A proxy that deals
-connections out to several servers brings more of them within a second."""
+"""A failover brings a new run; a failback to an earlier one is a return. A proxy that distributes
+connections over several servers brings more returns within a second."""
 
 _RUNS_KNOWN = 8
 
 
 def run_id_of(server: bytes) -> str:
-    """The id of the run that gave this answer to INFO server."""
+    """Finds the run id in an answer to INFO server."""
     lines = server.decode().splitlines()
     return next(line.partition(":")[2] for line in lines if line.startswith("run_id:"))
 
 
 class RunHistory:
-    """The runs that answered, in the order of their last answer."""
+    """The runs that have answered, in the order of their last answer."""
 
     def __init__(self) -> None:
         self._runs: deque[str] = deque(maxlen=_RUNS_KNOWN)
@@ -26,29 +26,29 @@ class RunHistory:
 
     @property
     def known(self) -> list[str]:
-        """The runs that answered, the last one last."""
+        """The runs that have answered, the latest last."""
         return list(self._runs)
 
     @property
     def newest(self) -> str | None:
-        """The run that answered last; None where none has."""
+        """The run that answered last; None if none has."""
         return self._runs[-1] if self._runs else None
 
     @property
     def alternate(self) -> bool:
-        """Whether runs that had given way to others have come back too often of late."""
+        """Whether runs that others had replaced came back too often in the last minute."""
         recent = [at for at in self._returns if self._now - at < _WINDOW_SECONDS]
         return len(recent) > _MOST_RETURNS
 
     def see(self, run_id: str, now: float) -> bool:
-        """Learns which run has answered on a new connection.
+        """Records the run that has answered on a new connection.
 
         Args:
-            run_id: the run's.
-            now: seconds of a clock that never goes back.
+            run_id: the run's id.
+            now: monotonic time in seconds.
 
         Returns:
-            Whether another one has answered before it.
+            Whether another run answered before it.
         """
         self._now = now
         if self.newest == run_id:

@@ -1,4 +1,4 @@
-"""What a URL of Redis may say, and how one is shown that may hold a password. No I/O.
+"""Checks URLs of Redis, and redacts those that may hold a password. No I/O.
 
 A password that is not percent-encoded makes another URL of it than was meant, which may even be
 a good one: part of the password is then the host, the port or a parameter. So a URL that is
@@ -18,17 +18,17 @@ _TRUTHS = {"1", "t", "true", "y", "yes", "0", "f", "false", "n", "no"}
 
 
 class RedisUrlError(ValueError):
-    """What is wrong with a URL, in words that show nothing of it but a parameter's name."""
+    """The fault of a URL, in words that only show a parameter's name of it."""
 
 
 def check_redis_url(url: str) -> None:
-    """Makes sure that a URL means what redis-py will read in it.
+    """Checks that redis-py will read a URL as it was meant.
 
     Args:
-        url: as in ServiceSettings.redis_url.
+        url: see `ServiceSettings.redis_url`.
 
     Raises:
-        RedisUrlError: it does not, or it has a parameter that is unknown.
+        RedisUrlError: it will not, or the URL has an unknown parameter.
     """
     scheme, colon, rest = url.partition("://")
     if not colon or scheme not in _SCHEMES:
@@ -54,7 +54,7 @@ def check_redis_url(url: str) -> None:
 
 
 def redacted(text: str) -> str:
-    """What may be shown of a text that is, or should be, a URL with a password: its scheme."""
+    """Replaces all but the scheme of a text that is, or should be, a URL with a password."""
     scheme = _SCHEME.match(text)
     return f"{scheme[0] if scheme else ''}***"
 
@@ -129,4 +129,4 @@ _PARAMETERS = {
         "ssl_min_version": _is_tls_version,
     },
 }
-"""Of each scheme; what is set elsewhere (timeouts, the protocol, pools) is none of them."""
+"""By scheme, without what is set elsewhere (timeouts, the protocol, pools)."""

@@ -1,4 +1,4 @@
-"""The condition of readiness that Redis takes writes."""
+"""Watches whether Redis takes writes, a condition of readiness."""
 
 import asyncio
 
@@ -11,17 +11,17 @@ REDIS_WRITES = "redis_writes"
 """The condition's name."""
 
 _SETTLED_SECONDS = 2.0
-"""A Redis that is just full takes a write now and then: so long none may be refused."""
+"""How long no write may be refused before Redis counts as writable: a full one takes a few."""
 
 _UNKNOWN = Refusal("redis_refuses", "Redis refuses writes")
 
 
 class WriteWatch:
-    """Keeps the condition, by a probe that costs as much as a ping and by what writers meet.
+    """Reports the condition, from a probe that costs as much as a ping, and from refused writes.
 
     Args:
-        redis: is asked.
-        health: told of REDIS_WRITES, with the reason while it does not hold.
+        redis: the client that probes.
+        health: told of `REDIS_WRITES`, with the reason while it does not hold.
     """
 
     def __init__(self, redis: Redis, health: Health) -> None:
@@ -33,10 +33,10 @@ class WriteWatch:
         self._probe = PreparedCommand(*WRITE_PROBE)
 
     def refused(self, refusal: Refusal) -> bool:
-        """Takes note that a write was refused, which the next look reports.
+        """Records that a write was refused; the next look reports it.
 
         Returns:
-            Whether that is news, worth a look at once.
+            Whether that is new, and worth a look at once.
         """
         news = self._refusal is None
         self._refusal, self._refused_at = refusal, self._time()
@@ -44,14 +44,14 @@ class WriteWatch:
 
     @property
     def full(self) -> bool:
-        """Whether a write was refused lately for lack of memory."""
+        """Whether a write was recently refused for lack of memory."""
         return self._refusal is FULL
 
     async def look(self) -> None:
-        """Probes for writes, and reports.
+        """Probes, and reports the condition.
 
         Raises:
-            One of REDIS_AWAY: Redis does not answer, which is another condition's matter.
+            One of REDIS_AWAY: Redis does not answer; another condition reports that.
         """
         try:
             await self._redis.execute_command(self._probe)  # type: ignore[no-untyped-call]
