@@ -17,7 +17,7 @@ SERVERS = NOTECAST | {HUB, TUTORIAL}
 
 
 class Mode(StrEnum):
-    """What the load generator does; as its -mode."""
+    """The work of the load generator, as its -mode."""
 
     STEADY = "steady"
     IDLE = "idle"
@@ -72,7 +72,7 @@ class Case:
 
     @property
     def deliveries_per_second(self) -> int:
-        """What all streams together get where nothing is late."""
+        """Notes a second that all streams together get where nothing is late."""
         return self.notes_per_second * self.streams
 
 

@@ -1,4 +1,4 @@
-"""What may go wrong in a benchmark, apart from the figures."""
+"""The errors of a benchmark, apart from its figures."""
 
 
 class BenchmarkError(Exception):

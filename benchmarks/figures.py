@@ -14,7 +14,7 @@ _KEEPS_UP = 0.97
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a server showed in a case, over all rounds.
+    """The figures of a server in a case, over all rounds.
 
     Attributes:
         delivered_per_second: notes that reached a stream.

@@ -1,4 +1,4 @@
-"""What must be reached: ratios between servers of one run, never a speed by itself."""
+"""The goals: ratios between servers of one run, never a speed by itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ DELAY_MARGIN_MS = 15.0
 
 
 class Unit(StrEnum):
-    """What a goal's figures are in."""
+    """The unit of a goal's figures."""
 
     TIMES = "x"
     MILLISECONDS = "ms"
@@ -59,7 +59,7 @@ def ratio(
     to: tuple[str, str],
     figure: Callable[[Figures], float | None] = per_cpu_second,
 ) -> Callable[[Results], float | None]:
-    """How many times the one's figure is the other's.
+    """Divides the one's figure by the other's.
 
     Args:
         of: case and server.

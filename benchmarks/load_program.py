@@ -37,7 +37,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a part of a server used.
+    """The CPU time and memory of a part of a server.
 
     Attributes:
         cpu_seconds: of all its processes.
@@ -51,7 +51,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What one run of the load generator measured. `report.go` says more.
+    """The measurements of one run of the load generator. `report.go` says more.
 
     Attributes:
         seconds: how long was measured; of a storm, until the last stream had every note.

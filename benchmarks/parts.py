@@ -1,4 +1,4 @@
-"""What there is to start for the servers of a case: programs, and where they will answer."""
+"""The programs to start for the servers of a case, and where they will answer."""
 
 import os
 import sys
@@ -57,7 +57,7 @@ class Part:
 
 
 def parts_for(servers: Collection[str], gateways: int, hub: Path, folder: Path) -> list[Part]:
-    """What to start for servers; peers are passed over.
+    """Lists the programs to start for servers; peers are passed over.
 
     Args:
         servers: names.

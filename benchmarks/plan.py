@@ -71,7 +71,7 @@ class Stage:
 
     @property
     def seconds(self) -> float:
-        """How long it takes, about."""
+        """Estimate of its duration."""
         return _START_SECONDS + sum(each.seconds for each in self.measurements)
 
 

@@ -1,4 +1,4 @@
-"""What processes use, as the kernel counts it (Linux)."""
+"""CPU time and memory of processes, as the kernel counts them (Linux)."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What is kept of a run: a JSON file that holds everything the table and the plot show."""
+"""The record of a run: a JSON file that holds everything the table and the plot show."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -17,7 +17,7 @@ _QUIET_SECONDS = 3.0
 
 
 class Reporter(Protocol):
-    """Who is told how it goes."""
+    """The listener that is told how it goes."""
 
     def begins(self, what: str) -> None:
         """Something is started or measured."""
@@ -28,7 +28,7 @@ class Reporter(Protocol):
 
 @dataclass(slots=True)
 class Findings:
-    """What came of a plan.
+    """The outcome of a plan.
 
     Attributes:
         reports: by the names of case and server, one for each round.

@@ -1,4 +1,4 @@
-"""What is measured, as it runs: servers of ours, and peers that somebody else has started."""
+"""The servers that are measured, as they run: ours, and peers that somebody else has started."""
 
 import ipaddress
 import re

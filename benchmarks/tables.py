@@ -78,7 +78,7 @@ def _cells(figures: Figures, results: Results) -> list[str | Text]:
 
 
 def remarks(results: Results) -> list[str]:
-    """What makes the figures of a row mean something else, a line for each such row."""
+    """Remarks that make the figures of a row mean something else, a line for each such row."""
     return [
         f"{figures.case} on {figures.server}: {', '.join(found)}"
         for figures in results.values()
@@ -102,7 +102,7 @@ def _remarks(figures: Figures) -> Iterator[str]:
 
 
 def goals_table(results: Results) -> Table:
-    """What must be reached, of all that was measured."""
+    """Lists the goals of all that was measured."""
     table = Table(title="Goals", box=box.SIMPLE)
     table.add_column("in this run", no_wrap=True)
     for heading in ("measured", "must", "aim", ""):

@@ -8,7 +8,7 @@ from deploy.checks.findings import Finding
 from deploy.checks.manifests import Manifests, Object, where
 
 ANYONE = "anyone"
-"""Who is outside of the namespace."""
+"""The peer outside of the namespace."""
 
 _DNS = 53
 
@@ -23,7 +23,7 @@ _ARROWS = {
 
 
 class Arrow(NamedTuple):
-    """Who may open connections to whom, and on which port."""
+    """Lists which part may open connections to which, and on which port."""
 
     source: str
     target: str

@@ -1,4 +1,4 @@
-"""What scales, spreads and may be evicted can really do so."""
+"""Checks that parts which scale, spread and may be evicted can really do so."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -31,7 +31,7 @@ def check_stopping(manifests: Manifests, facts: Facts) -> Iterator[Finding]:
 
 
 def pre_stop_seconds(container: Object) -> float:
-    """How long preStop takes: its sleep, or those in its command. Seconds."""
+    """Adds up the seconds that preStop takes: its sleep, or those in its command."""
     hook = container.get("lifecycle", {}).get("preStop", {})
     if "sleep" in hook:
         return float(hook["sleep"]["seconds"])
@@ -40,5 +40,5 @@ def pre_stop_seconds(container: Object) -> float:
 
 
 def stop_seconds(program: Program, environment: Mapping[str, str | None]) -> float:
-    """How long a program may take to end, its drain and the grace of calls included. Seconds."""
+    """Computes the seconds that a program may take to end, drain and grace included."""
     return float(program.value("shutdown_grace_seconds", environment))

@@ -1,4 +1,4 @@
-"""What the code says that manifests have to agree with: settings, health names, users, ports."""
+"""Facts of the code that manifests have to agree with: settings, health names, users, ports."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class Program(NamedTuple):
 
     settings: type[ServiceSettings]
     health_names: frozenset[str]
-    """What its health service knows."""
+    """The names that its health service knows."""
 
     user: int
     """The uid that its image runs with."""

@@ -1,4 +1,4 @@
-"""What a check says."""
+"""The findings of checks."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ class Finding(NamedTuple):
     """The object, as `Deployment/chat-gateway`."""
 
     fault: str
-    """What is wrong with it, in words."""
+    """The fault, in words."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.fault}"

@@ -12,7 +12,7 @@ Object = Mapping[str, Any]
 
 
 class Workload(NamedTuple):
-    """What makes pods: a Deployment or a StatefulSet."""
+    """An object that makes pods: a Deployment or a StatefulSet."""
 
     manifest: Object
 
@@ -87,7 +87,7 @@ class Manifests:
         return [w for w in self.workloads if selects(selector, w.labels)]
 
     def environment(self, container: Object) -> dict[str, str | None]:
-        """What a container finds in its environment; None where a secret says it."""
+        """The variables that a container finds in its environment; None where a secret has one."""
         found: dict[str, str | None] = {}
         for source in container.get("envFrom", []):
             reference = source.get("configMapRef", {}).get("name", "")
@@ -103,7 +103,7 @@ class Manifests:
 
 
 def where(manifest: Object) -> str:
-    """How findings name an object."""
+    """Names an object, as findings do."""
     return f"{manifest['kind']}/{manifest['metadata']['name']}"
 
 

@@ -19,7 +19,7 @@ _LAST_BYTES = 16_384
 
 @dataclass(frozen=True)
 class Program:
-    """What to run.
+    """A program to run.
 
     Attributes:
         name: names the child to people, and its log.

@@ -1,4 +1,4 @@
-"""What the user sees: progress while it starts, how to chat, and how it ends."""
+"""Prints what the user sees: progress while it starts, how to chat, and how it ends."""
 
 from collections.abc import Sequence
 from typing import IO
@@ -45,7 +45,7 @@ class Console:
         self.say(f"  killed {name}", style="yellow")
 
     def fail(self, text: str) -> None:
-        """Why it ends."""
+        """Prints why it ends."""
         self._end_status()
         self.say(text, style="bold red")
 

@@ -1,4 +1,4 @@
-"""What Envoy is told about clients: which names, pages and proxies it believes.
+"""Envoy's settings about clients: which names, pages and proxies it believes.
 
 The containers' `start.sh` puts the same values at the same places of the same file.
 """
@@ -14,7 +14,7 @@ STREAMS_PER_CONNECTION: Final = 250
 
 
 class Edge(NamedTuple):
-    """What may be set of Envoy."""
+    """The settings of Envoy."""
 
     hosts: tuple[str, ...] = ()
     """Names that clients may ask for beside this machine's own; `*` for any."""

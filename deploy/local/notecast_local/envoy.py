@@ -48,7 +48,7 @@ def render(text: str, ports: StackPorts, edge: Edge = Edge()) -> str:  # noqa: B
 
 
 def log_limit_source(configuration: Any) -> dict[str, Any]:  # noqa: ANN401 - YAML
-    """Where a configuration says that Envoy finds how much it may log."""
+    """Finds the part of a configuration that says how much Envoy may log."""
     (listener,) = configuration["static_resources"]["listeners"]
     (chain,) = listener["filter_chains"]
     (manager,) = chain["filters"]

@@ -1,4 +1,4 @@
-"""Why the local stack does not run, in words for who started it.
+"""Why the local stack does not run, in words for the person that started it.
 
 LocalStackError
 ├── PortTakenError          somebody else listens where clients are to connect

@@ -8,7 +8,7 @@ _SEND = '{"room":"lobby","author":"ada","text":"hello"}'
 
 
 def guide(ports: StackPorts, client: str) -> str:
-    """What to type in another shell.
+    """Lists what to type in another shell.
 
     Args:
         ports: where the stack listens.

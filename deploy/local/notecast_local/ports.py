@@ -17,7 +17,7 @@ _HIGHEST_PORT = 65535
 
 @dataclass(frozen=True)
 class StackPorts:
-    """Who listens where on HOST."""
+    """The ports on HOST, by the part that listens there."""
 
     clients: int
     tutorial: int

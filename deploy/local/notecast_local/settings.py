@@ -1,4 +1,4 @@
-"""What may be set: by option, or else by environment, or else as it stands here."""
+"""The settings: by option, or else by environment, or else the defaults here."""
 
 import argparse
 import os
@@ -45,7 +45,7 @@ _WHY_NOT_USED = (
 
 
 class LocalSettings(BaseSettings):
-    """What the local stack has to be told. Immutable."""
+    """The settings of the local stack. Immutable."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
@@ -109,7 +109,7 @@ class LocalSettings(BaseSettings):
 
     @property
     def edge(self) -> Edge:
-        """What Envoy is told."""
+        """The settings that Envoy gets."""
         return Edge(
             _words(self.allowed_hosts),
             _words(self.allowed_origins),

@@ -1,4 +1,4 @@
-"""What the stack consists of: which programs, in which order, with which settings."""
+"""The parts of the stack: which programs, in which order, with which settings."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from notecast_local.readiness import answers_ping, serves
 from notecast_local.settings import HOST
 
 _ENVOY_WORKERS = 2
-# Who stops everything stops Envoy first: nobody is left to notice, or to go on elsewhere.
+# A stop of everything stops Envoy first: nobody is left to notice, or to go on elsewhere.
 _AT_THE_END = {
     "NOTECAST_SHUTDOWN_GRACE_SECONDS": "1",
     "NOTECAST_DRAIN_NOTICE_SECONDS": "0",

@@ -16,7 +16,7 @@ Stage = Sequence[Program]
 
 
 class Reporter(Protocol):
-    """Who is told how it goes."""
+    """The listener that is told how it goes."""
 
     def starting(self, names: Sequence[str]) -> None:
         """A stage was started and is not ready yet."""
@@ -32,7 +32,7 @@ class Reporter(Protocol):
 
 
 class StopRequests:
-    """What the user asks for: to stop, and then, not to wait."""
+    """The user's wishes: to stop, and then, not to wait."""
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
