@@ -5,13 +5,12 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import structlog
 from xdist.scheduler.loadfile import LoadFileScheduling
 
-from notecast_runtime.transports import TransportName
 from tests.support.valkey import ValkeyProcess
 
 _ONE_AFTER_THE_OTHER = ("tests/e2e/", "tests/cases/", "tests/unit/local/")
@@ -71,17 +70,6 @@ def heeded_signals() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(params=get_args(TransportName))
-def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The gRPC server of every gateway that the test starts, in this process or another.
-
-    What is promised to clients is promised on both, so tests of that ask for this.
-    """
-    chosen = str(request.param)
-    monkeypatch.setenv("NOTECAST_TRANSPORT", chosen)
-    return chosen
 
 
 @pytest.fixture

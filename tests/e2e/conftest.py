@@ -3,11 +3,9 @@
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
-from notecast_runtime.transports import TransportName
 from tests.support.containers import Containers, require_engine, running_containers
 from tests.support.local_stack import LocalStack
 from tests.support.tutorial_client import generate_stubs
@@ -17,13 +15,11 @@ from tests.support.tutorial_client import generate_stubs
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 
 
-@pytest.fixture(scope="module", params=get_args(TransportName))
-def stack(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LocalStack]:
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """A local stack that the tests of a module share; each uses rooms of its own."""
     folder = tmp_path_factory.mktemp("stack")
-    with LocalStack(folder, NOTECAST_TRANSPORT=str(request.param)) as running:
+    with LocalStack(folder) as running:
         yield running
 
 

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import pytest
-
 from notecast_local.ports import choose_ports
 from notecast_local.settings import LocalSettings
 from tests.support.local_programs import LocalPrograms
@@ -15,7 +13,6 @@ from tests.support.reading_client import ReadingClient
 from tests.support.sending import AT_ONCE, send_all
 
 
-@pytest.mark.usefixtures("transport")
 async def test_a_killed_gateway_costs_its_clients_only_a_reconnect(tmp_path: Path) -> None:
     """A replay equals what was relayed live, wherever the gateway was killed."""
     settings = LocalSettings(port=free_port(), tutorial_port=free_port())

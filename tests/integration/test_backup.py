@@ -75,9 +75,8 @@ async def notes_of(gateway: Gateway, count: int) -> list[Note]:
 
 
 async def test_after_a_restore_the_backup_s_notes_are_there_and_who_saw_later_ones_is_told(
-    valkey: ValkeyProcess, tmp_path: Path, transport: str
+    valkey: ValkeyProcess, tmp_path: Path
 ) -> None:
-    del transport  # on either
     async with (
         running_history(valkey.url) as history,
         running_gateway(valkey.url, history) as gateway,

@@ -16,8 +16,6 @@ from tests.support.services import running_gateway, running_history
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 
 async def test_a_conversation_by_command_over_two_gateways(valkey: ValkeyProcess) -> None:
     async with (

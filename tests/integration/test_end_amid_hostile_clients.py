@@ -56,7 +56,6 @@ def hostile(port: int, calls: list[tuple[str, Any]], stack: ExitStack) -> None:
     silent.send(raw.PREFACE[:10])
 
 
-@pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize("redis", ["answers", "hangs"])
 async def test_a_gateway_is_gone_within_its_grace(redis: str, valkey: ValkeyProcess) -> None:
     await ends_in_time("chat_gateway", redis, valkey)

@@ -18,8 +18,6 @@ from tests.support.shipped_envoy import ShippedEnvoy, shipped_envoy
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 EJECTED = "cluster.chat-gateway.outlier_detection.ejections_enforced_total"
 THE_FIRST_NOTE = b"\x10\x01\x12\x20"
 """In the answer to a send: sequence 1, and an id of 32 characters."""

@@ -30,8 +30,6 @@ from tests.support.waiting import eventually
 from tutorial.chat_pb2 import Empty
 from tutorial.chat_pb2_grpc import ChatServerStub
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 UNDIVIDED: dict[str, Any] = {"client_share": 1, "connection_share": 1}
 MEBIBYTE = 1_048_576
 OF_STREAMS = (Room, Ring, RoomCursor, Subscription, GrpcioOutlet, StreamOutlet)

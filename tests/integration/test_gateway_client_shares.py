@@ -23,8 +23,6 @@ from tests.support.statuses import detail_of, reason_of, retry_delay_ms
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 
 class Neighbour:
     """A client with a connection of its own, who opens much and reads little."""

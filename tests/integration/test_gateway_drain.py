@@ -30,8 +30,6 @@ from tests.support.waiting import eventually
 from tutorial.chat_pb2 import Empty
 from tutorial.chat_pb2_grpc import ChatServerStub
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 LONG: dict[str, Any] = {
     "shutdown_grace_seconds": 60,
     "drain_notice_seconds": 50,
@@ -242,11 +240,9 @@ async def test_no_send_fails_amid_the_drain(valkey: ValkeyProcess) -> None:
 
 
 async def test_a_standard_client_tries_elsewhere_by_itself_what_comes_too_late(
-    valkey: ValkeyProcess, transport: str
+    valkey: ValkeyProcess,
 ) -> None:
     """A GOAWAY neither cuts calls in flight nor loses those that cross it."""
-    if transport == "grpcio":
-        pytest.skip("its server ends calls that cross its GOAWAY with CANCELLED")
     async with (
         started_gateway(valkey.url, **SOON) as (process, first),
         running_gateway(valkey.url) as second,

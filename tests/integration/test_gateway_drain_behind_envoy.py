@@ -20,7 +20,7 @@ from tests.support.shipped_envoy import shipped_envoy
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.usefixtures("transport"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 READERS = 40
 SENDERS = 4

@@ -17,8 +17,6 @@ from tests.support.services import (
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 
 async def send_when_back(gateway: Gateway, text: str) -> None:
     """Sends a note once Redis is there again."""

@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from notecast.v1.chat_pb2 import RoomSubscription
 from notecast.v1.note_pb2 import Cursor
 from tests.support.services import (
@@ -15,8 +13,6 @@ from tests.support.services import (
     texts,
 )
 from tests.support.valkey import ValkeyProcess
-
-pytestmark = pytest.mark.usefixtures("transport")
 
 
 async def test_a_note_reaches_the_streams_of_every_gateway_once(valkey: ValkeyProcess) -> None:

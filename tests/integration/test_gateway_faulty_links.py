@@ -15,8 +15,6 @@ from tests.support.health import wait_for_health, wait_until_serving
 from tests.support.services import running_gateway, texts
 from tests.support.valkey import ValkeyProcess
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 NOTE = SendNoteRequest(room="lobby", author="ann", text="once", note_id="n-1")
 
 

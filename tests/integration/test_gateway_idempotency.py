@@ -11,8 +11,6 @@ from notecast_runtime.keyspace import outbox_key, partition_of, sent_key
 from tests.support.services import running_gateway, running_history, texts
 from tests.support.valkey import ValkeyProcess
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 NOTE = SendNoteRequest(room="lobby", author="ann", text="once", note_id="n-1")
 
 

@@ -4,7 +4,6 @@ import asyncio
 import time
 from typing import Any
 
-import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -18,12 +17,6 @@ from tests.support.waiting import eventually
 ROOM_MARK = b"<room"
 TEXT_MARK = b"<text>"
 CONNECTIONS = 20
-
-
-@pytest.fixture(autouse=True)
-def wire(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On grpc.aio each stream is a task of some 20 KB, and each delivery an operation."""
-    monkeypatch.setenv("NOTECAST_TRANSPORT", "wire")
 
 
 async def test_an_idle_stream_costs_no_more_than_two_kilobytes(valkey: ValkeyProcess) -> None:

@@ -17,8 +17,6 @@ from tests.support.statuses import reason_of
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 
 def retry_delay_ms(error: aio.AioRpcError) -> int:
     for key, value in error.trailing_metadata():

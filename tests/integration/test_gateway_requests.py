@@ -11,8 +11,6 @@ from notecast_runtime.keyspace import LAYOUT_KEY, PARTITIONS, run_key
 from tests.support.services import Gateway, running_gateway, running_history, texts
 from tests.support.valkey import ValkeyProcess
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 
 def status_of(error: aio.AioRpcError) -> status_pb2.Status:
     (details,) = (

@@ -25,8 +25,6 @@ from tests.support.statuses import detail_of, reason_of, retry_delay_ms
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 LARGE = "x" * 250_000
 LARGE_BYTES = 262_144
 """As the bound on a text, for notes that fill what lies between gateway and client soon."""

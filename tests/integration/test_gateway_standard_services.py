@@ -16,8 +16,6 @@ from tests.support.valkey import ValkeyProcess
 from tutorial.chat_pb2 import Empty, Note
 from tutorial.chat_pb2_grpc import ChatServerStub
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 
 async def test_reflection_tells_every_service(valkey: ValkeyProcess) -> None:
     def services(target: str) -> set[str]:

@@ -17,8 +17,6 @@ from tests.support.services import running_gateway
 from tests.support.statuses import detail_of, reason_of
 from tests.support.valkey import ValkeyProcess
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 NOTE = SendNoteRequest(room="den", author="ann", text="some text", labels={"k": "value"})
 GARBAGE = b"\xff\xff\xff\xff"
 UNREADABLE = {

@@ -23,8 +23,6 @@ from tests.support.services import running_gateway, running_history
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 WATCHERS = 5
 

@@ -106,22 +106,6 @@ async def test_behind_a_trusted_proxy_the_line_names_the_client_that_the_proxy_s
             assert line["peer"] == f"ipv4:{proxy.address}"
 
 
-async def test_with_the_server_of_grpcio_the_line_names_the_peer_without_a_connections_id(
-    valkey: ValkeyProcess,
-) -> None:
-    async with service_process(
-        "chat_gateway", valkey.url, slow_reader_seconds=0.5, transport="grpcio"
-    ) as gateway:
-        await wait_until_serving(gateway.target)
-        with raw.RawConnection(port_of(gateway)) as stuck:
-            subscribe(stuck, "lobby")
-            line = await gateway.logs("slow_reader_ended")
-            assert line["peer"] == f"ipv4:{stuck.address}"
-            assert line["client"] == "127.0.0.1"
-            assert "connection" not in line
-            assert [place["room"] for place in line["positions"]] == ["lobby"]
-
-
 async def test_each_connection_that_is_ended_is_named_with_its_peer_and_an_id_of_its_own(
     valkey: ValkeyProcess,
 ) -> None:

@@ -20,8 +20,6 @@ from notecast_runtime.symbols import symbols_of
 from tests.support.services import running_gateway, running_history
 from tests.support.valkey import ValkeyProcess
 
-pytestmark = pytest.mark.usefixtures("transport")
-
 VERSIONS = ("v1", "v1alpha")
 CONTRACTS = {"gateway": chat_pb2.DESCRIPTOR, "history": history_pb2.DESCRIPTOR}
 

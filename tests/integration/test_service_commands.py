@@ -47,27 +47,20 @@ def test_an_argument_is_refused_and_not_passed_over(package: str) -> None:
     assert "--help" in ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("package", "transport"),
-    [("history", "wire"), ("chat_gateway", "wire"), ("chat_gateway", "grpcio")],
-)
-def test_a_port_that_is_taken_is_named_with_the_variables_that_choose_another(
-    package: str, transport: str
-) -> None:
+@each_service
+def test_a_port_that_is_taken_is_named_with_the_variables_that_choose_another(package: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = run(
             package,
             NOTECAST_LISTEN_HOST="127.0.0.1",
             NOTECAST_LISTEN_PORT=str(port),
-            NOTECAST_TRANSPORT=transport,
         )
     assert ended.returncode == 1
     said = _line_of("cannot_listen", ended.stdout + ended.stderr)
     assert said["address"] == f"127.0.0.1:{port}"
     assert "NOTECAST_LISTEN_PORT" in said["hint"]
-    if transport == "wire":
-        assert "in use" in said["error"]
+    assert "in use" in said["error"]
 
 
 @each_service
