@@ -1,12 +1,12 @@
 """Many streams that are sent the same messages: the fan-out."""
 
 import math
-from typing import Final
+from typing import Final, cast
 
 from notecast_wire.calls.outlet import StreamOutlet
 from notecast_wire.calls.server_state import ConnectionHandle
 from notecast_wire.http2.frames import MAX_FRAME_BYTES
-from notecast_wire.http2.output import PIECE_BYTES
+from notecast_wire.http2.sender import PIECE_BYTES
 from notecast_wire.http2.shared_window import NO_JOINT_WINDOW, JointWindow
 from notecast_wire.http2.stream import Stream
 from notecast_wire.rpc.messages import length_prefixed
@@ -66,9 +66,9 @@ class _Group(JointWindow):
         is full. A stream of which something is kept never passes: its own window is closed,
         as the others' would be that stand behind a closed connection.
         """
-        connection = self.handle.connection
+        sender = self.handle.sender
         needed = size * len(self.heads)
-        if connection.congested or needed > connection.send_window:
+        if sender.congested or needed > sender.send_window:
             return False
         if size > self.left:
             self._settle()
@@ -78,7 +78,7 @@ class _Group(JointWindow):
             return False
         self.left -= size
         self.owed += size
-        connection.send_window -= needed
+        sender.send_window -= needed
         return True
 
     def put(self, length: bytes, between: bytes, data: bytes) -> None:
@@ -87,11 +87,11 @@ class _Group(JointWindow):
         What is much is written at once, so that the next group's is made where it was: what the
         caches hold of it is then as much as one connection gets, and not all of them.
         """
-        connection = self.handle.connection
-        output, heads = connection.output, self.heads
+        sender = self.handle.sender
+        output, heads = sender.output, self.heads
         size = len(heads) * len(between)
         if not output and size < _AT_ONCE_BYTES:
-            connection.on_output()
+            sender.on_output()
         most = PIECE_BYTES // len(between) + 1
         for start in range(0, len(heads), most):
             piece = heads[start : start + most]
@@ -201,6 +201,6 @@ class Audience:
             if size <= MAX_FRAME_BYTES and group.take(size):
                 group.put(length, between, data)
             else:
-                outlets = [stream.call for stream in group.streams]
+                outlets = cast("list[StreamOutlet]", [stream.call for stream in group.streams])
                 refused += [outlet for outlet in outlets if not outlet.write_framed(data)]
         return refused

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from grpc import StatusCode, aio
 
@@ -13,11 +13,16 @@ from notecast_wire.calls.unsent_answer import outlive
 from notecast_wire.fairness.call_shares import CallAccount
 from notecast_wire.fairness.clients import ClientId
 from notecast_wire.fairness.shares import ShareRefusal
-from notecast_wire.http2.stream import Stream
+from notecast_wire.http2.stream import Stream, StreamOwner
 from notecast_wire.rpc.messages import whole_message
 from notecast_wire.rpc.metadata import Headers
 from notecast_wire.rpc.methods import Method
 from notecast_wire.rpc.status import CallError, over_share, trailers, trailers_only
+
+
+class Successor(Expiring, StreamOwner, Protocol):
+    """What takes over the stream and the deadline of a call that is detached."""
+
 
 Serve = Callable[["Call", Any], Coroutine[Any, Any, None]]
 """What runs as a call's task: it is given the call and its method."""
@@ -209,7 +214,7 @@ class Call:
 
     def throw(self, error: CallError) -> None:
         """Ends the call with a status at once, whatever waits to be sent, and its task with it."""
-        self.handle.connection.drop_unsent(self.stream)
+        self.handle.sender.drop_unsent(self.stream)
         self.finish(error.code, error.details, error.metadata)
         self._cancel()
 
@@ -222,7 +227,7 @@ class Call:
         """
         if self._waiter is not None:
             raise aio.UsageError("another write is under way")
-        if self.handle.connection.send_data(self.stream, data):
+        if self.handle.sender.send_data(self.stream, data):
             if self.handle.wrote(len(data)):
                 await asyncio.sleep(0)
             return
@@ -234,12 +239,12 @@ class Call:
 
     def finish(self, code: StatusCode, details: str = "", metadata: Headers | None = None) -> None:
         """Sends the status behind what was sent; the call is over with that."""
-        connection = self.handle.connection
+        sender = self.handle.sender
         if self.started:
-            connection.send_trailers(self.stream, trailers(code, details, metadata or []))
+            sender.send_trailers(self.stream, trailers(code, details, metadata or []))
         else:
             block = trailers_only(code, details, metadata or [])
-            connection.send_headers(self.stream, block, end_stream=True)
+            sender.send_headers(self.stream, block, end_stream=True)
         self.close()
 
     def close(self) -> None:
@@ -259,7 +264,7 @@ class Call:
         if self.on_close is not None:
             self.on_close()
 
-    def detach(self, successor: Expiring) -> None:
+    def detach(self, successor: Successor) -> None:
         """Lets another have the stream, the deadline and the place among the open calls."""
         if self.due_tick:
             self.handle.server.deadlines.replace(self, successor)

@@ -87,13 +87,13 @@ class StreamOutlet:
     def write_framed(self, data: bytes) -> bool:
         """As `write`, of a message that has its prefix already."""
         stream = self.stream
-        connection = self.handle.connection
+        sender = self.handle.sender
         if self.done:
             return False
-        if stream.unsent is not None or connection.congested or not self._fits(len(data)):
+        if stream.unsent is not None or sender.congested or not self._fits(len(data)):
             self._wait()
             return False
-        if connection.send_data(stream, data):
+        if sender.send_data(stream, data):
             self._since = None
         else:
             self._wait()
@@ -160,7 +160,7 @@ class StreamOutlet:
         nothing gets it as well.
         """
         if not self.done:
-            self.handle.connection.drop_unsent(self.stream)
+            self.handle.sender.drop_unsent(self.stream)
             self.end(code, details, trailing_metadata)
 
     def join(self, audience: Membership) -> None:
@@ -172,6 +172,15 @@ class StreamOutlet:
         self._audiences = tuple(other for other in self._audiences if other is not audience)
 
     # What comes on the stream
+
+    def await_request(self) -> None:
+        """The request was whole before its call was detached."""
+
+    def data_received(self, _data: bytes, _size: int, *, ended: bool) -> None:
+        """The request was whole before its call was detached."""
+
+    def request_ended(self) -> None:
+        """The request was whole before its call was detached."""
 
     def stream_ended(self) -> None:
         """The client has left, or was thrown out."""
@@ -190,7 +199,7 @@ class StreamOutlet:
     def lose(self, refusal: ShareRefusal) -> None:
         """Too much that waits to be sent is held for its client."""
         if not self.done:
-            self.handle.connection.drop_unsent(self.stream)
+            self.handle.sender.drop_unsent(self.stream)
             self._say_end(trailers(StatusCode.RESOURCE_EXHAUSTED, str(refusal), LATER))
 
     def stop(self, why: str) -> None:
@@ -198,7 +207,7 @@ class StreamOutlet:
         self.cut(StatusCode.UNAVAILABLE, why)
 
     def _say_end(self, block: bytes) -> None:
-        self.handle.connection.send_trailers(self.stream, block)
+        self.handle.sender.send_trailers(self.stream, block)
         self._lose()
 
     def _lose(self) -> None:
@@ -220,13 +229,13 @@ class StreamOutlet:
         self._on_done = self._on_writable = self._since = None
 
     def _fits(self, size: int) -> bool:
-        connection = self.handle.connection
-        ours, shared = self.stream.send_window, connection.send_window
+        sender = self.handle.sender
+        ours, shared = self.stream.send_window, sender.send_window
         if size <= ours and size <= shared:
             return True
         if ours <= 0 or shared <= 0:
             return False
-        if ours * 2 > connection.initial_send_window and shared * 2 > DEFAULT_WINDOW_BYTES:
+        if ours * 2 > sender.initial_send_window and shared * 2 > DEFAULT_WINDOW_BYTES:
             return True
         return self._since is not None and time.monotonic() - self._since >= _PATIENCE_SECONDS
 
@@ -236,16 +245,16 @@ class StreamOutlet:
         self._since = time.monotonic()
         self._seen = self._progress()
         if self.stream.unsent is None:
-            self.handle.connection.await_writable(self.stream)
+            self.handle.sender.await_writable(self.stream)
             if self._retry is None:
                 self._retry = self.handle.server.loop.call_later(_PATIENCE_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
         """The window has been open, though not wide enough, for a while."""
         self._retry = None
-        connection = self.handle.connection
-        window = min(self.stream.send_window, connection.send_window)
-        open_ = window > 0 and not connection.congested and self.stream.unsent is None
+        sender = self.handle.sender
+        window = min(self.stream.send_window, sender.send_window)
+        open_ = window > 0 and not sender.congested and self.stream.unsent is None
         if open_ and self._since is not None and self._on_writable is not None:
             self._on_writable()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import Final, Protocol, cast
 
 from grpc import StatusCode, aio
 
@@ -19,6 +19,13 @@ from notecast_wire.rpc.messages import (
 from notecast_wire.rpc.status import CallError, over_share
 
 _MESSAGE_COST_BYTES: Final = 160  # what a waiting message takes besides its bytes
+
+
+class _Call(Protocol):
+    """The stream's owner, for as long as messages of its request are taken."""
+
+    def throw(self, error: CallError) -> None:
+        """Ends the call with a status at once."""
 
 
 class RequestMessages:
@@ -138,14 +145,14 @@ class RequestMessages:
 
     def lose(self, _held: object, refusal: ShareRefusal) -> None:
         """Too much is held for its client: ends the call."""
-        self._stream.call.throw(over_share(refusal))
+        self._fail(over_share(refusal))
 
     def time_out(self) -> None:
         """A message is not whole in time: ends the call, as `Call.time_out` does."""
         self._timed = False
         seconds = self._handle.server.options.request_timeout
         text = f"a message of the request was not whole within {seconds:g} s"
-        self._stream.call.throw(CallError(StatusCode.DEADLINE_EXCEEDED, text))
+        self._fail(CallError(StatusCode.DEADLINE_EXCEEDED, text))
 
     def close(self) -> None:
         """Holds nothing any more; who waits gets the end."""
@@ -156,6 +163,9 @@ class RequestMessages:
         self._stop_watching()
         self.ended = True
         self._wake()
+
+    def _fail(self, error: CallError) -> None:
+        cast(_Call, self._stream.call).throw(error)
 
     def _take(self) -> bytes:
         raw = self._messages.popleft()

@@ -84,14 +84,14 @@ class Response:
             self.finish_stream()
             return
         data = self._serialized(response)
-        connection = call.handle.connection
+        sender = call.handle.sender
         if self._plain and not call.started and not call.handle.server.gzip:
-            connection.respond(call.stream, PLAIN_HEADERS, length_prefixed(data), OK_TRAILERS)
+            sender.respond(call.stream, PLAIN_HEADERS, length_prefixed(data), OK_TRAILERS)
             call.close()
             return
         if not call.started:
             self._begin([])
-        connection.send_data(call.stream, self._packed(data))
+        sender.send_data(call.stream, self._packed(data))
         self.finish_stream()
 
     def finish_stream(self) -> None:
@@ -128,7 +128,7 @@ class Response:
         call.started = True
         plain = not (metadata or self._gzip)
         block = PLAIN_HEADERS if plain else response_headers(metadata, gzip=self._gzip)
-        call.handle.connection.send_headers(call.stream, block)
+        call.handle.sender.send_headers(call.stream, block)
 
     def _serialized(self, message: Any) -> bytes:  # noqa: ANN401 - what the method gives
         data = self._method.serialize(message)

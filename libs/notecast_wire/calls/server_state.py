@@ -15,6 +15,7 @@ from notecast_wire.fairness.held_bytes import HeldBytes
 from notecast_wire.fairness.shares import Shares
 from notecast_wire.http2.client_budgets import ClientBudgets
 from notecast_wire.http2.connection import Connection
+from notecast_wire.http2.sender import Sender
 from notecast_wire.rpc.options import ServerOptions
 
 
@@ -81,11 +82,13 @@ class ConnectionHandle(Protocol):
 
     Attributes:
         connection: the HTTP/2 side of it.
+        sender: what puts out its frames.
         server: the server's state.
         origin: the names that the log has for it.
     """
 
     connection: Connection
+    sender: Sender
     server: ServerState
     origin: Origin
 

@@ -79,4 +79,4 @@ class UnsentAnswer:
 
     def _end(self, code: StatusCode, details: str, metadata: Headers | None = None) -> None:
         self.stream_ended()
-        self.handle.connection.end_instead(self.stream, trailers(code, details, metadata or []))
+        self.handle.sender.end_instead(self.stream, trailers(code, details, metadata or []))

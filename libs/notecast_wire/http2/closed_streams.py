@@ -4,6 +4,7 @@ from collections import deque
 from typing import Final
 
 from notecast_wire.fairness.clients import ClientId
+from notecast_wire.http2.codes import MAX_STREAM_ID
 
 _REMEMBERED_GAPS: Final = 16
 
@@ -19,12 +20,14 @@ class ClosedStreams:
 
     Attributes:
         newest: the highest stream id that the peer has opened; 0 before the first.
+        last_taken: as GOAWAY has it: streams above it are refused.
     """
 
-    __slots__ = ("_gaps", "_max_reset", "_reset", "newest")
+    __slots__ = ("_gaps", "_max_reset", "_reset", "last_taken", "newest")
 
     def __init__(self, max_reset: int) -> None:
         self.newest = 0
+        self.last_taken = MAX_STREAM_ID
         self._max_reset = max_reset
         self._gaps: deque[range] | None = None
         self._reset: dict[int, ClientId | None] = {}
@@ -39,6 +42,11 @@ class ClosedStreams:
         """Whether a stream below `newest` was left out (RFC 9113, 5.1.1)."""
         return self._gaps is not None and any(stream_id in gap for gap in self._gaps)
 
+    @property
+    def newest_taken(self) -> int:
+        """The highest stream id that was taken, of those that the peer has opened."""
+        return min(self.last_taken, self.newest)
+
     def add_reset(self, stream_id: int, client: ClientId | None) -> None:
         """We have reset this stream, of this client: the peer may not know it yet."""
         self._reset[stream_id] = client
@@ -49,9 +57,12 @@ class ClosedStreams:
         """The peer has ended or reset this stream itself: what it sends from here on is wrong."""
         self._reset.pop(stream_id, None)
 
-    def was_reset(self, stream_id: int) -> bool:
-        """Whether frames of this stream are to be ignored (RFC 9113, 5.4.2)."""
-        return stream_id in self._reset
+    def has_ended(self, stream_id: int) -> bool:
+        """Whether the peer must know that this stream, which is not open, was taken and has ended.
+
+        Else frames of it are to be ignored (RFC 9113, 5.4.2).
+        """
+        return stream_id <= self.last_taken and stream_id not in self._reset
 
     def client_of(self, stream_id: int) -> ClientId | None:
         """Whose stream it was that we have reset; None where that is not known."""

@@ -1,9 +1,10 @@
 """One stream of a connection: its windows, what is kept of its data, and whose it is."""
 
 from collections import deque
-from typing import Any, Final
+from typing import Final, Protocol
 
 from notecast_wire.fairness.clients import ClientId
+from notecast_wire.fairness.shares import ShareRefusal
 from notecast_wire.http2.shared_window import NO_JOINT_WINDOW, JointWindow
 
 PEER_ENDED: Final = 1
@@ -18,6 +19,31 @@ END_KEPT: Final = 16
 """The last of the kept data carries END_STREAM."""
 NOTHING_MORE: Final = FORGOTTEN | WE_ENDED
 """Either: nothing more is sent."""
+
+
+class StreamOwner(Protocol):
+    """What a stream's request and answer are for, and what is told of both: a call."""
+
+    def await_request(self) -> None:
+        """What came together with the headers was not all of the request."""
+
+    def data_received(self, data: bytes, size: int, *, ended: bool) -> None:
+        """A DATA frame has come: see `DataReceived`."""
+
+    def request_ended(self) -> None:
+        """The request has ended, with its headers or with trailers."""
+
+    def writable(self) -> None:
+        """Nothing is kept of the stream, and a window or the socket has opened."""
+
+    def stream_ended(self) -> None:
+        """The stream is over: its end is out, or the peer has left or was thrown out."""
+
+    def stop(self, why: str) -> None:
+        """The server or the connection ends, and with it the stream."""
+
+    def lose(self, refusal: ShareRefusal) -> None:
+        """Too much is kept for the stream's client: what is kept of this stream has to go."""
 
 
 class Stream:
@@ -38,7 +64,7 @@ class Stream:
         state: the flags of this module.
         unsent: what windows or socket kept back, in order: views of DATA, and as the last, where
             they are kept too, the trailers' block as bytes. None while nothing is kept.
-        call: the owner's.
+        call: the owner; None before there is one, and once nobody minds the stream.
         client: whose request it is.
     """
 
@@ -74,7 +100,7 @@ class Stream:
         self.content_left = content_length
         self.state = 0
         self.unsent: deque[memoryview | bytes] | None = None
-        self.call: Any = None
+        self.call: StreamOwner | None = None
 
     @property
     def send_window(self) -> int:

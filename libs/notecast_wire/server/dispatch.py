@@ -113,7 +113,7 @@ class Dispatcher:
             call = self._call(handle, stream, headers, fields)
         except CallError as error:
             block = trailers_only(error.code, error.details, error.metadata)
-            handle.connection.send_headers(stream, block, end_stream=True)
+            handle.sender.send_headers(stream, block, end_stream=True)
             return
         stream.call = call
         call.begin(ended=ended)

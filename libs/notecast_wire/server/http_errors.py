@@ -4,6 +4,7 @@ from asyncio import TimerHandle
 from typing import Final
 
 from notecast_wire.calls.server_state import ConnectionHandle
+from notecast_wire.fairness.shares import ShareRefusal
 from notecast_wire.http2.events import RequestBegun
 from notecast_wire.http2.header_encoder import encode_headers
 from notecast_wire.http2.stream import Stream
@@ -73,11 +74,11 @@ class _Refusal:
     def request_ended(self) -> None:
         """Answers."""
         self.stream_ended()
-        connection = self._handle.connection
+        sender = self._handle.sender
         block, text = self._answer
-        connection.send_headers(self._stream, block, end_stream=self._bodiless)
+        sender.send_headers(self._stream, block, end_stream=self._bodiless)
         if not self._bodiless:
-            connection.send_data(self._stream, text, end_stream=True)
+            sender.send_data(self._stream, text, end_stream=True)
 
     def stream_ended(self) -> None:
         """The client has left."""
@@ -91,3 +92,6 @@ class _Refusal:
     def stop(self, _why: str) -> None:
         """The server or the connection ends."""
         self.request_ended()
+
+    def lose(self, _refusal: ShareRefusal) -> None:
+        """Nothing is kept before the answer, and with that the stream has no owner."""

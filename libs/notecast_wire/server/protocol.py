@@ -60,6 +60,7 @@ class ServerProtocol(asyncio.Protocol):
 
     Attributes:
         connection: the HTTP/2 side of it.
+        sender: what puts out its frames.
         transport: the socket's.
         origin: the names that the log has for it.
     """
@@ -79,7 +80,8 @@ class ServerProtocol(asyncio.Protocol):
             budgets=server.client_budgets,
             refuse=refuse_call,
         )
-        self.connection.held_output = server.held_output
+        self.sender = self.connection.sender
+        self.sender.held_output = server.held_output
         self._writer.connection = self.connection
         self._dispatcher = dispatcher
         self._connections = connections
@@ -148,7 +150,7 @@ class ServerProtocol(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         self._handle(self.connection.close())
-        self.connection.output.clear()
+        self.sender.output.clear()
 
     # The calls' side
 

@@ -8,7 +8,7 @@ import structlog
 
 from notecast_wire.calls.peers import Origin
 from notecast_wire.http2.connection import Connection
-from notecast_wire.http2.output import PIECE_BYTES
+from notecast_wire.http2.sender import PIECE_BYTES
 from notecast_wire.server.closing import abort
 
 _log = structlog.get_logger(__name__)
@@ -70,7 +70,7 @@ class SocketWriter:
 
     def flush(self) -> None:
         """Writes what was put out, unless the socket is closed."""
-        if self.connection.output and not self.transport.is_closing():
+        if self.connection.sender.output and not self.transport.is_closing():
             self.connection.answer_pings_along()
             self._turn_bytes = 0
             self._write()
@@ -97,8 +97,9 @@ class SocketWriter:
         self._squeezed_bytes = 0
 
     def _write(self) -> None:
-        output = self.connection.output
-        was_full = self.connection.congested  # it may become so while we write
+        sender = self.connection.sender
+        output = sender.output
+        was_full = sender.congested  # it may become so while we write
         size = 0
         for piece in _pieces(output):
             self.transport.write(piece)

@@ -26,6 +26,7 @@ class MemoryConnection:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, initial_window: int = 65_535) -> None:
         self.connection = Connection(ConnectionLimits(), lambda: None)
+        self.sender = self.connection.sender
         self.server = ServerState(loop, ServerOptions(), gzip=False)
         self.connection.start()
         config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
@@ -43,10 +44,10 @@ class MemoryConnection:
         self.exchange()
         stream = self.connection.streams[stream_id]
         self.server.open_calls += 1
-        self.connection.send_headers(stream, PLAIN_HEADERS)
-        stream.call = StreamOutlet(cast(ConnectionHandle, self), stream)
+        self.sender.send_headers(stream, PLAIN_HEADERS)
+        outlet = stream.call = StreamOutlet(cast(ConnectionHandle, self), stream)
         self.exchange()
-        return cast(StreamOutlet, stream.call)
+        return outlet
 
     def response(self, outlet: StreamOutlet) -> Response:
         """What the client has of an outlet's stream."""
@@ -56,8 +57,8 @@ class MemoryConnection:
         """Lets both sides hear each other out."""
         while True:
             said = self.client.data_to_send()
-            heard = b"".join(self.connection.output)
-            self.connection.output.clear()
+            heard = b"".join(self.sender.output)
+            self.sender.output.clear()
             if not said and not heard:
                 return
             for event in self.client.receive_data(heard):

@@ -33,7 +33,7 @@ def test_all_members_of_a_connection_get_a_message_in_one_piece(
         audience.add(outlet)
     assert (len(audience), audience.connections) == (15, 3)
     assert audience.send(b"hello") == []
-    assert [len(handle.connection.output) for handle in handles] == [1, 1, 1]
+    assert [len(handle.sender.output) for handle in handles] == [1, 1, 1]
     for handle in handles:
         handle.exchange()
     assert all(handle.response(outlet).messages == [b"hello"] for handle, outlet in outlets)
@@ -46,7 +46,7 @@ def test_frames_take_their_bytes_from_both_windows(loop: asyncio.AbstractEventLo
     for outlet in outlets:
         audience.add(outlet)
     audience.send(bytes(95))
-    assert handle.connection.send_window == 65_535 - 400
+    assert handle.sender.send_window == 65_535 - 400
     assert all(outlet.stream.send_window == 65_535 - 100 for outlet in outlets)
 
 
@@ -106,11 +106,11 @@ def test_a_failed_group_of_streams_in_two_audiences_has_taken_from_no_window(
         other.add(outlet)
     assert one.send(b"") == []
     second.write(b"")
-    connection_window = handle.connection.send_window
+    connection_window = handle.sender.send_window
     assert other.send(b"12345") == [first, second, third]
     assert other.send(b"") == [second]
     assert [outlet.stream.send_window for outlet in (first, second, third)] == [0, 0, 0]
-    assert handle.connection.send_window == connection_window - 10
+    assert handle.sender.send_window == connection_window - 10
 
 
 @pytest.mark.parametrize("room", [0, -1])
@@ -251,7 +251,7 @@ class Trial:
     def _fits(self, outlets: set[StreamOutlet], size: int) -> bool:
         """Whether there is room for all, as the client counts it."""
         client, connection = self.handle.client, self.handle.connection
-        return not connection.congested and all(
+        return not connection.sender.congested and all(
             outlet.stream.unsent is None
             and client.remote_flow_control_window(outlet.stream.id) >= size * len(outlets)
             for outlet in outlets
@@ -260,7 +260,7 @@ class Trial:
     def check_windows(self) -> None:
         """Each is what the client says, to the byte."""
         for outlet in self.members:
-            window = min(outlet.stream.send_window, self.handle.connection.send_window)
+            window = min(outlet.stream.send_window, self.handle.sender.send_window)
             assert window == self.handle.client.remote_flow_control_window(outlet.stream.id)
 
     def act(self, outlet: StreamOutlet, action: str, size: int) -> None:
@@ -300,7 +300,7 @@ def _use_up(handle: MemoryConnection, size: int) -> None:
     outlet = handle.subscribe()
     handle.client.increment_flow_control_window(65_535, outlet.stream.id)
     handle.exchange()
-    handle.connection.send_data(outlet.stream, bytes(size))
+    handle.sender.send_data(outlet.stream, bytes(size))
     handle.exchange()
     outlet.end(StatusCode.OK)
     handle.exchange()

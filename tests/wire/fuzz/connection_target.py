@@ -39,8 +39,8 @@ def feed(pieces: Iterable[bytes]) -> None:
         owner.take(connection.receive(piece))
         received += len(piece)
         # What is put out before the peer wants smaller frames may be written after it.
-        owner.largest_frame = max(owner.largest_frame, connection.max_frame_bytes)
-        if not connection.congested:
+        owner.largest_frame = max(owner.largest_frame, connection.sender.max_frame_bytes)
+        if not connection.sender.congested:
             written += _write(owner)
         if owner.ended:
             break
@@ -77,8 +77,8 @@ def _act(owner: Owner, size: int) -> None:
 
 def _write(owner: Owner) -> int:
     """Takes the output, as the socket does; gives its size."""
-    output = b"".join(owner.connection.output)
-    owner.connection.output.clear()
+    output = b"".join(owner.connection.sender.output)
+    owner.connection.sender.output.clear()
     start = 0
     while start < len(output):
         length = int.from_bytes(output[start : start + 3])

@@ -41,7 +41,7 @@ class Owner:
         self.connection = Connection(limits, lambda: None, clock=lambda: 0.0)
         self.sent = 0
         self.ended = False
-        self.largest_frame = self.connection.max_frame_bytes
+        self.largest_frame = self.connection.sender.max_frame_bytes
         self._left: dict[int, int] = {}
         self._newest = 0
         self._gone: set[int] = set()
@@ -83,17 +83,17 @@ class Owner:
         match stream.id // 2 % 8:
             case 0:
                 self.sent += len(_HEADERS) + len(_SHORT) + len(_TRAILERS)
-                connection.respond(stream, _HEADERS, _SHORT, _TRAILERS)
+                connection.sender.respond(stream, _HEADERS, _SHORT, _TRAILERS)
             case 1:
                 self.sent += len(_LONG_HEADERS) + len(_LONG) + len(_TRAILERS)
-                connection.respond(stream, _LONG_HEADERS, _LONG, _TRAILERS)
+                connection.sender.respond(stream, _LONG_HEADERS, _LONG, _TRAILERS)
             case 2 | 3:
                 self.sent += len(_HEADERS)
-                connection.send_headers(stream, _HEADERS)
+                connection.sender.send_headers(stream, _HEADERS)
                 self._left[stream.id] = _WRITES
                 self._write(stream)
             case 4:
-                connection.reset(stream, ErrorCode.REFUSED_STREAM)
+                connection.sender.reset(stream, ErrorCode.REFUSED_STREAM)
             case _:
                 pass
 
@@ -103,19 +103,19 @@ class Owner:
         while self._left.get(stream.id, 0):
             self._left[stream.id] -= 1
             self.sent += len(data)
-            if not self.connection.send_data(stream, data):
+            if not self.connection.sender.send_data(stream, data):
                 break
         if stream.id % 5 == 0:
-            self.connection.drop_unsent(stream)
-        self.connection.await_writable(stream)
+            self.connection.sender.drop_unsent(stream)
+        self.connection.sender.await_writable(stream)
 
     def _finish(self, stream: Stream) -> None:
         if stream.id // 2 % 8 in (2, 3, 5):
             self.sent += len(_TRAILERS)
             if stream.id // 2 % 8 == 5:
                 self.sent += len(_HEADERS)
-                self.connection.send_headers(stream, _HEADERS)
-            self.connection.send_trailers(stream, _TRAILERS)
+                self.connection.sender.send_headers(stream, _HEADERS)
+            self.connection.sender.send_trailers(stream, _TRAILERS)
 
     def _consume(self, stream: Stream, size: int) -> None:
         if stream.id // 2 % 8 != 6:

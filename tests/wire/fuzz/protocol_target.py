@@ -116,7 +116,7 @@ async def _feed(pieces: Iterable[bytes], proxies: TrustedProxies) -> None:
     assert (state.held_requests.total, state.held_output.total) == (0, 0)
     assert (len(state.deadlines), len(state.request_timeouts)) == (0, 0)
     assert not protocol.connection.streams
-    shares = protocol.connection._shares
+    shares = protocol.connection.sender.shares
     assert (shares is not None) == protocol.connection.peer.proxied
     assert shares is None or (shares.held, shares.clients) == (0, 0)
     assert asyncio.all_tasks() == {asyncio.current_task()}

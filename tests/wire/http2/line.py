@@ -56,8 +56,8 @@ class Line(RuleBasedStateMachine):
 
     def _gather(self) -> None:
         self.to_server += self.client.data_to_send()
-        self.to_client += b"".join(self.connection.output)
-        self.connection.output.clear()
+        self.to_client += b"".join(self.connection.sender.output)
+        self.connection.sender.output.clear()
 
     def _pick(self, number: int, wanted: Callable[[Call], bool]) -> Call | None:
         calls = [call for call in self.calls.values() if wanted(call)]
@@ -158,6 +158,6 @@ class Line(RuleBasedStateMachine):
         for stream in kept:
             if stream.send_window <= 0 and not self.to_client:
                 self.client.increment_flow_control_window(100_000, stream.id)
-        if self.connection.send_window <= 0 and not self.to_client:
+        if self.connection.sender.send_window <= 0 and not self.to_client:
             self.client.increment_flow_control_window(100_000)
         self._gather()

@@ -104,6 +104,7 @@ class RawClient:
         self.clock = Clock()
         self.wakes = 0
         self.connection = Connection(limits or ConnectionLimits(), self._woken, self.clock, budgets)
+        self.sender = self.connection.sender
         if peer is not None:
             self.connection.serve(peer)
         self.encoder = hpack.Encoder()
@@ -126,8 +127,8 @@ class RawClient:
 
     def sent(self) -> list[Frame]:
         """What the connection has put out since the last time."""
-        output = b"".join(self.connection.output)
-        self.connection.output.clear()
+        output = b"".join(self.sender.output)
+        self.sender.output.clear()
         return cut(output)
 
     def fields(self, frame: Frame) -> list[tuple[bytes, bytes]]:

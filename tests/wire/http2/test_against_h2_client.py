@@ -144,7 +144,7 @@ class Talk(Line):
         call = self._answering(number)
         if call is None or call.stream is None or call.answered:
             return
-        self.connection.send_headers(call.stream, encode_headers(STATUS))
+        self.connection.sender.send_headers(call.stream, encode_headers(STATUS))
         call.answered = True
         self._gather()
 
@@ -157,7 +157,7 @@ class Talk(Line):
             self.accepts(number)
         data = body(size, len(call.told))
         call.told += data
-        out = self.connection.send_data(call.stream, memoryview(data) if size % 2 else data)
+        out = self.connection.sender.send_data(call.stream, memoryview(data) if size % 2 else data)
         assert out == (call.stream.unsent is None)
         self._gather()
 
@@ -169,14 +169,14 @@ class Talk(Line):
         if not call.answered:
             self.accepts(number)
         if how == "reset":
-            self.connection.reset(call.stream, ErrorCode.CANCEL)
+            self.connection.sender.reset(call.stream, ErrorCode.CANCEL)
             call.server_reset = True
         elif how == "data":
             data = body(size, len(call.told))
             call.told += data
-            self.connection.send_data(call.stream, data, end_stream=True)
+            self.connection.sender.send_data(call.stream, data, end_stream=True)
         else:
-            self.connection.send_trailers(call.stream, encode_headers(TRAILERS))
+            self.connection.sender.send_trailers(call.stream, encode_headers(TRAILERS))
         call.server_ended = True
         self._gather()
 
@@ -187,7 +187,7 @@ class Talk(Line):
             return
         call.told += body(size, 0)
         call.answered = call.server_ended = True
-        self.connection.respond(
+        self.connection.sender.respond(
             call.stream, encode_headers(STATUS), bytes(call.told), encode_headers(TRAILERS)
         )
         self._gather()
@@ -201,7 +201,7 @@ class Talk(Line):
     def socket_fills(self) -> None:
         self.connection.pause()
 
-    @precondition(lambda self: self.connection.congested)
+    @precondition(lambda self: self.connection.sender.congested)
     @rule()
     def socket_drains(self) -> None:
         self._hear(self.connection.resume())

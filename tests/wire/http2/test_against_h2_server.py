@@ -66,8 +66,8 @@ class Ours:
 
     def judge(self, octets: bytes) -> Verdict:
         events = self.connection.receive(octets)
-        sent = cut(b"".join(self.connection.output))
-        self.connection.output.clear()
+        sent = cut(b"".join(self.connection.sender.output))
+        self.connection.sender.output.clear()
         for event in events:
             if isinstance(event, RequestBegun):
                 self.streams[event.stream.id] = event.stream
@@ -80,8 +80,8 @@ class Ours:
     def answer(self, stream_id: int) -> None:
         stream = self.streams[stream_id]
         headers, trailers = encode_headers(STATUS), encode_headers(TRAILERS)
-        self.connection.respond(stream, headers, b"", trailers)
-        self.connection.output.clear()
+        self.connection.sender.respond(stream, headers, b"", trailers)
+        self.connection.sender.output.clear()
 
     @property
     def ended(self) -> list[int]:

@@ -116,18 +116,18 @@ def test_a_control_frame_that_breaks_a_rule_ends_the_connection(
 def test_blocks_larger_than_the_peers_frames_are_split() -> None:
     client = RawClient()
     block = encode_headers([(b"x-large", b"v" * 20_000)])
-    client.connection.send_headers(client.begin(1), block)
+    client.sender.send_headers(client.begin(1), block)
     assert [frame.kind for frame in client.sent()] == [HEADERS, CONTINUATION]
     client.send(Frame(SETTINGS, 0, 0, setting(5, 30_000)))
     client.sent()
-    client.connection.send_headers(client.begin(3), block)
+    client.sender.send_headers(client.begin(3), block)
     assert [frame.kind for frame in client.sent()] == [HEADERS]
 
 
 def test_an_answer_with_a_large_block_is_split_too() -> None:
     client = RawClient()
     trailers = encode_headers([(b"grpc-message", b"m" * 20_000)])
-    client.connection.respond(client.begin(1, ended=True), STATUS, b"note", trailers)
+    client.sender.respond(client.begin(1, ended=True), STATUS, b"note", trailers)
     frames = client.sent()
     assert [frame.kind for frame in frames] == [HEADERS, DATA, HEADERS, CONTINUATION]
     assert not client.connection.streams
@@ -137,8 +137,8 @@ def test_an_answer_with_a_large_block_is_split_too() -> None:
 def test_the_block_behind_a_smaller_table_says_that_ours_is_empty(sizes: list[int]) -> None:
     client = RawClient(settings=b"".join(setting(1, size) for size in sizes))
     first, second = client.begin(1, ended=True), client.begin(3, ended=True)
-    client.connection.respond(first, STATUS, b"", TRAILERS)
-    client.connection.respond(second, STATUS, b"", TRAILERS)
+    client.sender.respond(first, STATUS, b"", TRAILERS)
+    client.sender.respond(second, STATUS, b"", TRAILERS)
     blocks = [frame.payload for frame in client.sent()]
     assert blocks == [b"\x20" + STATUS, TRAILERS, STATUS, TRAILERS]
     client.decoder.max_allowed_table_size = sizes[0]  # as a peer would check it
@@ -155,16 +155,16 @@ def test_a_refusal_of_large_headers_says_that_our_table_is_empty_too() -> None:
 
 def test_a_table_that_we_gave_up_can_not_shrink_again() -> None:
     client = RawClient(settings=setting(1, 100))
-    client.connection.send_headers(client.begin(1), STATUS)
+    client.sender.send_headers(client.begin(1), STATUS)
     client.send(Frame(SETTINGS, 0, 0, setting(1, 0)))
     client.sent()
-    client.connection.send_headers(client.begin(3), STATUS)
+    client.sender.send_headers(client.begin(3), STATUS)
     assert client.sent() == [Frame(HEADERS, END_HEADERS, 3, STATUS)]
 
 
 def test_a_larger_table_of_the_peer_needs_no_word() -> None:
     client = RawClient(settings=setting(1, 65_536))
-    client.connection.send_headers(client.begin(1), STATUS)
+    client.sender.send_headers(client.begin(1), STATUS)
     assert client.sent() == [Frame(HEADERS, END_HEADERS, 1, STATUS)]
 
 
@@ -212,14 +212,14 @@ def test_a_ping_waits_for_no_more_than_so_many_bytes() -> None:
     client.send(window_update(0, LARGEST - 65_535), Frame(PING, 0, 0, b"notecast"))
     stream, most = client.begin(1), ConnectionLimits().pong_spacing_bytes
     client.send(Frame(PING, 0, 0, b"secondly"))
-    client.connection.send_data(stream, bytes(most - 1))
+    client.sender.send_data(stream, bytes(most - 1))
     client.sent()
     client.connection.answer_pings_along()
     assert client.sent() == []
-    client.connection.send_data(stream, b"1")
+    client.sender.send_data(stream, b"1")
     client.connection.answer_pings_along()
     assert client.sent()[1:] == [Frame(PING, ACK, 0, b"secondly")]
-    client.connection.send_data(stream, bytes(most))
+    client.sender.send_data(stream, bytes(most))
     client.sent()
     client.send(Frame(PING, 0, 0, b"thirdly!"))
     assert client.sent() == [Frame(PING, ACK, 0, b"thirdly!")]
@@ -240,7 +240,7 @@ def test_a_peer_that_leaves_is_told_and_its_calls_go_on() -> None:
     frame = Frame(GOAWAY, 0, 0, bytes(7) + b"\x0b" + b"why")
     assert client.send(frame) == [PeerLeaving(ErrorCode.ENHANCE_YOUR_CALM)]
     assert client.send(Frame(DATA, END_STREAM, 1, b"note"))
-    client.connection.respond(stream, STATUS, b"note", TRAILERS)
+    client.sender.respond(stream, STATUS, b"note", TRAILERS)
     assert len(client.sent()) == 3
 
 
@@ -264,7 +264,7 @@ def test_a_graceful_end_takes_what_was_under_way_and_refuses_what_comes_later() 
     )
     assert not client.sent()
     assert client.send(Frame(DATA, END_STREAM, 3, b"note"))
-    connection.respond(stream, STATUS, b"note", TRAILERS)
+    connection.sender.respond(stream, STATUS, b"note", TRAILERS)
     assert [frame.kind for frame in client.sent()] == [HEADERS, DATA, HEADERS]
 
 

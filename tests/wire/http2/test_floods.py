@@ -44,7 +44,7 @@ def sent_until_ended(client: RawClient, flood: Iterator[list[Frame]], most: int)
     """How many of a flood's steps a connection takes before it ends; `most` where it does not."""
     for number, frames in enumerate(islice(flood, most)):
         events = client.send(*frames)
-        client.connection.output.clear()
+        client.sender.output.clear()
         if ended(events):
             assert isinstance(events[-1], ConnectionEnded)
             assert events[-1].code == ErrorCode.ENHANCE_YOUR_CALM
@@ -82,7 +82,7 @@ def test_what_comes_slowly_is_no_flood(flood: Callable[[], Iterator[list[Frame]]
     )
     for frames in islice(flood(), 300):
         assert not ended(client.send(*frames))
-        client.connection.output.clear()
+        client.sender.output.clear()
         client.clock.now += 1.0
 
 
@@ -94,16 +94,16 @@ def test_20_000_calls_given_up_after_their_answer_began_are_fine_at_any_pace() -
     client = RawClient()
     for stream_id in islice(ODD, 20_000):
         (begun,) = client.send(head(stream_id, WHOLE))
-        client.connection.send_headers(begun.stream, STATUS)  # type: ignore[union-attr]
+        client.sender.send_headers(begun.stream, STATUS)  # type: ignore[union-attr]
         assert not ended(client.send(rst_stream(stream_id)))
-        client.connection.output.clear()
+        client.sender.output.clear()
 
 
 def test_20_000_calls_given_up_unanswered_over_20_seconds_are_fine() -> None:
     client = RawClient()
     for stream_id in islice(ODD, 20_000):
         assert not ended(client.send(head(stream_id, WHOLE), rst_stream(stream_id)))
-        client.connection.output.clear()
+        client.sender.output.clear()
         client.clock.now += 1 / 1_000
 
 
@@ -115,7 +115,7 @@ def test_a_thousand_open_calls_may_be_given_up_at_once_time_and_again() -> None:
         assert not ended(client.send(*(head(i, WHOLE) for i in batch)))
         client.clock.now += 1.0
         assert not ended(client.send(*(rst_stream(i) for i in batch)))
-        client.connection.output.clear()
+        client.sender.output.clear()
 
 
 def test_finished_calls_earn_as_many_that_are_given_up() -> None:
@@ -123,10 +123,10 @@ def test_finished_calls_earn_as_many_that_are_given_up() -> None:
     ids = iter(ODD)
     for _ in range(1_000):
         (begun,) = client.send(head(next(ids), WHOLE))
-        client.connection.respond(begun.stream, STATUS, b"note", TRAILERS)  # type: ignore[union-attr]
+        client.sender.respond(begun.stream, STATUS, b"note", TRAILERS)  # type: ignore[union-attr]
         given_up = next(ids)
         assert not ended(client.send(head(given_up, WHOLE), rst_stream(given_up)))
-        client.connection.output.clear()
+        client.sender.output.clear()
 
 
 def test_nothing_is_saved_up_beyond_the_burst_and_nothing_earned_twice() -> None:
@@ -134,7 +134,7 @@ def test_nothing_is_saved_up_beyond_the_burst_and_nothing_earned_twice() -> None
     client.send(Frame(HEADERS, END_HEADERS, 1, BLOCK))
     for stream_id in islice(ODD, 1, 200):
         (begun,) = client.send(head(stream_id, WHOLE))
-        client.connection.respond(begun.stream, STATUS, bytes(200), TRAILERS)  # type: ignore[union-attr]
+        client.sender.respond(begun.stream, STATUS, bytes(200), TRAILERS)  # type: ignore[union-attr]
     client.clock.now += 86_400.0
     # What it began with, and what it has earned since, which is no more.
     assert 100 < sent_until_ended(client, pings(), 1_000) <= 201
@@ -144,7 +144,7 @@ def test_what_is_earned_is_earned_once() -> None:
     client = RawClient(ConnectionLimits(ping_burst=100, pings_per_second=10))
     assert sent_until_ended(client, pings(), 100) == 100
     (begun,) = client.send(head(1, WHOLE))
-    client.connection.respond(begun.stream, STATUS, bytes(640), TRAILERS)  # type: ignore[union-attr]
+    client.sender.respond(begun.stream, STATUS, bytes(640), TRAILERS)  # type: ignore[union-attr]
     client.clock.now += 2.0
     # For a call, for ten times 64 bytes, and for two seconds.
     assert sent_until_ended(client, pings(), 1_000) == 1 + 10 + 20
@@ -154,11 +154,11 @@ def test_a_client_that_pings_and_widens_its_windows_with_each_message_is_fine() 
     client = RawClient()
     stream = client.begin(1)
     for _ in range(30_000):
-        client.connection.send_data(stream, bytes(64))
+        client.sender.send_data(stream, bytes(64))
         assert not ended(
             client.send(window_update(1, 64), window_update(0, 64), Frame(PING, 0, 0, bytes(8)))
         )
-        client.connection.output.clear()
+        client.sender.output.clear()
 
 
 def test_a_header_block_without_an_end_ends_the_connection_by_its_size() -> None:
@@ -215,7 +215,7 @@ def test_waking_many_owners_in_vain_is_paid_for_by_the_peer() -> None:
     woken = 0
     for _ in range(1_000):
         for stream in streams:
-            client.connection.await_writable(stream)
+            client.sender.await_writable(stream)
         events = client.send(window_update(0, 1))
         woken += len(events)
         if ended(events):
@@ -276,7 +276,7 @@ def test_large_header_blocks_that_come_slowly_are_no_flood(block: bytes) -> None
     client = RawClient(ConnectionLimits(reset_burst=100))
     for number in islice(ODD, 300):
         assert not ended(client.send(head(number, WHOLE, block), rst_stream(number)))
-        client.connection.output.clear()
+        client.sender.output.clear()
         client.clock.now += 1.0
 
 
@@ -286,8 +286,8 @@ def test_small_header_blocks_are_not_paid_for() -> None:
     for number in islice(ODD, 1_000):
         (begun,) = client.send(head(number, WHOLE, block))
         assert isinstance(begun, RequestBegun)
-        client.connection.respond(begun.stream, STATUS, b"", TRAILERS)
-        client.connection.output.clear()
+        client.sender.respond(begun.stream, STATUS, b"", TRAILERS)
+        client.sender.output.clear()
 
 
 def test_header_lists_over_the_bound_are_paid_for_by_the_octet() -> None:

@@ -151,7 +151,7 @@ def large_headers(proxy: Proxy) -> None:
         proxy.request(HOSTILE, more=[(b"x-token", LARGE[:3_000])], flags=WHOLE)
     ):
         assert isinstance(event, RequestBegun)
-        proxy.connection.reset(event.stream, ErrorCode.CANCEL)
+        proxy.sender.reset(event.stream, ErrorCode.CANCEL)
 
 
 def empty_data(proxy: Proxy) -> None:
@@ -181,7 +181,7 @@ def test_a_flood_of_one_client_costs_that_client_and_nobody_else(step: Step) -> 
     streams = [proxy.opened(OTHER, "1"), proxy.opened(HOSTILE, "2")]
     for _ in range(600):
         step(proxy)
-        proxy.connection.output.clear()
+        proxy.sender.output.clear()
     assert not any(stream.over for stream in streams)
     assert proxy.refused(HOSTILE, "1") == b"429"
     assert not proxy.refused(OTHER, "1")
@@ -194,7 +194,7 @@ def test_a_client_is_served_again_once_time_has_filled_its_budget(step: Step) ->
     proxy = Proxy()
     for _ in range(600):
         step(proxy)
-        proxy.connection.output.clear()
+        proxy.sender.output.clear()
     assert proxy.refused(HOSTILE) == b"429"
     proxy.clock.now += 2 * LIMITS.reset_burst / LIMITS.resets_per_second
     assert not proxy.refused(HOSTILE)
@@ -207,8 +207,8 @@ def test_what_comes_slowly_is_no_flood_behind_a_proxy_either(step: Step) -> None
         step(proxy)
         assert not proxy.refused(HOSTILE)
         for stream in list(proxy.connection.streams.values()):
-            proxy.connection.reset(stream, ErrorCode.CANCEL)
-        proxy.connection.output.clear()
+            proxy.sender.reset(stream, ErrorCode.CANCEL)
+        proxy.sender.output.clear()
         proxy.clock.now += 2.0
 
 
@@ -238,7 +238,7 @@ def test_what_a_proxy_asks_itself_is_never_refused() -> None:
     for _ in range(1_000):  # of clients whom it does not name
         block = _encoded((*REQUEST, (b"x", LARGE)))
         proxy.survives(Frame(HEADERS, WHOLE, next(proxy.ids), block))
-        proxy.connection.output.clear()
+        proxy.sender.output.clear()
     (begun,) = proxy.send(proxy.headers(next(proxy.ids), REQUEST, WHOLE))
     assert isinstance(begun, RequestBegun)
 
@@ -305,16 +305,16 @@ def test_streams_that_end_in_any_way_give_their_places_back() -> None:
     for _ in range(50):
         answered, cut_off, given_up, faulty, left = [proxy.opened(HOSTILE) for _ in range(5)]
         assert proxy.refused(HOSTILE) == b"429"
-        proxy.connection.respond(answered, STATUS, b"", TRAILERS)
-        proxy.connection.reset(cut_off, ErrorCode.CANCEL)
+        proxy.sender.respond(answered, STATUS, b"", TRAILERS)
+        proxy.sender.reset(cut_off, ErrorCode.CANCEL)
         proxy.survives(rst_stream(given_up.id))
         proxy.survives(proxy.headers(faulty.id, [(b":path", b"/")], WHOLE))
         malformed_request(proxy)
-        proxy.connection.reset(left, ErrorCode.CANCEL)
+        proxy.sender.reset(left, ErrorCode.CANCEL)
     proxy.opened(HOSTILE)
     assert all(isinstance(event, StreamEnded) for event in proxy.connection.close())
-    assert proxy.connection._shares is not None
-    assert proxy.connection._shares.held == 0
+    assert proxy.sender.shares is not None
+    assert proxy.sender.shares.held == 0
 
 
 def test_refusals_that_a_proxy_is_slow_to_read_end_nothing() -> None:
@@ -352,7 +352,7 @@ def test_headers_over_the_bound_are_charged_to_whom_the_proxy_names_whatever_is_
     for _ in range(500):
         more = [*own_words, (b"x-token", LARGE), *own_words]
         proxy.survives(proxy.request(HOSTILE, "66", more, WHOLE))
-        proxy.connection.output.clear()
+        proxy.sender.output.clear()
     assert proxy.refused(HOSTILE, "66") == b"429"
     assert not proxy.refused(OTHER, "1")
 
@@ -376,7 +376,7 @@ def test_trailers_are_charged_to_whom_the_request_is_of_whoever_they_name(octets
     for _ in range(500):
         request = proxy.request(HOSTILE, "66")  # is refused by its headers alone
         proxy.survives(request, Frame(HEADERS, WHOLE, request.stream_id, _encoded(named)))
-        proxy.connection.output.clear()
+        proxy.sender.output.clear()
     assert not proxy.refused(OTHER, "1")
 
 

@@ -28,7 +28,7 @@ WHOLE = END_HEADERS | END_STREAM
 
 def answered(client: RawClient, stream_id: int) -> None:
     """A call from its beginning to its end."""
-    client.connection.respond(client.begin(stream_id, ended=True), STATUS, b"", TRAILERS)
+    client.sender.respond(client.begin(stream_id, ended=True), STATUS, b"", TRAILERS)
     client.sent()
 
 
@@ -63,7 +63,7 @@ def test_more_padding_than_payload_ends_the_connection(frame: Frame) -> None:
 
 def test_more_padding_than_payload_ends_the_connection_whatever_the_stream() -> None:
     client = RawClient()
-    client.connection.reset(client.begin(1), ErrorCode.CANCEL)
+    client.sender.reset(client.begin(1), ErrorCode.CANCEL)
     client.sent()
     assert client.fault_of(Frame(DATA, PADDED, 1, b"\x05abcd")) == ErrorCode.PROTOCOL_ERROR
 

@@ -24,20 +24,20 @@ TRAILERS = encode_headers([(b"grpc-status", b"0")])
 def test_data_goes_out_as_far_as_the_streams_window_and_the_rest_when_it_opens() -> None:
     client = with_window(10)
     stream = client.begin(1)
-    assert not client.connection.send_data(stream, b"0123456789abcdef")
+    assert not client.sender.send_data(stream, b"0123456789abcdef")
     assert client.sent() == [Frame(DATA, 0, 1, b"0123456789")]
     assert not client.send(window_update(1, 4))
     assert client.sent() == [Frame(DATA, 0, 1, b"abcd")]
     assert client.send(window_update(1, 100)) == writable(stream)
     assert client.sent() == [Frame(DATA, 0, 1, b"ef")]
     assert stream.unsent is None
-    assert client.connection.send_data(stream, b"g")
+    assert client.sender.send_data(stream, b"g")
 
 
 def test_data_goes_out_as_far_as_the_connections_window_and_the_rest_when_it_opens() -> None:
     client = with_window(LARGEST)
     stream = client.begin(1)
-    assert not client.connection.send_data(stream, bytes(65_540))
+    assert not client.sender.send_data(stream, bytes(65_540))
     assert sum(size for _, size in sizes(client)) == 65_535
     assert client.send(window_update(0, 5)) == writable(stream)
     assert client.sent() == [Frame(DATA, 0, 1, bytes(5))]
@@ -45,7 +45,7 @@ def test_data_goes_out_as_far_as_the_connections_window_and_the_rest_when_it_ope
 
 def test_no_frame_is_larger_than_any_peer_takes() -> None:
     client = RawClient()
-    client.connection.send_data(client.begin(1), bytes(65_535))
+    client.sender.send_data(client.begin(1), bytes(65_535))
     assert sizes(client) == [(1, 16_384), (1, 16_384), (1, 16_384), (1, 16_383)]
 
 
@@ -53,9 +53,9 @@ def test_kept_data_goes_out_a_frame_of_a_stream_after_the_others() -> None:
     client = with_window(LARGEST)
     connection = client.connection
     streams = [client.begin(stream_id) for stream_id in (1, 3, 5)]
-    connection.send_window = 0
+    connection.sender.send_window = 0
     for stream in streams:
-        connection.send_data(stream, bytes(40_000))
+        connection.sender.send_data(stream, bytes(40_000))
     client.send(window_update(0, 50_000))
     assert sizes(client) == [(1, 16_384), (3, 16_384), (5, 16_384), (1, 848)]
     events = client.send(window_update(0, LARGEST - 1))
@@ -67,9 +67,9 @@ def test_a_stream_whose_own_window_is_closed_holds_up_no_other() -> None:
     client = with_window(LARGEST)
     connection = client.connection
     first, second = client.begin(1), client.begin(3)
-    connection.send_window = 0
-    connection.send_data(first, bytes(1_000))
-    connection.send_data(second, bytes(1_000))
+    connection.sender.send_window = 0
+    connection.sender.send_data(first, bytes(1_000))
+    connection.sender.send_data(second, bytes(1_000))
     first.send_window = 100
     client.send(window_update(0, 5_000))
     assert sizes(client) == [(1, 100), (3, 1_000)]
@@ -81,7 +81,7 @@ def test_kept_data_is_not_copied() -> None:
     client = with_window(10)
     stream = client.begin(1)
     data = bytes(1_000_000)
-    client.connection.send_data(stream, data)
+    client.sender.send_data(stream, data)
     assert stream.unsent is not None
     (kept,) = stream.unsent
     assert isinstance(kept, memoryview)
@@ -92,7 +92,7 @@ def test_trailers_wait_behind_kept_data() -> None:
     client = with_window(2)
     stream = client.begin(1, ended=True)
     connection = client.connection
-    connection.respond(stream, STATUS, b"note", TRAILERS)
+    connection.sender.respond(stream, STATUS, b"note", TRAILERS)
     assert [frame.kind for frame in client.sent()] == [HEADERS, DATA]
     assert not client.send(window_update(1, 2))
     data, trailers = client.sent()
@@ -104,11 +104,11 @@ def test_trailers_wait_behind_kept_data() -> None:
 def test_an_answer_counts_against_both_windows_and_waits_for_the_connections() -> None:
     client = RawClient()
     connection = client.connection
-    connection.respond(client.begin(1, ended=True), STATUS, bytes(10_000), TRAILERS)
-    assert connection.send_window == 55_535
-    connection.send_window = 100
+    connection.sender.respond(client.begin(1, ended=True), STATUS, bytes(10_000), TRAILERS)
+    assert connection.sender.send_window == 55_535
+    connection.sender.send_window = 100
     stream = client.begin(3, ended=True)
-    connection.respond(stream, STATUS, bytes(101), TRAILERS)
+    connection.sender.respond(stream, STATUS, bytes(101), TRAILERS)
     assert sizes(client) == [(1, 10_000), (3, 100)]
     assert stream.send_window == 65_435
     client.send(window_update(0, 1))
@@ -119,7 +119,7 @@ def test_an_answer_counts_against_both_windows_and_waits_for_the_connections() -
 def test_the_end_of_a_stream_goes_out_with_its_last_data(window: int) -> None:
     client = with_window(window)
     stream = client.begin(1, ended=True)
-    client.connection.send_data(stream, b"note", end_stream=True)
+    client.sender.send_data(stream, b"note", end_stream=True)
     client.send(window_update(1, 100))
     frames = client.sent()
     assert b"".join(frame.payload for frame in frames) == b"note"
@@ -132,15 +132,15 @@ def test_the_end_of_a_stream_goes_out_with_its_last_data(window: int) -> None:
 def test_an_end_without_data_needs_no_window() -> None:
     client = with_window(0)
     stream = client.begin(1, ended=True)
-    client.connection.send_data(stream, b"", end_stream=True)
+    client.sender.send_data(stream, b"", end_stream=True)
     assert client.sent() == [Frame(DATA, END_STREAM, 1)]
 
 
 def test_headers_and_trailers_need_no_window() -> None:
     client = with_window(0)
     stream = client.begin(1, ended=True)
-    client.connection.send_headers(stream, STATUS)
-    client.connection.send_trailers(stream, TRAILERS)
+    client.sender.send_headers(stream, STATUS)
+    client.sender.send_trailers(stream, TRAILERS)
     assert [frame.kind for frame in client.sent()] == [HEADERS, HEADERS]
 
 
@@ -148,10 +148,10 @@ def test_dropped_data_is_not_sent_and_what_was_kept_behind_it_is() -> None:
     client = with_window(2)
     stream = client.begin(1, ended=True)
     connection = client.connection
-    connection.send_data(stream, b"note")
-    connection.send_trailers(stream, TRAILERS)
+    connection.sender.send_data(stream, b"note")
+    connection.sender.send_trailers(stream, TRAILERS)
     client.sent()
-    connection.drop_unsent(stream)
+    connection.sender.drop_unsent(stream)
     assert [frame.payload for frame in client.sent()] == [TRAILERS]
     assert not client.send(window_update(1, 100))
     assert not client.sent()
@@ -161,9 +161,9 @@ def test_a_stream_that_drops_its_data_may_send_other_data() -> None:
     client = with_window(2)
     stream = client.begin(1, ended=True)
     connection = client.connection
-    connection.send_data(stream, b"note")
-    connection.drop_unsent(stream)
-    connection.send_trailers(stream, TRAILERS)
+    connection.sender.send_data(stream, b"note")
+    connection.sender.drop_unsent(stream)
+    connection.sender.send_trailers(stream, TRAILERS)
     assert [frame.payload for frame in client.sent()] == [b"no", TRAILERS]
 
 
@@ -171,17 +171,17 @@ def test_who_dropped_its_data_is_not_told_that_it_is_out() -> None:
     client = RawClient()
     connection = client.connection
     stream = client.begin(1)
-    connection.send_window = 0
-    connection.send_data(stream, b"note")
-    connection.drop_unsent(stream)
+    connection.sender.send_window = 0
+    connection.sender.send_data(stream, b"note")
+    connection.sender.drop_unsent(stream)
     assert client.send(window_update(0, 100)) == []
 
 
 def test_dropping_data_with_an_end_still_ends_the_stream() -> None:
     client = with_window(2)
     stream = client.begin(1, ended=True)
-    client.connection.send_data(stream, b"note", end_stream=True)
-    client.connection.drop_unsent(stream)
+    client.sender.send_data(stream, b"note", end_stream=True)
+    client.sender.drop_unsent(stream)
     assert client.sent()[-1] == Frame(DATA, END_STREAM, 1)
 
 
@@ -189,7 +189,7 @@ def test_kept_data_of_a_stream_that_was_reset_is_forgotten() -> None:
     client = with_window(LARGEST)
     connection = client.connection
     stream = client.begin(1)
-    connection.send_data(stream, bytes(100_000))
+    connection.sender.send_data(stream, bytes(100_000))
     client.sent()
     assert client.send(rst_stream(1)) == [StreamEnded(stream, ErrorCode.CANCEL, by_peer=True)]
     assert not client.send(window_update(0, 100_000))

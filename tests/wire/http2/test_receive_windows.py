@@ -90,7 +90,7 @@ def test_data_of_streams_that_are_not_open_counts_against_the_connection(state: 
     client = RawClient(ConnectionLimits(connection_window_bytes=65_535))
     stream = client.begin(1)
     if state == "reset by us":
-        client.connection.reset(stream, ErrorCode.CANCEL)
+        client.sender.reset(stream, ErrorCode.CANCEL)
     elif state == "reset by the client":
         client.send(rst_stream(1))
     else:

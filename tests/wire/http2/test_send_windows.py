@@ -25,7 +25,7 @@ TRAILERS = encode_headers([(b"grpc-status", b"0")])
 def test_a_wider_initial_window_opens_those_of_all_streams() -> None:
     client = with_window(1)
     stream, other = client.begin(1), client.begin(3)
-    client.connection.send_data(stream, b"note")
+    client.sender.send_data(stream, b"note")
     client.sent()
     assert client.send(resized(4)) == writable(stream)
     assert client.sent() == [Frame(SETTINGS, ACK, 0), Frame(DATA, 0, 1, b"ote")]
@@ -35,10 +35,10 @@ def test_a_wider_initial_window_opens_those_of_all_streams() -> None:
 def test_a_narrower_initial_window_may_leave_a_stream_below_zero() -> None:
     client = with_window(10)
     stream = client.begin(1)
-    client.connection.send_data(stream, b"12345678")
+    client.sender.send_data(stream, b"12345678")
     client.send(resized(3))
     assert stream.send_window == -5
-    assert not client.connection.send_data(stream, b"9")
+    assert not client.sender.send_data(stream, b"9")
     client.sent()
     client.send(window_update(1, 5))
     assert not client.sent()
@@ -50,8 +50,8 @@ def test_a_stream_whose_window_is_taken_back_is_not_served_when_the_connection_o
     client = with_window(10)
     connection = client.connection
     stream = client.begin(1)
-    connection.send_window = 0
-    connection.send_data(stream, b"note")
+    connection.sender.send_window = 0
+    connection.sender.send_data(stream, b"note")
     client.send(resized(0), window_update(0, 100))
     assert not sizes(client)
     assert client.send(resized(2)) == []
@@ -85,9 +85,9 @@ def test_a_full_socket_keeps_data_and_lets_headers_through() -> None:
     connection = client.connection
     stream, other = client.begin(1), client.begin(3, ended=True)
     connection.pause()
-    connection.send_headers(stream, STATUS)
-    assert not connection.send_data(stream, b"note")
-    connection.respond(other, STATUS, b"answer", TRAILERS)
+    connection.sender.send_headers(stream, STATUS)
+    assert not connection.sender.send_data(stream, b"note")
+    connection.sender.respond(other, STATUS, b"answer", TRAILERS)
     assert [frame.kind for frame in client.sent()] == [HEADERS, HEADERS]
     assert not client.send(window_update(1, 5), window_update(0, 5))
     assert not sizes(client)
@@ -99,17 +99,17 @@ def test_who_awaits_it_is_told_once_that_a_window_opened() -> None:
     client = with_window(10)
     connection = client.connection
     stream = client.begin(1)
-    connection.send_data(stream, b"12345678")
-    connection.await_writable(stream)
+    connection.sender.send_data(stream, b"12345678")
+    connection.sender.await_writable(stream)
     assert client.send(window_update(1, 1)) == writable(stream)
     assert client.send(window_update(1, 1)) == []
-    connection.await_writable(stream)
+    connection.sender.await_writable(stream)
     assert client.send(window_update(0, 1)) == writable(stream)
-    connection.await_writable(stream)
+    connection.sender.await_writable(stream)
     connection.pause()
     assert client.send(window_update(0, 1)) == []
     assert connection.resume() == writable(stream)
-    connection.await_writable(stream)
+    connection.sender.await_writable(stream)
     assert client.send(resized(20)) == writable(stream)
 
 
@@ -117,9 +117,9 @@ def test_who_awaits_a_window_is_not_told_of_one_while_the_other_is_closed() -> N
     client = with_window(0)
     connection = client.connection
     stream = client.begin(1)
-    connection.await_writable(stream)
+    connection.sender.await_writable(stream)
     assert client.send(window_update(0, 1)) == []
-    connection.send_window = 0
+    connection.sender.send_window = 0
     assert client.send(window_update(1, 1)) == []
     assert client.send(window_update(0, 1)) == writable(stream)
 
@@ -127,7 +127,7 @@ def test_who_awaits_a_window_is_not_told_of_one_while_the_other_is_closed() -> N
 def test_who_awaits_and_is_reset_is_told_only_of_the_reset() -> None:
     client = RawClient()
     stream = client.begin(1)
-    client.connection.await_writable(stream)
+    client.sender.await_writable(stream)
     assert client.send(rst_stream(1), window_update(0, 1)) == [
         StreamEnded(stream, ErrorCode.CANCEL, by_peer=True)
     ]
@@ -136,8 +136,8 @@ def test_who_awaits_and_is_reset_is_told_only_of_the_reset() -> None:
 def test_who_awaits_and_keeps_data_is_told_once_when_it_is_out() -> None:
     client = with_window(2)
     stream = client.begin(1)
-    client.connection.send_data(stream, b"note")
-    client.connection.await_writable(stream)
+    client.sender.send_data(stream, b"note")
+    client.sender.await_writable(stream)
     assert client.send(window_update(1, 1)) == []
     assert client.send(window_update(1, 100)) == writable(stream)
     assert client.send(window_update(0, 100)) == []
@@ -147,10 +147,10 @@ def test_the_owner_is_woken_when_there_is_output_and_only_then() -> None:
     client = RawClient()
     stream = client.begin(1)
     before = client.wakes
-    client.connection.send_headers(stream, STATUS)
-    client.connection.send_data(stream, b"note")
+    client.sender.send_headers(stream, STATUS)
+    client.sender.send_data(stream, b"note")
     assert client.wakes == before + 1
     client.sent()
-    client.connection.reset(stream, ErrorCode.CANCEL)
+    client.sender.reset(stream, ErrorCode.CANCEL)
     assert client.wakes == before + 2
     assert [frame.kind for frame in client.sent()] == [RST_STREAM]

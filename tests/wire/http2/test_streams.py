@@ -28,7 +28,7 @@ WHOLE = END_HEADERS | END_STREAM
 
 def answered(client: RawClient, stream_id: int) -> None:
     """A call from its beginning to its end."""
-    client.connection.respond(client.begin(stream_id, ended=True), STATUS, b"", TRAILERS)
+    client.sender.respond(client.begin(stream_id, ended=True), STATUS, b"", TRAILERS)
     client.sent()
 
 
@@ -96,7 +96,7 @@ def test_data_of_a_stream_that_has_ended_resets_it(by_reset: bool) -> None:  # n
 
 def test_what_a_client_sends_before_it_learns_of_our_reset_is_ignored() -> None:
     client = RawClient()
-    client.connection.reset(client.begin(1), ErrorCode.CANCEL)
+    client.sender.reset(client.begin(1), ErrorCode.CANCEL)
     client.sent()
     assert not client.send(
         Frame(DATA, 0, 1, b"a"),
@@ -112,7 +112,7 @@ def test_what_a_client_sends_before_it_learns_of_our_reset_is_ignored() -> None:
 def test_what_a_client_sends_behind_an_end_of_its_own_is_not_excused_by_our_reset() -> None:
     client = RawClient()
     for stream_id in (1, 3, 5):
-        client.connection.reset(client.begin(stream_id), ErrorCode.CANCEL)
+        client.sender.reset(client.begin(stream_id), ErrorCode.CANCEL)
     client.sent()
     client.send(rst_stream(1), Frame(DATA, END_STREAM, 3, b"a"))
     assert client.reset_of(Frame(DATA, 0, 1, b"a")) == (1, ErrorCode.STREAM_CLOSED)
@@ -125,7 +125,7 @@ def test_what_a_client_sends_behind_an_end_of_its_own_is_not_excused_by_our_rese
 @pytest.mark.parametrize("ended", [True, False])
 def test_window_updates_and_resets_of_a_stream_that_has_ended_are_ignored(ended: bool) -> None:  # noqa: FBT001 - a case
     client = RawClient()
-    client.connection.respond(client.begin(1, ended=ended), STATUS, b"", TRAILERS)
+    client.sender.respond(client.begin(1, ended=ended), STATUS, b"", TRAILERS)
     client.sent()
     assert not client.send(window_update(1, 5), rst_stream(1), Frame(PRIORITY, 0, 1, bytes(5)))
     assert not client.sent()
@@ -180,14 +180,14 @@ def test_one_stream_more_than_allowed_is_refused_and_the_decoder_stays_in_step()
     refused = client.headers(5, [*REQUEST, (b"x-room", b"lobby")])
     assert client.reset_of(refused) == (5, ErrorCode.REFUSED_STREAM)
     assert not client.send(Frame(DATA, END_STREAM, 5, b"under way"))
-    client.connection.respond(first, STATUS, b"", TRAILERS)
+    client.sender.respond(first, STATUS, b"", TRAILERS)
     (begun,) = client.send(client.headers(7, [*REQUEST, (b"x-room", b"lobby")]))
     assert begun.headers[-1] == (b"x-room", b"lobby")  # type: ignore[union-attr]
 
 
 def test_an_answer_before_the_request_has_ended_tells_the_client_to_stop() -> None:
     client = RawClient()
-    client.connection.respond(client.begin(1), STATUS, b"note", TRAILERS)
+    client.sender.respond(client.begin(1), STATUS, b"note", TRAILERS)
     *_, trailers, reset = client.sent()
     assert (trailers.kind, trailers.flags) == (HEADERS, WHOLE)
     assert (reset.kind, reset.stream_id, reset.number) == (RST_STREAM, 1, ErrorCode.NO_ERROR)
@@ -199,8 +199,8 @@ def test_ended_streams_are_forgotten_at_once_and_what_is_remembered_is_bounded()
     client = RawClient(ConnectionLimits(closed_streams_remembered=10))
     for stream_id in range(1, 4_001, 4):
         stream = client.begin(stream_id)
-        client.connection.send_headers(stream, STATUS)
-        client.connection.reset(stream, ErrorCode.CANCEL)
+        client.sender.send_headers(stream, STATUS)
+        client.sender.reset(stream, ErrorCode.CANCEL)
     client.sent()
     connection = client.connection
     assert not connection.streams
@@ -213,17 +213,17 @@ def test_sending_on_a_stream_that_is_over_does_nothing() -> None:
     stream = client.begin(1)
     client.send(rst_stream(1))
     connection = client.connection
-    connection.send_headers(stream, STATUS)
-    assert connection.send_data(stream, b"note")
-    assert connection.send_data(stream, bytes(100_000), end_stream=True)
-    connection.send_trailers(stream, TRAILERS)
-    connection.respond(stream, STATUS, b"note", TRAILERS)
-    connection.reset(stream, ErrorCode.CANCEL)
+    connection.sender.send_headers(stream, STATUS)
+    assert connection.sender.send_data(stream, b"note")
+    assert connection.sender.send_data(stream, bytes(100_000), end_stream=True)
+    connection.sender.send_trailers(stream, TRAILERS)
+    connection.sender.respond(stream, STATUS, b"note", TRAILERS)
+    connection.sender.reset(stream, ErrorCode.CANCEL)
     connection.consumed(stream, 65_535)
-    connection.await_writable(stream)
-    connection.drop_unsent(stream)
+    connection.sender.await_writable(stream)
+    connection.sender.drop_unsent(stream)
     assert not client.sent()
-    assert connection.send_window == 65_535
+    assert connection.sender.send_window == 65_535
 
 
 def test_a_lost_connection_ends_all_its_streams_and_is_deaf() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from typing import Any, cast
 
 import hpack
 import pytest
@@ -335,7 +335,8 @@ async def wide_outlets(wired: Wired, count: int) -> list[StreamOutlet]:
         wired.protocol.data_received(wired.request("Subscribe") + window)
     await wired.turn()
     wired.transport.written.clear()
-    return [stream.call for stream in wired.protocol.connection.streams.values()]
+    streams = wired.protocol.connection.streams.values()
+    return [cast(StreamOutlet, stream.call) for stream in streams]
 
 
 async def test_who_is_sent_much_at_once_is_not_cut_off_for_it(wired: Wired) -> None:
