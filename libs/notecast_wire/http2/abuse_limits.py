@@ -34,7 +34,7 @@ _MOST_OF_A_NEIGHBOUR: Final = 64
 
 
 class Budget:
-    """What a peer may still send of one kind of frames.
+    """Budget of a peer for one kind of frames.
 
     Time is looked at only where the budget is used up: a peer that stays within it costs a
     subtraction. What was earned since then is added at once, and never more than the burst; so
@@ -104,7 +104,7 @@ class Budget:
 
 
 class AbuseLimits:
-    """What a peer's frames may cost us, and who pays: its connection, or the client behind a proxy.
+    """Charges a peer's frames to its connection, or to the client behind a proxy.
 
     Args:
         limits: the budgets of a connection.
@@ -248,7 +248,7 @@ class AbuseLimits:
             self._clients.charge(client, self._clients.noop_frame_cost)
 
     def over_budget(self, client: ClientId) -> str:
-        """Why a client's requests are refused, if they are; the proxy's own never: they probe."""
+        """Says why a client's requests are refused, if they are; a proxy's own never are."""
         if not self._clients.any_over or client == self.peer.own:
             return ""
         return self._clients.refusal(client)

@@ -75,7 +75,7 @@ class _Accounts(Generic[_Key]):
         return False
 
     def spent(self, key: _Key, now: float) -> float:
-        """How much of an account is gone."""
+        """Returns how much of an account is gone."""
         account = self._accounts.get(key)
         return self.burst - self._left(account, now) if account is not None else 0.0
 
@@ -87,7 +87,7 @@ class _Accounts(Generic[_Key]):
 
 
 class ClientBudgets:
-    """What each client of a server may do wrong, counted in calls that it gives up unanswered.
+    """Budgets of a server's clients, counted in calls that a client gives up unanswered.
 
     A connection of a client has what a connection without a proxy has (`ConnectionLimits`), and the
     client as much more as `ratios` say that it may hold of anything: one connection can empty its
@@ -137,7 +137,7 @@ class ClientBudgets:
         return bool(self._connections.over or self._addresses.over)
 
     def refusal(self, client: ClientId) -> str:
-        """Why a client's requests are refused for now; empty where they are not."""
+        """Says why a client's requests are refused for now; empty where they are not."""
         now = self._clock()
         if self._connections.is_over(client, now):
             return _words("connection", self._connections)
@@ -146,12 +146,12 @@ class ClientBudgets:
         return ""
 
     def spent(self, client: ClientId) -> float:
-        """How much of its own budget a client's connection has spent, and time not filled again."""
+        """Returns what a client's connection has spent and time has not refilled of its budget."""
         return self._connections.spent(client, self._clock())
 
     @property
     def accounts(self) -> int:
-        """How many clients are remembered."""
+        """Number of clients that are remembered."""
         return max(len(self._connections), len(self._addresses))
 
 

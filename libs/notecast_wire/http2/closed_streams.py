@@ -1,4 +1,4 @@
-"""What is remembered of streams that are not open."""
+"""A bounded memory of streams that are not open."""
 
 from collections import deque
 from typing import Final
@@ -33,7 +33,7 @@ class ClosedStreams:
         self._reset: dict[int, ClientId | None] = {}
 
     def left_out(self, stream_id: int) -> None:
-        """The peer opens this stream, which is not the one behind `newest`."""
+        """The peer opens this stream, which is not the next one after `newest`."""
         if self._gaps is None:
             self._gaps = deque(maxlen=_REMEMBERED_GAPS)
         self._gaps.append(range(self.newest + 1, stream_id))
@@ -65,5 +65,5 @@ class ClosedStreams:
         return stream_id <= self.last_taken and stream_id not in self._reset
 
     def client_of(self, stream_id: int) -> ClientId | None:
-        """Whose stream it was that we have reset; None where that is not known."""
+        """Returns the client of a stream that we have reset; None where that is not known."""
         return self._reset.get(stream_id)

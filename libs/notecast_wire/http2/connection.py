@@ -64,7 +64,7 @@ from notecast_wire.http2.stream import ANSWERED, FORGOTTEN, PEER_ENDED, Stream
 __all__ = ["PREFACE", "Connection", "ConnectionLimits"]
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-"""What a client says first (RFC 9113, 3.4)."""
+"""A client begins with this (RFC 9113, 3.4)."""
 
 _ACK: Final = Flag.ACK
 _END_STREAM: Final = Flag.END_STREAM

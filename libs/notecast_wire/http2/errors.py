@@ -1,4 +1,4 @@
-"""What can be wrong with what a peer sends.
+"""Faults in what a peer sends.
 
 - WireError
   - H2ConnectionError: the connection ends with GOAWAY

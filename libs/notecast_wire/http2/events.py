@@ -1,4 +1,4 @@
-"""What a connection tells its owner about what the peer has sent."""
+"""Events that tell a connection's owner what the peer has sent."""
 
 from typing import NamedTuple
 
@@ -57,7 +57,7 @@ class StreamEnded(NamedTuple):
 
 
 class AnswerSent(NamedTuple):
-    """What was kept of a stream that we have ended is out, and so is its end."""
+    """All that was kept of a stream that we have ended is out, and so is its end."""
 
     stream: Stream
 

@@ -55,7 +55,7 @@ class FrameReader:
 
         Raises:
             H2ConnectionError: FRAME_SIZE_ERROR, where a frame is larger than we take. It comes
-                behind the frames before it.
+                after the frames before it.
         """
         if self._rest:
             self._rest += data
@@ -114,7 +114,7 @@ def head(kind: int, flags: int, stream_id: int, length: int) -> bytes:
 
 
 def headers_frames(stream_id: int, block: bytes, flags: int, max_bytes: int) -> bytes:
-    """HEADERS, and behind it CONTINUATION where the block is larger than a frame.
+    """HEADERS, and after it CONTINUATION where the block is larger than a frame.
 
     Args:
         stream_id: the stream.

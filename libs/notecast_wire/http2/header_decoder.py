@@ -10,7 +10,7 @@ from notecast_wire.http2.huffman import decode_huffman
 from notecast_wire.http2.static_table import STATIC_FIELDS
 
 FIELD_OVERHEAD_BYTES: Final = 32
-"""What a field counts beside its name and value, in tables and lists (RFC 7541, 4.1)."""
+"""Octets that a field counts beside its name and value, in tables and lists (RFC 7541, 4.1)."""
 
 _Field = tuple[bytes, bytes]
 
@@ -27,7 +27,7 @@ _MAX_KEPT: Final = 16
 
 
 class OversizedList(NamedTuple):
-    """What is known of a header list that is larger than allowed.
+    """Remains of a header list that is larger than allowed.
 
     Attributes:
         size: by the measure of RFC 9113, 6.5.2.
@@ -186,12 +186,12 @@ class _Beyond:
             self._content_type = value
 
     def summary(self, size: int) -> OversizedList:
-        """What is known at the end."""
+        """Gives the remains at the end."""
         return OversizedList(size, self._largest, self._content_type, list(self._kept))
 
 
 def _integer(block: bytes, position: int, mask: int) -> tuple[int, int]:
-    """An integer (RFC 7541, 5.1) and the position behind it; IndexError where it is cut off."""
+    """An integer (RFC 7541, 5.1) and the position after it; IndexError where it is cut off."""
     number = block[position] & mask
     position += 1
     if number < mask:
@@ -206,7 +206,7 @@ def _integer(block: bytes, position: int, mask: int) -> tuple[int, int]:
 
 
 def _string(block: bytes, position: int) -> tuple[bytes, int]:
-    """A string (RFC 7541, 5.2) and the position behind it; IndexError where it is cut off."""
+    """A string (RFC 7541, 5.2) and the position after it; IndexError where it is cut off."""
     huffman = block[position] & 0x80
     length, start = _integer(block, position, 0x7F)
     end = start + length

@@ -42,7 +42,7 @@ def _string(octets: bytes) -> bytes:
 
 
 def _integer(number: int, prefix_bits: int) -> bytes:
-    """An integer behind a prefix whose other bits are 0 (RFC 7541, 5.1)."""
+    """An integer after a prefix whose other bits are 0 (RFC 7541, 5.1)."""
     most = (1 << prefix_bits) - 1
     if number < most:
         return bytes((number,))

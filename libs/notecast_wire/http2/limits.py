@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What a connection allows its peer.
+    """Bounds of what a peer may do on its connection.
 
     The budgets of frames that cost us more than the peer are a burst and what comes back of it:
     a peer that stays within the burst is never judged, one that is over it has what time and
@@ -29,7 +29,7 @@ class ConnectionLimits:
             one that makes as many.
         ping_burst: a client that measures its link sends one for each answer of ours at most.
         pings_per_second: what an idle client may send; keepalive is one in 10 s or less often.
-        pong_spacing_seconds: a PING that comes sooner behind the last answer than this waits for
+        pong_spacing_seconds: a PING that comes sooner after the last answer than this waits for
             its own. gRPC clients send one for whatever they get, to measure their link
             (grpc-go's and gRPC C++'s "BDP" estimate), and at once the next: answered at once they
             would be as many as all writes of a fan-out. One that comes alone is answered at once.

@@ -1,4 +1,4 @@
-"""What a connection sends: header blocks at once, DATA as far as windows and socket allow."""
+"""Frames out: header blocks at once, DATA as far as windows and socket allow."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -28,9 +28,9 @@ from notecast_wire.http2.stream import (
 )
 
 PIECE_BYTES: Final = 32_768
-"""What is joined, and written, at once where there is so much. Blocks of more than 128 KiB come
-fresh from the system each time, which may cost ten times what it takes to fill them (mallopt(3),
-M_MMAP_THRESHOLD)."""
+"""The size of a piece that is joined, and written, at once where there is so much. Blocks of more
+than 128 KiB come fresh from the system each time, which may cost ten times what it takes to fill
+them (mallopt(3), M_MMAP_THRESHOLD)."""
 
 _JOINED_BYTES: Final = 4_096
 """Larger data goes out after its head as it is; a copy costs more than a second piece."""
@@ -287,12 +287,12 @@ class Sender:
 
     @property
     def sent_bytes(self) -> int:
-        """How many bytes of DATA were sent so far."""
+        """Bytes of DATA that were sent so far."""
         return self._granted_bytes - self.send_window
 
     @property
     def awaiting(self) -> int:
-        """How many owners of streams have asked to be told when they can be written to."""
+        """Number of streams whose owners have asked to be told when they can be written to."""
         return len(self._awaiting)
 
     def limit_table(self, size: int) -> None:

@@ -17,7 +17,7 @@ _LARGEST_FRAME_BYTES: Final = 2**24 - 1
 
 
 def our_settings(limits: ConnectionLimits) -> dict[int, int]:
-    """What we announce; for the rest, the defaults of RFC 9113, 6.5.2, suit us."""
+    """Settings that we announce; for the rest, the defaults of RFC 9113, 6.5.2, suit us."""
     return {
         SettingId.MAX_CONCURRENT_STREAMS: limits.max_concurrent_streams,
         SettingId.INITIAL_WINDOW_SIZE: limits.stream_window_bytes,

@@ -5,12 +5,12 @@ from typing import Final
 
 
 class JointWindow:
-    """What is sent to all members of a group alike, taken from one window and not from each one's.
+    """Takes what is sent to all members of a group from one window, and not from each one's.
 
     A round of a fan-out would else touch every stream. Each window is still exact: a member's is
     what it was granted, less what it owes with the others. A stream is a member of one such
-    window at most, and everything that asks for its `send_window` gets what is left of it. Who
-    has streams become members, and leave, keeps their `granted` and these two in step.
+    window at most, and everything that asks for its `send_window` gets what is left of it. The
+    owner, which has streams become members and leave, keeps their `granted` and these two in step.
 
     Attributes:
         left: no member's window is smaller; infinite while there is none. Windows may have grown

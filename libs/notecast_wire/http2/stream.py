@@ -10,7 +10,7 @@ from notecast_wire.http2.shared_window import NO_JOINT_WINDOW, JointWindow
 PEER_ENDED: Final = 1
 """The peer has sent END_STREAM."""
 WE_ENDED: Final = 2
-"""END_STREAM from us is out, or is kept behind data."""
+"""END_STREAM from us is out, or is kept after data."""
 ANSWERED: Final = 4
 """HEADERS from us are out: a reset is no rapid reset any more."""
 FORGOTTEN: Final = 8
@@ -22,10 +22,10 @@ NOTHING_MORE: Final = FORGOTTEN | WE_ENDED
 
 
 class StreamOwner(Protocol):
-    """What a stream's request and answer are for, and what is told of both: a call."""
+    """Owner of a stream's request and answer, told of both: a call, or what is left of one."""
 
     def await_request(self) -> None:
-        """What came together with the headers was not all of the request."""
+        """The headers have come, and with them not all of the request."""
 
     def data_received(self, data: bytes, size: int, *, ended: bool) -> None:
         """A DATA frame has come: see `DataReceived`."""
@@ -104,7 +104,7 @@ class Stream:
 
     @property
     def send_window(self) -> int:
-        """How many bytes of DATA the peer takes on this stream.
+        """Bytes of DATA that the peer takes on this stream.
 
         Negative after it has shrunk its initial window (RFC 9113, 6.9.2).
         """

@@ -217,7 +217,7 @@ frames = st.one_of(
         stream_ids.map(lambda depends: number(depends) + b"\0"),
     ),
     st.builds(Frame, st.just(PUSH_PROMISE), st.just(END_HEADERS), stream_ids, st.just(number(2))),
-    # Of any type but GOAWAY, behind which `h2` takes nothing.
+    # Of any type but GOAWAY, after which `h2` takes nothing.
     st.builds(
         Frame,
         st.sampled_from([0, 1, 2, 3, 4, 5, 6, 8, 9, 0x42, 200]),

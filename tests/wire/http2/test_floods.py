@@ -248,7 +248,7 @@ def test_large_header_blocks_are_paid_for_by_their_client_on_whatever_connection
     ]
     # Two connections' worth is what the address has.
     assert taken[:2] == [pytest.approx(100, abs=5)] * 2
-    # Who comes later has the first ones refused, and goes if it sends more of them.
+    # A client that comes later has the first ones refused, and goes if it sends more of them.
     assert taken[2:] == [pytest.approx(6, abs=1)] * 2
     other = heavy_client(budgets, "192.0.2.7", "5")
     assert sent_until_ended(other, heavy_requests(), 90) == 90

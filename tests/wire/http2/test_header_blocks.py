@@ -170,7 +170,7 @@ def test_a_block_that_repeats_a_large_entry_yields_nothing_but_its_length() -> N
         b"\x00\x81\x00\x00",  # Huffman padding that is not ones
         b"\x00\x84\xff\xff\xff\xff\x00",  # the end-of-string symbol
         b"\x3f\xe2\x1f",  # a table of 4,097 bytes
-        b"\x82\x20",  # a table size behind a field
+        b"\x82\x20",  # a table size after a field
     ],
 )
 def test_a_block_that_breaks_a_rule_is_a_compression_error(block: bytes) -> None:
