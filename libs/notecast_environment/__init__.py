@@ -1,1 +1,1 @@
-"""What all programs of the project know of the environment that they share."""
+"""Knows the variables of the environment that all programs of the project share."""

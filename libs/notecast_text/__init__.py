@@ -1,1 +1,1 @@
-"""What Unicode text looks like: which characters don't show, and what makes a good name."""
+"""Tells how Unicode text looks: which characters don't show, and what makes a good name."""

@@ -1,4 +1,4 @@
-"""What a room and an author may be called: one spelling, of characters that show.
+"""Rules for names of rooms and authors: one spelling, of characters that show.
 
 A room is found by the bytes of its name, so two spellings that look alike would be two rooms. A
 name in another spelling is refused rather than changed: what is stored is what was sent.
@@ -15,7 +15,7 @@ _BLANKS = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
 
 
 class NameKind(Enum):
-    """What is named."""
+    """The thing that is named."""
 
     ROOM = "room"
     """One name, one string: no joiners or variation selectors at all, also not in emoji."""
@@ -25,7 +25,7 @@ class NameKind(Enum):
 
 
 def name_fault(name: str, kind: NameKind) -> str | None:
-    """What is wrong with a name, with the character and its index; None: nothing.
+    """Finds what is wrong with a name, with the character and its index; None: nothing.
 
     Its length is not looked at.
     """

@@ -1,4 +1,4 @@
-"""What the address of a server says about where it is."""
+"""Tells from the address of a server whether that is this machine."""
 
 import ipaddress
 from contextlib import suppress

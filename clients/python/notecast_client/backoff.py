@@ -29,7 +29,7 @@ class Backoff:
         return delay + min(advice or 0.0, _LONGEST_ADVICE_SECONDS)
 
     def planned_delay(self, asked: float, lived_seconds: float) -> float:
-        """The wait behind a stream that its server has sent elsewhere, in seconds.
+        """The wait after a stream that its server has sent elsewhere, in seconds.
 
         It is what was asked for, and the next one is no longer for it; unless the stream
         lived less than a second, as one after the other would where every server is about to end.

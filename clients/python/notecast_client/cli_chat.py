@@ -1,4 +1,4 @@
-"""What `chat` does: at a terminal a prompt below the notes, else line by line."""
+"""Runs `chat`: at a terminal with a prompt below the notes, else line by line."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""What `send`, `tail`, `history` and `health` do; each returns the exit code."""
+"""Runs `send`, `tail`, `history` and `health`; each returns the exit code."""
 
 import sys
 from contextlib import aclosing
@@ -30,7 +30,7 @@ MAX_INPUT_BYTES = 1024 * 1024
 """More than any server takes as one note; bounds what is read from standard input."""
 
 _NOTHING_DONE = {"OVERLOADED", "WRITES_REFUSED"}
-"""Reasons of errors behind which no note can have been stored (docs/protocol.md, Errors)."""
+"""Reasons of errors after which no note can have been stored (docs/protocol.md, Errors)."""
 
 
 def client_for(server: Server) -> Client:

@@ -1,4 +1,4 @@
-"""What the command says about itself. A line with only a backspace keeps the lines behind it."""
+"""The command's own help. A line with only a backspace keeps the lines after it as they are."""
 
 ABOUT = """Chat from the shell: send notes to rooms, follow rooms, read back.
 

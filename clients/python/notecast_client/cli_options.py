@@ -1,4 +1,4 @@
-"""What the words and options of the command become. Light to import: no gRPC, no protobuf."""
+"""Words and options of the command, as values. Light to import: no gRPC, no protobuf."""
 
 import getpass
 import re

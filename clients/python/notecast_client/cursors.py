@@ -13,7 +13,7 @@ class Position(NamedTuple):
 
 
 class Positioned(Protocol):
-    """What names a position: a Note and a Cursor do."""
+    """A message that names a position: a Note and a Cursor do."""
 
     @property
     def epoch(self) -> int:

@@ -1,4 +1,4 @@
-"""What a call may raise, each error knowing what there is to say about it.
+"""The errors that a call may raise, each with the fields that describe it.
 
 ClientError
 ├── RequestRefusedError       the server won't do this; asking again won't help
@@ -37,13 +37,13 @@ _REFUSALS = frozenset(
 
 
 class FieldViolation(NamedTuple):
-    """What is wrong with one field of the request (google.rpc.BadRequest)."""
+    """A fault of one field of the request (google.rpc.BadRequest)."""
 
     field: str
     """The field's path, as in `subscriptions[0].after`."""
 
     fault: str
-    """What is wrong with the value, as the server says."""
+    """The fault of the value, in the server's words."""
 
 
 class ClientError(Exception):
@@ -135,12 +135,12 @@ def may_pass(error: ServerUnavailableError | ServerFaultError) -> bool:
 
 
 def retry_advice(error: ServerUnavailableError | ServerFaultError) -> float | None:
-    """How long the server asks to wait, in seconds; None where it does not say."""
+    """Finds the seconds that the server asks to wait; None where it does not say."""
     return error.retry_after_seconds if isinstance(error, ServerUnavailableError) else None
 
 
 def error_of(error: aio.AioRpcError, timeout: float) -> ClientError:
-    """What a failed call becomes: its code decides the kind, its details fill the fields.
+    """Makes an error of a failed call: its code decides the kind, its details fill the fields.
 
     Args:
         error: as gRPC raised it.

@@ -28,7 +28,7 @@ class RoomProgress:
         self._reached: Position | None = None
 
     def subscription(self) -> chat_pb2.RoomSubscription:
-        """What to ask the server for now."""
+        """The subscription of this room to ask the server for now."""
         if self._reached is None:
             return self._start
         return chat_pb2.RoomSubscription(room=self._start.room, after=_cursor_at(self._reached))
@@ -90,7 +90,7 @@ class Progress:
         self._by_name = {start.room: room for start, room in zip(starts, self._rooms, strict=True)}
 
     def request(self) -> chat_pb2.SubscribeRequest:
-        """What to ask the server for now, rooms in their first order."""
+        """The subscriptions to ask the server for now, rooms in their first order."""
         return chat_pb2.SubscribeRequest(
             subscriptions=[room.subscription() for room in self._rooms]
         )

@@ -88,7 +88,7 @@ def run(command: Coroutine[None, None, int]) -> int:
 
 
 def outcome(error: CommandError | ClientError | OSError) -> tuple[str, int]:
-    """What to say of a failure, and the exit code."""
+    """Words a failure, and names its exit code."""
     match error:
         case CommandError():
             return str(error), error.exit_code
