@@ -7,7 +7,7 @@ from notecast_wire.calls.outlet import StreamOutlet
 from notecast_wire.calls.server_state import ConnectionHandle
 from notecast_wire.http2.frames import MAX_FRAME_BYTES
 from notecast_wire.http2.sender import PIECE_BYTES
-from notecast_wire.http2.shared_window import NO_JOINT_WINDOW, JointWindow
+from notecast_wire.http2.shared_window import NO_SHARED_WINDOW, SharedWindow
 from notecast_wire.http2.stream import Stream
 from notecast_wire.rpc.messages import length_prefixed
 
@@ -16,12 +16,12 @@ _AT_ONCE_BYTES: Final = 16_384
 is small beside it."""
 
 
-class _Group(JointWindow):
+class _Group(SharedWindow):
     """The members that share a connection.
 
     `heads` holds the same as `streams`, in the same order: what follows the length in the head
     of each one's DATA frames. `others` are the streams that another audience's group came to
-    first, and which are members of that joint window.
+    first, and which are members of that shared window.
     """
 
     __slots__ = ("handle", "heads", "others", "streams")
@@ -36,7 +36,7 @@ class _Group(JointWindow):
     def add(self, stream: Stream) -> None:
         self.streams.append(stream)
         self.heads.append(stream.data_head)
-        if stream.joint is NO_JOINT_WINDOW:
+        if stream.shared is NO_SHARED_WINDOW:
             self._admit(stream)
         elif self.others is None:
             self.others = [stream]
@@ -53,7 +53,7 @@ class _Group(JointWindow):
         self.heads[place] = self.heads[-1]
         self.streams.pop()
         self.heads.pop()
-        if stream.joint is self:
+        if stream.shared is self:
             self._release(stream)
         elif self.others is not None:
             self.others.remove(stream)
@@ -102,22 +102,22 @@ class _Group(JointWindow):
             self.handle.flush()
 
     def _admit(self, stream: Stream) -> None:
-        """Makes a stream a member of this joint window; it must not be one of any other."""
+        """Makes a stream a member of this shared window; it must not be one of any other."""
         window = stream.granted
         stream.granted += self.owed
-        stream.joint = self
+        stream.shared = self
         self.left = min(self.left, window)
 
     def _release(self, stream: Stream) -> None:
         """Lets a member go, with a window of its own."""
         stream.granted -= self.owed
-        stream.joint = NO_JOINT_WINDOW
+        stream.shared = NO_SHARED_WINDOW
 
     def _settle(self) -> None:
         """Takes from each one's window what it owes, and finds out how much is left."""
         left, owed = math.inf, self.owed
         for stream in self.streams:
-            if stream.joint is self:
+            if stream.shared is self:
                 stream.granted -= owed
                 left = min(left, stream.granted)
         self.left = left

@@ -4,7 +4,7 @@ import math
 from typing import Final
 
 
-class JointWindow:
+class SharedWindow:
     """Takes what is sent to all members of a group from one window, and not from each one's.
 
     A round of a fan-out would else touch every stream. Each window is still exact: a member's is
@@ -25,5 +25,5 @@ class JointWindow:
         self.owed = 0
 
 
-NO_JOINT_WINDOW: Final = JointWindow(-math.inf)
+NO_SHARED_WINDOW: Final = SharedWindow(-math.inf)
 """The one of streams that are members of none. It never changes: no window is smaller than this."""

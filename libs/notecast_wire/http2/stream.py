@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 from notecast_wire.fairness.clients import ClientId
 from notecast_wire.fairness.shares import ShareRefusal
-from notecast_wire.http2.shared_window import NO_JOINT_WINDOW, JointWindow
+from notecast_wire.http2.shared_window import NO_SHARED_WINDOW, SharedWindow
 
 PEER_ENDED: Final = 1
 """The peer has sent END_STREAM."""
@@ -57,7 +57,7 @@ class Stream:
         data_head: what follows the length in the head of a DATA frame of this stream that does
             not end it: type, flags, stream id. 6 bytes, made once.
         granted: what `send_window` would be if nothing were owed.
-        joint: what the stream owes together with others.
+        shared: what the stream owes together with others.
         receive_window: how many flow-controlled bytes the peer may still send.
         credit: how many bytes the owner has consumed that no WINDOW_UPDATE gave back yet.
         content_left: what is missing of the announced content-length; -1 where none was announced.
@@ -76,8 +76,8 @@ class Stream:
         "data_head",
         "granted",
         "id",
-        "joint",
         "receive_window",
+        "shared",
         "state",
         "unsent",
     )
@@ -94,7 +94,7 @@ class Stream:
         self.client = client
         self.data_head = stream_id.to_bytes(6)
         self.granted = send_window
-        self.joint: JointWindow = NO_JOINT_WINDOW
+        self.shared: SharedWindow = NO_SHARED_WINDOW
         self.receive_window = receive_window
         self.credit = 0
         self.content_left = content_length
@@ -108,14 +108,14 @@ class Stream:
 
         Negative after it has shrunk its initial window (RFC 9113, 6.9.2).
         """
-        return self.granted - self.joint.owed
+        return self.granted - self.shared.owed
 
     @send_window.setter
     def send_window(self, size: int) -> None:
-        joint = self.joint
-        self.granted = size + joint.owed
-        if size < joint.left:  # noqa: PLR1730 - seldom so, and a call costs as much as all this
-            joint.left = size
+        shared = self.shared
+        self.granted = size + shared.owed
+        if size < shared.left:  # noqa: PLR1730 - seldom so, and a call costs as much as all this
+            shared.left = size
 
     @property
     def peer_ended(self) -> bool:
