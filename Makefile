@@ -56,6 +56,7 @@ cases: .venv/.development ## inputs that once failed (CASES_FOLDER=), on the sys
 lint: .venv/.development ## every static check
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint

@@ -1,22 +1,14 @@
 """The command goes on where its output, its input or the way out of the machine is odd."""
 
 import os
-from pathlib import Path
 
 import pytest
 
 from tests.cases.inputs import ROOT, needs_inputs, run_input
 from tests.cases.reading import line, section
 from tests.support.local_stack import LocalStack
-from tests.support.processes import ProcessId
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), needs_inputs]
-
-
-def _variable(process: ProcessId, name: str) -> str:
-    text = Path(f"/proc/{process.pid}/environ").read_bytes().decode()
-    values = dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
-    return values[name]
 
 
 def test_output_that_cannot_show_a_character_shows_a_sign(door: str) -> None:
@@ -40,9 +32,9 @@ def test_a_refused_line_is_named_and_the_others_are_sent(door: str) -> None:
 
 
 def test_a_proxy_for_the_way_out_comes_between_nothing_here(stack: LocalStack) -> None:
-    (gateway, *_) = [child for child in stack.children if "chat_gateway" in child.command]
-    redis = _variable(gateway, "NOTECAST_REDIS_URL").rpartition(":")[2].partition("/")[0]
-    history = _variable(gateway, "NOTECAST_HISTORY_TARGET").rpartition(":")[2]
+    (gateway, *_) = [child for child in stack.children if "chat_gateway" in child.cmdline()]
+    redis = gateway.environ()["NOTECAST_REDIS_URL"].rpartition(":")[2].partition("/")[0]
+    history = gateway.environ()["NOTECAST_HISTORY_TARGET"].rpartition(":")[2]
     clean = {name: "" for name in os.environ if name.lower().endswith("_proxy")}
     output = run_input(
         "http_proxy.sh", str(ROOT), stack.target, redis, history, seconds=90, **clean

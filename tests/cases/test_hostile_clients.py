@@ -20,7 +20,7 @@ _LEFT_MEGABYTES = 48
 
 
 def _pid_of(stack: LocalStack, program: str) -> int:
-    found = [child.pid for child in stack.children if any(program in w for w in child.command)]
+    found = [child.pid for child in stack.children if any(program in w for w in child.cmdline())]
     return found[0]
 
 

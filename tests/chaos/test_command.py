@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.support.processes import ProcessId, children_of
+from tests.support.processes import children_of, lives
 from tests.support.waiting import eventually
 
 _ROOT = Path(__file__).parents[2]
@@ -63,7 +64,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
 
 async def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
     process = _start(tmp_path, CHAOS_SECONDS="60")
-    children: list[ProcessId] = []
+    children: list[psutil.Process] = []
     try:
         await eventually(lambda: b"running" in (tmp_path / "output").read_bytes(), "it runs", 30)
         children = children_of(process.pid)
@@ -74,7 +75,7 @@ async def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
         process.wait()
     assert process.returncode == 130
     assert len(children) >= 9
-    assert not [child for child in children if child.lives]
+    assert not [child for child in children if lives(child)]
     assert "interrupted" in (tmp_path / "output").read_text()
 
 

@@ -6,17 +6,18 @@ import socket
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.local_stack import LocalStack
-from tests.support.processes import ProcessId
+from tests.support.processes import lives
 from tests.support.reading_client import ReadingClient
 from tests.support.sending import send_all
 from tests.support.waiting import eventually
 
 
-def named(children: list[ProcessId], word: str) -> ProcessId:
-    (child,) = [child for child in children if any(word in part for part in child.command)]
+def named(children: list[psutil.Process], word: str) -> psutil.Process:
+    (child,) = [child for child in children if any(word in part for part in child.cmdline())]
     return child
 
 
@@ -35,7 +36,7 @@ async def test_ctrl_c_stops_everything_while_clients_read_and_notes_survive(
         assert time.monotonic() - began < 10
         assert stack.output.endswith("stopped\n")
         assert "killed" not in stack.output
-        assert [child for child in children if child.lives] == []
+        assert [child for child in children if lives(child)] == []
         stack.start()
         async with ReadingClient(stack.target, "kept", from_start=True) as later:
             await later.holds(50)
@@ -51,7 +52,7 @@ def test_sigterm_and_the_end_of_the_terminal_stop_everything_too(
         stack.send(number)
         assert stack.wait() == 0
         assert "killed" not in stack.output
-        assert [child for child in children if child.lives] == []
+        assert [child for child in children if lives(child)] == []
 
 
 def test_a_second_ctrl_c_does_not_wait_for_a_child_that_hangs(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_child_that_hangs(tmp_path: Path) ->
         stack.press_ctrl_c()
         assert stack.wait() == 0
         assert "killed envoy" in stack.output
-        assert [child for child in children if child.lives] == []
+        assert [child for child in children if lives(child)] == []
 
 
 async def test_no_process_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ async def test_no_process_outlives_a_supervisor_that_is_killed(tmp_path: Path) -
         children = stack.children
         assert len(children) == 5
         stack.kill()
-        await eventually(lambda: not any(child.lives for child in children), "all are gone", 5)
+        await eventually(lambda: not any(lives(child) for child in children), "all are gone", 5)
 
 
 def test_a_child_that_dies_is_named_and_takes_the_stack_with_it(tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_a_child_that_dies_is_named_and_takes_the_stack_with_it(tmp_path: Path) 
         os.kill(named(children, "history").pid, signal.SIGKILL)
         assert stack.wait() == 1
         assert "history died: killed by SIGKILL. The last lines of" in stack.output
-        assert [child for child in children if child.lives] == []
+        assert [child for child in children if lives(child)] == []
 
 
 def test_a_wrong_setting_of_a_service_is_shown_to_who_started_the_stack(tmp_path: Path) -> None:

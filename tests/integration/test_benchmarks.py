@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks import go_programs
@@ -16,7 +17,7 @@ from benchmarks.cases import HUB, TUTORIAL, WIRE, Case, Dialect, Mode
 from benchmarks.errors import UsageError
 from benchmarks.plan import Pace, make_plan
 from benchmarks.runner import Findings, Runner
-from tests.support.processes import ProcessId, children_of
+from tests.support.processes import children_of, lives
 from tests.support.waiting import eventually
 
 BENCHMARKS = Path(go_programs.__file__).parent
@@ -99,12 +100,12 @@ async def test_nothing_is_left_of_a_run_that_is_interrupted(number: signal.Signa
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    seen: set[ProcessId] = set()
+    seen: set[psutil.Process] = set()
 
     def is_loaded() -> bool:
-        with suppress(OSError):  # a short-lived child may end while it is looked at
+        with suppress(psutil.Error):  # a short-lived child may end while it is looked at
             seen.update(children_of(process.pid))
-            return any(Path(each.command[0]).name == "load" for each in seen if each.lives)
+            return any(Path(each.cmdline()[0]).name == "load" for each in seen if lives(each))
         return False
 
     try:
@@ -117,7 +118,7 @@ async def test_nothing_is_left_of_a_run_that_is_interrupted(number: signal.Signa
             process.kill()
             await process.wait()
     assert len(seen) > 3
-    assert [each.command for each in seen if each.lives] == []
+    assert [each for each in seen if lives(each)] == []
 
 
 @pytest.mark.usefixtures("programs")

@@ -1,7 +1,6 @@
 """What Envoy says when there is too much, who may look into it, and what it writes down."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, closing
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 from grpc import aio
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
@@ -212,19 +212,10 @@ async def test_its_admin_address_is_on_the_loopback_alone(
 def _listening() -> set[tuple[str, int]]:
     """Everything on this machine that takes TCP connections."""
     return {
-        _address(line)
-        for name in ("tcp", "tcp6")
-        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
-        if line.split()[3] == "0A"  # LISTEN
+        (each.laddr.ip, each.laddr.port)
+        for each in psutil.net_connections("tcp")
+        if each.laddr and each.status == psutil.CONN_LISTEN
     }
-
-
-def _address(line: str) -> tuple[str, int]:
-    """Of a line of /proc/net/tcp: words of 4 bytes, in the order of the machine."""
-    host, port = line.split()[1].split(":")
-    words = [bytes.fromhex(host[at : at + 8])[::-1] for at in range(0, len(host), 8)]
-    family = socket.AF_INET if len(words) == 1 else socket.AF_INET6
-    return socket.inet_ntop(family, b"".join(words)), int(port, 16)
 
 
 async def test_a_call_that_fails_is_one_line_of_json_without_the_notes_text(

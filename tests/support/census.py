@@ -2,10 +2,10 @@
 
 import ctypes
 import gc
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, TypeVar
+
+import psutil
 
 Kind = TypeVar("Kind")
 
@@ -22,18 +22,15 @@ def the(kind: type[Kind]) -> Kind:
     return found
 
 
-def resident_bytes(pid: int | str = "self") -> int:
-    """How much memory a process holds (Linux: proc(5), VmRSS)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(f"the process {pid} has no memory")
+def resident_bytes(pid: int | None = None) -> int:
+    """The memory that a process holds; None: this one."""
+    return psutil.Process(pid).memory_info().rss
 
 
-def processor_seconds(pid: int | str = "self") -> float:
-    """How much of the processor's time a process has used (Linux: proc(5), utime and stime)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def processor_seconds(pid: int | None = None) -> float:
+    """The processor's time that a process has used; None: this one."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 class _Mallinfo(ctypes.Structure):

@@ -12,8 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from tests.support.ports import free_port
-from tests.support.processes import ProcessId, children_of
+from tests.support.processes import children_of
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
@@ -78,7 +80,7 @@ class LocalStack:
         return line[1].split(", ")
 
     @property
-    def children(self) -> list[ProcessId]:
+    def children(self) -> list[psutil.Process]:
         """The processes that it runs."""
         assert self._process is not None
         return children_of(self._process.pid)

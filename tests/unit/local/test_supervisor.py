@@ -8,12 +8,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from notecast_local.child import Program
 from notecast_local.errors import ChildDiedError, ChildNotReadyError
 from notecast_local.supervisor import StopRequests, Supervisor
-from tests.support.processes import ProcessId, children_of
+from tests.support.processes import children_of, lives
 from tests.support.waiting import eventually
 
 # Says in a file that it has begun, and that it was asked to end.
@@ -213,10 +214,10 @@ async def test_no_child_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> 
         [sys.executable, "-c", SUPERVISING], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     ) as supervisor:
         assert supervisor.stdout is not None
-        child = ProcessId.of(int(supervisor.stdout.readline()))
-        assert child.lives
+        child = psutil.Process(int(supervisor.stdout.readline()))
+        assert lives(child)
         supervisor.send_signal(signal.SIGKILL)
-    await eventually(lambda: not child.lives, "the child is gone", seconds=5)
+    await eventually(lambda: not lives(child), "the child is gone", seconds=5)
 
 
 async def test_ctrl_c_at_the_terminal_reaches_no_child(stand_ins: StandIns) -> None:

@@ -1,7 +1,6 @@
 """A server in a process of its own, for hostile peers, and what can be seen of it from outside."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,12 +14,11 @@ import notecast_wire
 from notecast_runtime.logs import configure_logs
 from notecast_runtime.server import stop_on_signals
 from tests.support import bytes_service
-from tests.support.census import resident_bytes
+from tests.support.census import processor_seconds, resident_bytes
 
 Call = aio.UnaryUnaryMultiCallable[bytes, bytes]
 
 _STOP_SECONDS = 10
-_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 _OPTIONS = (
     # Short, so that who says nothing need not be waited for.
@@ -67,8 +65,7 @@ class Victim:
     @property
     def cpu_seconds(self) -> float:
         """What it has used of the processors."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
+        return processor_seconds(self.pid)
 
     async def census(self, channel: aio.Channel) -> dict[str, int]:
         """What lives in it."""

@@ -20,7 +20,7 @@ PROBES = pytest.mark.parametrize("probe", ["startupProbe", "livenessProbe", "rea
 @PROGRAMS
 @PROBES
 def test_a_probe_of_an_unknown_service_is_found(local: Overlay, program: str, probe: str) -> None:
-    local.container(program)[probe]["grpc"]["service"] = "readyness"
+    local.container(program)[probe]["grpc"]["service"] = "readyness"  # codespell:ignore
     (finding,) = local.says(check_probes)
     assert finding.startswith(f"Deployment/{program}: {probe} asks for 'readyness'")
 
@@ -121,7 +121,7 @@ def test_a_redis_url_that_leads_nowhere_is_found(local: Overlay) -> None:
 @pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget"])
 def test_a_selector_that_takes_nothing_is_found(local: Overlay, kind: str) -> None:
     selector = local.get(kind, "history")["spec"]["selector"]
-    selector.get("matchLabels", selector)["app.kubernetes.io/name"] = "histroy"
+    selector.get("matchLabels", selector)["app.kubernetes.io/name"] = "histroy"  # codespell:ignore
     (finding,) = local.says(check_references)
     assert finding.startswith(f"{kind}/history: its selector should take the pods of one part")
 
