@@ -1,4 +1,4 @@
-"""Many streams that are sent the same messages: the fan-out."""
+"""Fan-out: sends the same messages to many streams."""
 
 import math
 from typing import Final, cast
@@ -12,8 +12,8 @@ from notecast_wire.http2.stream import Stream
 from notecast_wire.rpc.messages import length_prefixed
 
 _AT_ONCE_BYTES: Final = 16_384
-"""So much for one connection is not kept for the end of the turn: whatever would join it there
-is small beside it."""
+"""From this size on, output for one connection is written at once, not at the end of the turn: any
+output that would join it there is small in comparison."""
 
 
 class _Group(SharedWindow):
@@ -44,7 +44,7 @@ class _Group(SharedWindow):
             self.others.append(stream)
 
     def discard(self, stream: Stream) -> bool:
-        """The last one takes the place, so that nothing else moves. False: it was not here."""
+        """Removes a stream; the last one takes its index. Returns False if it was not here."""
         try:
             place = self.streams.index(stream)
         except ValueError:
@@ -60,11 +60,10 @@ class _Group(SharedWindow):
         return True
 
     def take(self, size: int) -> bool:
-        """Takes as many bytes from each one's window, and for all from the connection's.
+        """Takes this many bytes from each stream's window, and for all from the connection's.
 
-        Nothing is taken, and False returned, where one of them has not so much, or the socket
-        is full. A stream of which something is kept never passes: its own window is closed,
-        as the others' would be that stand behind a closed connection.
+        Takes nothing and returns False if a window is too small, or the socket is full. A stream
+        with unsent data never passes, because its own window, or the connection's, is closed.
         """
         sender = self.handle.sender
         needed = size * len(self.heads)
@@ -82,10 +81,10 @@ class _Group(SharedWindow):
         return True
 
     def put(self, length: bytes, between: bytes, data: bytes) -> None:
-        """Puts out a frame for each one: the length, its head, the data, and so on.
+        """Outputs a frame for each stream: the length, its head, the data, and so on.
 
-        What is much is written at once, so that the next group's is made where it was: what the
-        caches hold of it is then as much as one connection gets, and not all of them.
+        Writes large output at once, so that the next group reuses its memory: the CPU's caches then
+        hold the output of one connection, not of all.
         """
         sender = self.handle.sender
         output, heads = sender.output, self.heads
@@ -157,11 +156,11 @@ class Audience:
 
     @property
     def connections(self) -> int:
-        """On how many connections the members are."""
+        """The number of connections of the members."""
         return len(self._groups)
 
     def add(self, outlet: StreamOutlet) -> None:
-        """Makes the outlet a member, unless its call has ended. It must not be one already."""
+        """Adds an outlet, unless its call has ended. It must not be a member yet."""
         if outlet.done:
             return
         group = self._groups.get(outlet.handle)
@@ -172,7 +171,7 @@ class Audience:
         self._size += 1
 
     def discard(self, outlet: StreamOutlet) -> None:
-        """Lets the outlet go, where it is a member."""
+        """Removes an outlet, if it is a member."""
         group = self._groups.get(outlet.handle)
         if group is None or not group.discard(outlet.stream):
             return
@@ -184,13 +183,13 @@ class Audience:
     def send(self, message: bytes) -> list[StreamOutlet]:
         """Writes a serialised message to all members.
 
-        The members on one connection get it in one piece: their frames differ in nothing but
-        the stream's number. Where one of them has no room, its connection's members are written
-        to one by one, and it costs those on other connections nothing.
+        The members on one connection get it in one piece: their frames only differ in the stream's
+        number. If one of them has no room, the members on its connection are written to one by
+        one; members on other connections are not affected.
 
         Returns:
-            The members that could not take it, as of `StreamOutlet.write`. They stay members:
-            discard those that are to catch up first.
+            The members that could not take it; see `StreamOutlet.write`. They stay members:
+            discard those that must catch up first.
         """
         data = length_prefixed(message)
         size = len(data)

@@ -25,35 +25,35 @@ class Successor(Expiring, StreamOwner, Protocol):
 
 
 Serve = Callable[["Call", Any], Coroutine[Any, Any, None]]
-"""What runs as a call's task: it is given the call and its method."""
+"""Runs as a call's task, with the call and its method."""
 
 
 class Call:
     """A call that has neither ended nor been detached.
 
-    It is its stream's `call`, and is told what comes on it. Its handler's task begins with
-    the whole request where that is one message, so nothing waits in a task for it.
+    It is its stream's `call`, and is told of what comes on the stream. If the request is one
+    message, the handler's task starts once it is complete, so no task waits for it.
 
     Args:
         handle: its connection.
         stream: its stream.
-        headers: the request's.
-        method: its method; None where only interceptors may know one.
-        serve: what runs as its task.
+        headers: the request's headers.
+        method: its method; None if only interceptors may know it.
+        serve: runs as its task.
 
     Attributes:
-        account: has a place among the calls under way for it, to be given back; None: it has none.
+        account: the account in which it counts as under way, to give back; None: it does not count.
         request_messages: what has come of the request; None where nothing has, or all of it in one
             piece.
-        message: the request of a method that takes one, as it is to be deserialised.
-        awaits_request: there is a bound on how long its request may take to be whole.
-        task: the handler's, once it is started.
-        entered: the task has begun to run. One that is cancelled before never does.
-        on_close: what to call when the call is over.
-        expires: the loop's time at which the deadline passes; None without one.
-        started: response headers are out.
-        over: the status is out, the client has left, or the call was detached.
-        left: the client has left.
+        message: the single message of the request, serialised.
+        awaits_request: whether the time for its request to be complete is bounded.
+        task: the handler's task, once it is started.
+        entered: whether the task has begun to run. One that is cancelled before never does.
+        on_close: called when the call is over.
+        expires: the loop's time at which the deadline passes; None: there is none.
+        started: whether response headers are out.
+        over: whether the status is out, the client has left, or the call was detached.
+        left: whether the client has left.
     """
 
     __slots__ = (
@@ -107,16 +107,16 @@ class Call:
 
     @property
     def client(self) -> ClientId:
-        """Whom the call comes from, behind a trusted proxy, too."""
+        """The client of the call, even behind a trusted proxy."""
         return self.stream.client
 
     @property
     def log_fields(self) -> dict[str, str]:
-        """Its connection, as fields of a line of the log."""
+        """Its connection, as fields of a log line."""
         return self.handle.origin.fields(self.stream.client)
 
     def begin(self, *, ended: bool) -> None:
-        """Starts the task already where it reads the request itself; takes an early end."""
+        """Starts the task if it reads the request itself; handles a request without a body."""
         if self.method is None or self.method.reads_many:
             self._open_request_messages()
             self._start()
@@ -124,10 +124,10 @@ class Call:
             self.request_ended()
 
     def await_request(self) -> None:
-        """Bounds how long the request may take to be whole, and how many of its client's do.
+        """Bounds the time for the request to be complete, and the number of such requests.
 
-        Not part of `begin`: most requests are whole with what came together with their headers.
-        Those of a stream have a place among the calls under way for so long.
+        Not part of `begin`, because most requests are complete with the data that came with their
+        headers. The request of a streaming method counts as a call under way for this time.
         """
         if self.task is None and not self.over:
             self.limit_request()
@@ -139,18 +139,18 @@ class Call:
                     self.account = account
 
     def limit_request(self) -> None:
-        """Bounds how long the request may take to be whole."""
+        """Bounds the time for the request to be complete."""
         self.awaits_request = True
         self.handle.server.request_timeouts.start(self)
 
     def set_deadline(self, seconds: float) -> None:
-        """Ends the call with DEADLINE_EXCEEDED after so long, up to 10 ms more."""
+        """Ends the call with DEADLINE_EXCEEDED after `seconds`, or up to 10 ms later."""
         server = self.handle.server
         self.expires = server.loop.time() + seconds
         server.deadlines.add(self, self.expires)
 
     def data_received(self, data: bytes, size: int, *, ended: bool) -> None:
-        """Takes what a DATA frame has brought: see `DataReceived`."""
+        """Takes the content of a DATA frame; see `DataReceived`."""
         if ended and self.request_messages is None:
             message = whole_message(data)
             limit = self.handle.server.options.max_receive_message_bytes
@@ -167,7 +167,7 @@ class Call:
             self.request_ended()
 
     def request_ended(self) -> None:
-        """The request is whole."""
+        """Handles the end of the request."""
         if self.awaits_request:
             self._request_came()
         request_messages = self.request_messages or self._open_request_messages()
@@ -180,40 +180,40 @@ class Call:
             self.throw(error)
 
     def time_out(self) -> None:
-        """The request is not whole in time.
+        """Ends the call: its request is not complete in time.
 
-        DEADLINE_EXCEEDED rather than CANCELLED, which is the caller's own doing: a time has
-        expired before the operation could complete (gRPC's doc/statuscodes.md).
+        With DEADLINE_EXCEEDED, because a time has expired before the operation could complete
+        (gRPC's doc/statuscodes.md); CANCELLED would be the caller's own doing.
         """
         seconds = self.handle.server.options.request_timeout
-        text = f"the request was not whole within {seconds:g} s"
+        text = f"the request was not complete within {seconds:g} s"
         self.throw(CallError(StatusCode.DEADLINE_EXCEEDED, text))
 
     def stream_ended(self) -> None:
-        """The client has left, or was thrown out."""
+        """Ends the call: the client has left, or its stream was reset."""
         self.left = True
         self.close()
         self._cancel()
 
     def writable(self) -> None:
-        """What was sent is out."""
+        """Wakes the handler: its message is out."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def expire(self) -> None:
-        """The deadline has passed."""
+        """Ends the call: its deadline has passed."""
         self.throw(CallError(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
 
     def lose(self, refusal: ShareRefusal) -> None:
-        """Too much that waits to be sent is held for its client."""
+        """Ends the call: too much unsent data is held for its client."""
         self.throw(over_share(refusal))
 
     def stop(self, why: str) -> None:
-        """The server or the connection ends."""
+        """Ends the call: the server or the connection ends."""
         self.throw(CallError(StatusCode.UNAVAILABLE, why))
 
     def throw(self, error: CallError) -> None:
-        """Ends the call with a status at once, whatever waits to be sent, and its task with it."""
+        """Ends the call and its task at once with a status; drops unsent data."""
         self.handle.sender.drop_unsent(self.stream)
         self.finish(error.code, error.details, error.metadata)
         self._cancel()
@@ -223,7 +223,7 @@ class Call:
 
         Raises:
             grpc.aio.UsageError: another write is under way.
-            grpc.aio.InternalError: the call ended meanwhile, for another task than its own.
+            grpc.aio.InternalError: the call ended in the meantime, in another task.
         """
         if self._waiter is not None:
             raise aio.UsageError("another write is under way")
@@ -238,7 +238,7 @@ class Call:
             self._waiter = None
 
     def finish(self, code: StatusCode, details: str = "", metadata: Headers | None = None) -> None:
-        """Sends the status behind what was sent; the call is over with that."""
+        """Sends the status after what was sent; this ends the call."""
         sender = self.handle.sender
         if self.started:
             sender.send_trailers(self.stream, trailers(code, details, metadata or []))
@@ -248,9 +248,9 @@ class Call:
         self.close()
 
     def close(self) -> None:
-        """The call is over for its handler, and nobody waits for it any more.
+        """Ends the call for its handler, and for all that wait for it.
 
-        Its deadline goes on where data are kept that the client has yet to take.
+        Its deadline continues while data are unsent that the client has yet to take.
         """
         server = self.handle.server
         server.open_calls -= 1
@@ -265,7 +265,7 @@ class Call:
             self.on_close()
 
     def detach(self, successor: Successor) -> None:
-        """Lets another have the stream, the deadline and the place among the open calls."""
+        """Passes the stream, the deadline and the place among open calls to a successor."""
         if self.due_tick:
             self.handle.server.deadlines.replace(self, successor)
         self._release()

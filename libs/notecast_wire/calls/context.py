@@ -1,4 +1,4 @@
-"""What a handler is given beside its request: `grpc.aio.ServicerContext` for this server."""
+"""The context of a handler: this server's `grpc.aio.ServicerContext`."""
 
 from __future__ import annotations  # grpc's types take parameters only for checkers
 
@@ -23,7 +23,7 @@ DoneCallback = Callable[["Context"], None]
 
 
 class Context(Response, aio.ServicerContext[Any, Any]):
-    """One call, as its handler sees it.
+    """A call, as its handler sees it.
 
     It does what `grpc.aio.ServicerContext` says, where nothing else is said here, and
     `detach` and `client` besides.
@@ -32,7 +32,7 @@ class Context(Response, aio.ServicerContext[Any, Any]):
     _callbacks: list[DoneCallback] | None = None
 
     async def read(self) -> Any:  # noqa: ANN401 - what the method's deserialiser makes
-        """The next message of the request, or `grpc.aio.EOF` after the last one.
+        """Reads the next message of the request; `grpc.aio.EOF` after the last one.
 
         Raises:
             grpc.aio.UsageError: the method takes one message, not a stream, or another read is
@@ -47,7 +47,7 @@ class Context(Response, aio.ServicerContext[Any, Any]):
     async def write(self, message: Any) -> None:  # noqa: ANN401 - what its serialiser takes
         """Sends one message of a response that is a stream.
 
-        Returns once it is on its way: a client that does not read stops its handler here.
+        Returns once it is on its way: a client that does not read blocks its handler here.
 
         Raises:
             grpc.aio.UsageError: the response is no stream, or another write is under way, or the
@@ -108,7 +108,7 @@ class Context(Response, aio.ServicerContext[Any, Any]):
     async def abort(
         self, code: StatusCode, details: str = "", trailing_metadata: Metadata = ()
     ) -> NoReturn:
-        """Ends the call with a status, and the handler with an error to be let through.
+        """Ends the call with a status, and the handler with an error that it must let through.
 
         Raises:
             grpc.aio.AbortError: always, once the status is out.
@@ -131,11 +131,11 @@ class Context(Response, aio.ServicerContext[Any, Any]):
         raise aio.AbortError("Locally aborted.")
 
     async def abort_with_status(self, status: grpc.Status) -> NoReturn:
-        """As `abort`, with what the status says."""
+        """Ends the call with a `grpc.Status`; see `abort`."""
         await self.abort(status.code, status.details, status.trailing_metadata or ())
 
     def set_trailing_metadata(self, trailing_metadata: Metadata) -> None:
-        """What goes with the status.
+        """Sets the metadata to send with the status.
 
         Raises:
             ValueError: metadata that may not be sent; TypeError: a `-bin` value that is not bytes.
@@ -145,11 +145,11 @@ class Context(Response, aio.ServicerContext[Any, Any]):
         self._plain = False
 
     def trailing_metadata(self) -> Metadata:  # type: ignore[override]  # the stubs know one type
-        """What `set_trailing_metadata` was given."""
+        """The metadata that `set_trailing_metadata` was given."""
         return self._trailing
 
     def invocation_metadata(self) -> tuple[Metadatum, ...]:  # type: ignore[override]
-        """The client's metadata, decoded now.
+        """Decodes the client's metadata.
 
         Raises:
             MalformedMetadataError: a `-bin` value is not Base64. Let through, it ends the call
@@ -158,7 +158,7 @@ class Context(Response, aio.ServicerContext[Any, Any]):
         return decode_metadata(self._call.headers)
 
     def set_code(self, code: StatusCode) -> None:
-        """The status to end with, unless the handler fails; other than OK, no message is sent."""
+        """Sets the status to end with, unless the handler fails. Without OK, no message is sent."""
         self._code = status_code(code)
         self._plain = False
 
@@ -167,12 +167,12 @@ class Context(Response, aio.ServicerContext[Any, Any]):
         return self._code
 
     def set_details(self, details: str) -> None:
-        """What the status says in words."""
+        """Sets the text of the status."""
         self._details = details
         self._plain = False
 
     def details(self) -> str:
-        """What the status says in words."""
+        """The text of the status."""
         return self._details
 
     def set_compression(self, compression: Compression) -> None:
@@ -197,15 +197,15 @@ class Context(Response, aio.ServicerContext[Any, Any]):
         self._plain = False
 
     def peer(self) -> str:
-        """The client's address: `ipv4:1.2.3.4:5`, `ipv6:%5B::1%5D:5`, or `unix:`."""
+        """The peer's address: `ipv4:1.2.3.4:5`, `ipv6:%5B::1%5D:5`, or `unix:`."""
         return peer_name(self._call.handle.transport)
 
     def client(self) -> ClientId:
-        """Whom the call comes from: where `peer` is a trusted proxy, the client behind it."""
+        """The client of the call: if `peer` is a trusted proxy, the client behind it."""
         return self._call.client
 
     def auth_context(self) -> AuthContext:
-        """How the connection is secured, and what the client's certificate says."""
+        """The security of the connection, and the content of the client's certificate."""
         return auth_context(self._call.handle.transport)
 
     def peer_identity_key(self) -> str | None:
@@ -226,7 +226,7 @@ class Context(Response, aio.ServicerContext[Any, Any]):
         return max(0.0, call.expires - call.handle.server.loop.time())
 
     def add_done_callback(self, callback: DoneCallback) -> None:
-        """Has the callback called with this context once the call has ended in any way."""
+        """Calls the callback with this context once the call has ended in any way."""
         if self.done():
             self._call.handle.server.loop.call_soon(callback, self)
         elif self.outlet is not None:

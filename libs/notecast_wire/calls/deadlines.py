@@ -1,8 +1,7 @@
-"""Deadlines of many calls behind one timer.
+"""Keeps the deadlines of many calls with one timer.
 
-A timer for each call would cost more than the rest of its deadline: most are never due. So
-calls are kept by the hundredth of a second in which they are due, and one timer waits for the
-earliest of these.
+A timer for each call would be expensive, as most deadlines never pass. So calls are grouped by the
+hundredth of a second in which they are due, and one timer waits for the earliest group.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ _FARTHEST_SECONDS = 366 * 86_400.0  # later is never: loops refuse timers that a
 
 
 class Expiring(Protocol):
-    """What has a deadline. `due_tick` is this module's own; 0 where there is none."""
+    """An object with a deadline. `due_tick` belongs to this module; 0: there is none."""
 
     due_tick: int
 
@@ -25,10 +24,10 @@ class Expiring(Protocol):
 
 
 class Deadlines:
-    """What is to expire when.
+    """Calls `expire` of entries when their deadlines pass.
 
     Args:
-        loop: whose time it is.
+        loop: the event loop whose clock counts.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -42,7 +41,7 @@ class Deadlines:
         return sum(len(entries) for entries in self._due.values())
 
     def add(self, entry: Expiring, at: float) -> None:
-        """Has the entry expire at a time of the loop, unless it is discarded first."""
+        """Lets the entry expire at a time of the loop, unless it is discarded first."""
         tick = int(min(at, self._time() + _FARTHEST_SECONDS) * _TICKS_PER_SECOND) + 1
         entry.due_tick = tick
         due = self._due.get(tick)
@@ -55,7 +54,7 @@ class Deadlines:
             self._arm()
 
     def discard(self, entry: Expiring) -> None:
-        """Forgets the entry, where it has a deadline."""
+        """Forgets the entry, if it has a deadline."""
         due = self._due.get(entry.due_tick)
         if due is not None:
             due.discard(entry)
@@ -64,7 +63,7 @@ class Deadlines:
         entry.due_tick = 0
 
     def replace(self, entry: Expiring, successor: Expiring) -> None:
-        """Lets another expire in the place of the entry, where that has a deadline."""
+        """Passes the entry's deadline to a successor, if it has one."""
         due = self._due.get(entry.due_tick)
         if due is not None:
             due.discard(entry)
@@ -73,15 +72,15 @@ class Deadlines:
             entry.due_tick = 0
 
     def stop(self) -> None:
-        """Lets nothing expire any more."""
+        """Stops: nothing expires any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _drop(self, tick: int) -> None:
-        """Forgets a tick, and now and then those that the heap still holds.
+        """Forgets a tick; now and then rebuilds the heap without forgotten ones.
 
-        Else clients could fill it with short calls whose deadlines are far away.
+        Otherwise clients could fill it with short calls whose deadlines are far away.
         """
         del self._due[tick]
         if len(self._ticks) > 2 * len(self._due) + _MIN_FORGOTTEN_TICKS:
@@ -97,10 +96,10 @@ class Deadlines:
         self._timer = None
         # Loops call up to a clock's resolution early (asyncio's _run_once).
         now = self._time() * _TICKS_PER_SECOND + 1e-3 * _TICKS_PER_SECOND
-        # With those that are over, those go that all have left: nobody wakes up for them.
+        # Also drops ticks that all entries have left: there is no need to wake up for them.
         while self._ticks and (self._ticks[0] <= now or self._ticks[0] not in self._due):
             for entry in self._due.pop(heapq.heappop(self._ticks), ()):
-                if entry.due_tick:  # else it was discarded when another one expired
+                if entry.due_tick:  # otherwise it was discarded when another one expired
                     entry.due_tick = 0
                     entry.expire()
         if self._ticks and self._timer is None:

@@ -1,4 +1,4 @@
-"""A call's response that is written without a task: what an idle subscription consists of."""
+"""Writes a call's response without a task: an idle subscription is little more than this."""
 
 import asyncio
 import time
@@ -22,18 +22,18 @@ _PATIENCE_SECONDS: Final = 1.0
 
 
 class Membership(Protocol):
-    """What an outlet belongs to, and leaves when its call ends: an audience."""
+    """A group of outlets, such as an audience. An outlet leaves it when its call ends."""
 
     def discard(self, outlet: "StreamOutlet") -> None:
-        """Lets the outlet go, where it is a member."""
+        """Removes an outlet, if it is a member."""
 
 
 class StreamOutlet:
     """The sending end of a call that its handler has detached.
 
-    It has no queue: a message is taken or it is not, and who could not write is told when to
-    try again. Messages are sent as they are, never compressed: they are shared by streams whose
-    clients may not take the same.
+    It has no queue: a message is either taken or refused, and `on_writable` tells when to try
+    again. Messages are never compressed, because streams share them whose clients may accept
+    different encodings.
 
     Args:
         handle: the call's connection.
@@ -42,7 +42,7 @@ class StreamOutlet:
     Attributes:
         handle: the connection that it writes to.
         stream: the stream that it writes to.
-        done: the call has ended, or the client has left.
+        done: whether the call has ended, or the client has left.
     """
 
     __slots__ = (
@@ -73,19 +73,19 @@ class StreamOutlet:
     def write(self, message: bytes) -> bool:
         """Sends one serialised message, if it can go out now.
 
-        A message that is larger than the free window waits, so that a status seldom comes
-        amid a message; unless most of the window is free, or nothing has moved for a second
-        (clients may open their window only once it is used up): then it goes in parts.
+        A message that is larger than the free window waits, so that a status rarely interrupts a
+        message. It is sent in parts if most of the window is free, or if nothing has moved for a
+        second: some clients only open their window once it is used up.
 
         Returns:
-            True where it was taken. False where nothing was: the one before is not out, the
-            window is too small, the socket is full, or the call has ended. `on_writable` tells
-            when to try again.
+            True if it was taken. False if nothing was: the message before is not out, the window
+            is too small, the socket is full, or the call has ended. `on_writable` tells when to
+            try again.
         """
         return self.write_framed(length_prefixed(message))
 
     def write_framed(self, data: bytes) -> bool:
-        """As `write`, of a message that has its prefix already."""
+        """Sends a message that has its prefix already; see `write`."""
         stream = self.stream
         sender = self.handle.sender
         if self.done:
@@ -97,7 +97,7 @@ class StreamOutlet:
             self._since = None
         else:
             self._wait()
-        self.handle.wrote(len(data))  # a socket that is full is seen before all has been put out
+        self.handle.wrote(len(data))  # notices a full socket before all is written
         return True
 
     @property
@@ -107,10 +107,9 @@ class StreamOutlet:
 
     @property
     def waiting_since(self) -> float | None:
-        """The time (`time.monotonic`) since when what there is to send makes no progress.
+        """Monotonic time since which pending data has made no progress; None while there is none.
 
-        None while it can be written to. Progress is what the client has let through between
-        two looks at this.
+        Progress is what the client's windows have let through between two reads of this property.
         """
         if self._since is not None and self._seen != self._progress():
             self._since = time.monotonic()
@@ -118,25 +117,25 @@ class StreamOutlet:
         return self._since
 
     def on_writable(self, callback: Callable[[], None]) -> None:
-        """Has the callback called whenever a write that was refused may be tried again."""
+        """Calls the callback whenever a refused write may be tried again."""
         self._on_writable = callback
 
     def hold(self, holder: Holder, size: int) -> None:
-        """Counts what is held for this stream elsewhere, together with what is kept of its data.
+        """Counts data that is held for this stream elsewhere, in the budget of its unsent data.
 
-        Where that becomes too much, the holder has to give it up: `Holder.lose`.
+        If that becomes too much, `Holder.lose` makes the holder give it up.
 
         Args:
-            holder: holds it. One holder may hold one thing.
-            size: in bytes, from now on; 0: nothing.
+            holder: the holder of the data. Each holder counts once.
+            size: the bytes held from now on; 0: none.
         """
         budget = self.handle.server.held_output
         budget.hold(holder, holder, self.stream.client, 0 if self.done else size)
 
     def on_done(self, callback: Callable[[], None]) -> None:
-        """Has the callback called once, soon after the call has ended for whatever reason.
+        """Calls the callback once, soon after the call has ended for any reason.
 
-        Where it has ended already, that is soon, too. Several are called in order.
+        Also if it has ended already. Several callbacks are called in order.
         """
         if self.done:
             self.handle.server.loop.call_soon(callback)
@@ -145,7 +144,7 @@ class StreamOutlet:
         self._on_done = callback if earlier is None else _in_order(earlier, callback)
 
     def end(self, code: StatusCode, details: str = "", trailing_metadata: Metadata = ()) -> None:
-        """Ends the call with a status, behind what was taken. Once it has ended, does nothing.
+        """Ends the call with a status, after what was taken. Does nothing if it has ended.
 
         Raises:
             ValueError: metadata that may not be sent.
@@ -154,24 +153,24 @@ class StreamOutlet:
             self._say_end(trailers(code, details, encode_metadata(trailing_metadata)))
 
     def cut(self, code: StatusCode, details: str = "", trailing_metadata: Metadata = ()) -> None:
-        """As `end`, but what was taken and is not out is dropped: the status goes out at once.
+        """Ends the call with a status at once; drops what was taken and is not out.
 
-        HEADERS are not subject to flow control (RFC 9113, 5.2.1), so a client that reads
-        nothing gets it as well.
+        HEADERS are not subject to flow control (RFC 9113, 5.2.1), so even a client that does not
+        read gets the status.
         """
         if not self.done:
             self.handle.sender.drop_unsent(self.stream)
             self.end(code, details, trailing_metadata)
 
     def join(self, audience: Membership) -> None:
-        """Remembers an audience, to leave it when the call ends."""
+        """Remembers a group, to leave it when the call ends."""
         self._audiences += (audience,)
 
     def part(self, audience: Membership) -> None:
-        """Forgets an audience."""
+        """Forgets a group."""
         self._audiences = tuple(other for other in self._audiences if other is not audience)
 
-    # What comes on the stream
+    # Events of the stream
 
     def await_request(self) -> None:
         """The request was whole before its call was detached."""
@@ -183,27 +182,27 @@ class StreamOutlet:
         """The request was whole before its call was detached."""
 
     def stream_ended(self) -> None:
-        """The client has left, or was thrown out."""
+        """Ends the call: the client has left, or its stream was reset."""
         self._lose()
 
     def writable(self) -> None:
-        """A window or the socket has opened, and nothing is kept."""
+        """Lets the writer try again: a window or the socket has opened, and all data are out."""
         self._since = None
         if self._on_writable is not None:
             self._on_writable()
 
     def expire(self) -> None:
-        """The deadline has passed."""
+        """Ends the call: its deadline has passed."""
         self.cut(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 
     def lose(self, refusal: ShareRefusal) -> None:
-        """Too much that waits to be sent is held for its client."""
+        """Ends the call: too much unsent data is held for its client."""
         if not self.done:
             self.handle.sender.drop_unsent(self.stream)
             self._say_end(trailers(StatusCode.RESOURCE_EXHAUSTED, str(refusal), LATER))
 
     def stop(self, why: str) -> None:
-        """The server or the connection ends."""
+        """Ends the call: the server or the connection ends."""
         self.cut(StatusCode.UNAVAILABLE, why)
 
     def _say_end(self, block: bytes) -> None:
@@ -211,7 +210,7 @@ class StreamOutlet:
         self._lose()
 
     def _lose(self) -> None:
-        """The call has ended: lets go of all that it knew."""
+        """Frees all that it refers to: the call has ended."""
         if self.done:
             return
         self.done = True
@@ -250,7 +249,7 @@ class StreamOutlet:
                 self._retry = self.handle.server.loop.call_later(_PATIENCE_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
-        """The window has been open, though not wide enough, for a while."""
+        """Lets the writer try again: the window has been open, but too small, for a while."""
         self._retry = None
         sender = self.handle.sender
         window = min(self.stream.send_window, sender.send_window)
@@ -259,7 +258,7 @@ class StreamOutlet:
             self._on_writable()
 
     def _progress(self) -> int:
-        """A number that changes with all that the client lets through."""
+        """A number that changes with all data that the client lets through."""
         kept = sum(map(len, self.stream.unsent or ()))
         return (kept << 32) + self.stream.send_window
 

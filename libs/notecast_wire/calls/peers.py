@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection, as grpcio words it, and as the log names it."""
+"""Names the peer of a connection, in grpcio's format and for the log."""
 
 import asyncio
 import ssl
@@ -20,13 +20,12 @@ _INSECURE: AuthContext = {
 
 
 class Origin(NamedTuple):
-    """The connection on which something comes, as lines of the log name it.
+    """A connection, as log lines name it.
 
     Attributes:
-        peer: as `peer_name` gives it.
-        connection: the connection's short id, which no other one of the server has; empty where
-            the server does not tell.
-        proxied: whether the peer is a trusted proxy, and so many clients.
+        peer: the peer's address; see `peer_name`.
+        connection: the connection's short id, unique in the server; empty if the server has none.
+        proxied: whether the peer is a trusted proxy, with many clients.
     """
 
     peer: str
@@ -34,10 +33,10 @@ class Origin(NamedTuple):
     proxied: bool = False
 
     def fields(self, client: ClientId | None = None) -> dict[str, str]:
-        """The fields of a line of the log.
+        """The fields of a log line.
 
         Args:
-            client: whom the line is about, if about one; named where the peer is a proxy.
+            client: the client that the line is about, if any; named if the peer is a proxy.
         """
         fields = {"peer": unquote(self.peer)}
         if self.connection:
@@ -48,7 +47,7 @@ class Origin(NamedTuple):
 
 
 def peer_name(transport: asyncio.BaseTransport) -> str:
-    """The client's address: `ipv4:1.2.3.4:5`, `ipv6:%5B::1%5D:5`, or `unix:`."""
+    """The peer's address: `ipv4:1.2.3.4:5`, `ipv6:%5B::1%5D:5`, or `unix:`."""
     host, port = peer_address(transport)
     if host is None:
         return "unix:"
@@ -58,13 +57,13 @@ def peer_name(transport: asyncio.BaseTransport) -> str:
 
 
 def peer_address(transport: asyncio.BaseTransport) -> tuple[str | None, str]:
-    """The client's IP address and port; None and nothing on a Unix socket."""
+    """The peer's IP address and port; None and an empty string on a Unix socket."""
     address: Any = transport.get_extra_info("peername")
     return (address[0], str(address[1])) if isinstance(address, tuple) else (None, "")
 
 
 def auth_context(transport: asyncio.BaseTransport) -> AuthContext:
-    """What is known of the client's identity: the names in its certificate, if it has shown one."""
+    """The client's identity: the names in its certificate, if it has presented one."""
     tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
     if tls is None:
         return _INSECURE

@@ -1,4 +1,4 @@
-"""When what came from clients is taken: at once, or with what comes a little later."""
+"""Batches reads: processes received data at once, or together with what comes a little later."""
 
 from __future__ import annotations
 
@@ -9,45 +9,44 @@ from typing import Final
 from notecast_wire.http2.codes import FrameType
 
 _ENOUGH_BYTES: Final = 4_096
-"""What waits is taken as soon as it is this much: some sixteen small calls. They share what a turn
-costs well enough; more of them would save little, and each would wait for the last.
+"""Flush when this many bytes of requests wait: about sixteen small calls. They share the cost of a
+turn well enough; more would save little, and each call would wait for the last one.
 
-Only requests count. What clients say of what they have read (PING, WINDOW_UPDATE) is nothing that
-anybody waits for, and much of it comes just after a round to many."""
+Only requests count. No client waits for an answer to flow control (PING, WINDOW_UPDATE), and much
+of it comes just after a round to many streams."""
 
 _MOST_BYTES: Final = 262_144
-"""No more than this waits, whatever it is."""
+"""Bound on all bytes that wait."""
 
 _TYPE: Final = 3
-"""Where the head of a frame has its type (RFC 9113, 4.1)."""
+"""The index of the type in a frame header (RFC 9113, 4.1)."""
 
 _REQUEST_TYPES: Final = (FrameType.HEADERS, FrameType.DATA)
 
 _COMPANY: Final = 2
-"""So many calls under way make a server busy. A client that waits for each answer before it asks
-again is alone with one, and never made to wait."""
+"""From this number of calls under way, a server is busy. A client that waits for each answer before
+it asks again has only one call, and is never delayed."""
 
 _SOONEST: Final = 0.8
-"""A time that the server names counts where so much of the usual time is over by then."""
+"""`flush_at` counts only after this share of the usual time."""
 
 _EARLY_SECONDS: Final = 0.001
-"""Loops' timers are so early at most."""
+"""Timers of event loops are early by at most this much."""
 
 Process = Callable[[bytes], None]
 
 
 class ReadBatcher:
-    """Lets a busy server take many requests in one go, as network cards do with packets.
+    """Lets a busy server process many requests in one go, as network cards do with packets.
 
-    To wake up for one request costs as much again as to serve it: the caches are others' by then,
-    and each wake-up leads to writes, and wakes those who read them. So while several calls are
-    under way, or were a moment ago, what comes waits until `seconds` have passed since the last
-    time, or until a time that the server has named: a later one, or a little sooner. An idle server
-    takes all at once.
+    Waking up for one request costs as much as serving it: the CPU's caches are cold by then, and
+    each wake-up leads to writes that wake their readers. So while several calls are under way, or
+    were a moment ago, received data wait until `seconds` after the last flush, or until
+    `flush_at`. An idle server processes everything at once.
 
     Args:
-        loop: whose clock it is.
-        seconds: how long to gather; 0: never.
+        loop: the event loop whose clock counts.
+        seconds: the usual time between two flushes; 0: no batching.
 
     Attributes:
         flush_at: the time of the loop at which to process what waits. Ignored where it is past, or
@@ -78,12 +77,12 @@ class ReadBatcher:
         self._due: asyncio.TimerHandle | None = None
 
     def add(self, process: Process, data: bytes, calls: int) -> None:
-        """Hands data to `process`: now or later, in order, and once.
+        """Passes data to `process`: now or later, in order, once.
 
         Args:
-            process: takes what has come; it must bear to be called when its connection has closed.
-            data: from the socket.
-            calls: how many are under way.
+            process: processes the data; may be called after its connection has closed.
+            data: the data from the socket.
+            calls: the number of calls under way.
         """
         if not self._held and not self._is_busy(calls):
             process(data)
@@ -100,7 +99,7 @@ class ReadBatcher:
             self._due = self._loop.call_at(max(end, self._loop.time()), wake)
 
     def flush(self) -> None:
-        """Has all taken that waits."""
+        """Processes all data that wait."""
         if self._due is not None:
             self._due.cancel()
             self._due = None
@@ -111,8 +110,8 @@ class ReadBatcher:
         for process, data in held:
             try:
                 process(data)
-            except Exception as error:  # of one connection: the others' data go on
-                context = {"message": "what came could not be taken", "exception": error}
+            except Exception as error:  # only affects this connection
+                context = {"message": "received data could not be processed", "exception": error}
                 self._loop.call_exception_handler(context)
 
     def _is_busy(self, calls: int) -> bool:
@@ -121,13 +120,13 @@ class ReadBatcher:
         return calls >= _COMPANY or (self._together and self._loop.time() < self._end())
 
     def _end(self) -> float:
-        """When what waits is taken: at the time that was named, unless that comes too soon."""
+        """The time of the next flush: `flush_at`, unless that is too early."""
         if self.flush_at >= self._took_at + self._seconds * _SOONEST:
             return self.flush_at
         return self._took_at + self._seconds
 
     def _wake(self) -> None:
-        """The usual time is over; a time that was named meanwhile is waited for, and no other."""
+        """Flushes after the usual time, or waits for `flush_at` if it was set in the meantime."""
         if self._loop.time() < self.flush_at - _EARLY_SECONDS:
             self._due = self._loop.call_at(self.flush_at, self.flush)
         else:
@@ -135,5 +134,5 @@ class ReadBatcher:
 
 
 def _begins_with_request(data: bytes) -> bool:
-    """Whether a part of a request comes first; of what begins amid a frame, nobody knows."""
+    """Whether the data begin with a frame of a request; unknown if they begin within a frame."""
     return len(data) > _TYPE and data[_TYPE] in _REQUEST_TYPES

@@ -18,7 +18,7 @@ from notecast_wire.rpc.messages import (
 )
 from notecast_wire.rpc.status import CallError, over_share
 
-_MESSAGE_COST_BYTES: Final = 160  # what a waiting message takes besides its bytes
+_MESSAGE_COST_BYTES: Final = 160  # memory of a waiting message besides its bytes
 
 
 class _Call(Protocol):
@@ -29,21 +29,21 @@ class _Call(Protocol):
 
 
 class RequestMessages:
-    """Takes a request's data and hands out its messages, one reader at a time.
+    """Takes a request's data, and returns its messages to one reader at a time.
 
-    The client is given its window back as long as no whole message waits: a handler that
-    does not read stops its client after one window, and nobody else. Messages wait as they
-    came, and are unpacked when they are read: what waits is never more than was sent.
+    The client's window is opened again as long as no complete message waits: a handler that does
+    not read only stops its own client, after one window. Messages wait as they came, and are
+    unpacked when they are read: so what waits is never more than was sent.
 
     Args:
         handle: its connection.
-        stream: the request's.
-        gzip: the request's headers say that its messages may be compressed.
-        each_in_time: the request may go on for as long as it likes, and each of its messages has
-            to become whole in the server's `request_timeout`.
+        stream: its stream.
+        gzip: whether the request's headers allow compressed messages.
+        each_in_time: the request has no time limit, but each of its messages must be complete
+            within the server's `request_timeout`.
 
     Attributes:
-        ended: the request is whole, or the call is over.
+        ended: whether the request is complete, or the call is over.
     """
 
     __slots__ = (
@@ -78,7 +78,7 @@ class RequestMessages:
         self._waiter: asyncio.Future[None] | None = None
 
     def receive(self, data: bytes, size: int) -> None:
-        """Takes what a DATA frame has brought; `size` is what it cost of the window.
+        """Takes the content of a DATA frame; `size` is its flow-controlled size.
 
         Raises:
             CallError: a message is too large or malformed.
@@ -97,10 +97,10 @@ class RequestMessages:
             self._wake()
 
     def end(self) -> None:
-        """The request is whole.
+        """Handles the end of the request.
 
         Raises:
-            CallError: it is not: the last message is cut off.
+            CallError: the last message is incomplete.
         """
         if self._reader.held_bytes:
             raise CallError(StatusCode.INTERNAL, "the request ends within a message")
@@ -108,35 +108,35 @@ class RequestMessages:
         self._wake()
 
     async def next(self) -> bytes | None:
-        """The next message, once it has come; None after the last one.
+        """Waits for the next message; None after the last one.
 
         Raises:
             CallError: it can't be unpacked.
-            grpc.aio.UsageError: somebody else waits for it already.
+            grpc.aio.UsageError: another read is under way.
         """
         while not self._messages and not self.ended:
             await self._more()
         return self._take() if self._messages else None
 
     async def only(self) -> bytes:
-        """The one message of a request that is no stream, once the request has ended.
+        """Waits for the end of a request that is no stream; returns its message.
 
         Raises:
             CallError: there is none, or more than one, or it can't be unpacked.
-            grpc.aio.UsageError: somebody else waits for it already.
+            grpc.aio.UsageError: another read is under way.
         """
         while not self.ended:
             await self._more()
         return self.take_only()
 
     def take_only(self) -> bytes:
-        """The one message of a request that has ended.
+        """Returns the single message of a request that has ended.
 
         Raises:
-            CallError: as `only`.
+            CallError: see `only`.
         """
         if len(self._messages) != 1:
-            # A cardinality violation, as gRPC's doc/statuscodes.md has it.
+            # A cardinality violation (gRPC's doc/statuscodes.md).
             raise CallError(
                 StatusCode.UNIMPLEMENTED,
                 f"the method takes one message, and got {len(self._messages)}",
@@ -144,18 +144,18 @@ class RequestMessages:
         return self._take()
 
     def lose(self, _held: object, refusal: ShareRefusal) -> None:
-        """Too much is held for its client: ends the call."""
+        """Ends the call: too much is held for its client."""
         self._fail(over_share(refusal))
 
     def time_out(self) -> None:
-        """A message is not whole in time: ends the call, as `Call.time_out` does."""
+        """Ends the call: a message is not complete in time. See `Call.time_out`."""
         self._timed = False
         seconds = self._handle.server.options.request_timeout
-        text = f"a message of the request was not whole within {seconds:g} s"
+        text = f"a message of the request was not complete within {seconds:g} s"
         self._fail(CallError(StatusCode.DEADLINE_EXCEEDED, text))
 
     def close(self) -> None:
-        """Holds nothing any more; who waits gets the end."""
+        """Drops all messages; a waiting reader gets the end of the request."""
         self._messages.clear()
         self._reader = MessageReader(0)
         self._waiting = 0
@@ -185,7 +185,7 @@ class RequestMessages:
             raise _call_error(error) from error
 
     def _account(self) -> None:
-        """Counts what is held, and gives the window back where the client is waited for."""
+        """Counts held bytes, and opens the window if the handler waits for the client."""
         held = self._waiting + self._reader.held_bytes
         if held != self._held:
             self._held = held
@@ -195,12 +195,12 @@ class RequestMessages:
             self._uncredited = 0
 
     def _watch_message(self, *, begun: bool) -> None:
-        """Bounds the time of a message that is not whole.
+        """Bounds the time of an incomplete message.
 
-        Not while whole ones wait to be read: then it may be our window that keeps its rest back.
+        Not while complete ones wait to be read: then the closed window may keep its rest back.
 
         Args:
-            begun: the message has just begun, or its client has just been waited for.
+            begun: whether the message has just begun, or the handler has just begun to wait for it.
         """
         if not self._reader.held_bytes or self._messages:
             self._stop_watching()
@@ -232,7 +232,7 @@ def _cost(message: RawMessage) -> int:
 
 
 def _call_error(error: MessageError | MessageTooLargeError) -> CallError:
-    """As gRPC's doc/statuscodes.md has it."""
+    """Makes the status that gRPC's doc/statuscodes.md demands."""
     too_large = isinstance(error, MessageTooLargeError)
     return CallError(
         StatusCode.RESOURCE_EXHAUSTED if too_large else StatusCode.INTERNAL, str(error)

@@ -1,32 +1,32 @@
-"""Time bounds on what a client has begun to send and that is not whole, behind one timer.
+"""Bounds the time for what a client has begun to send to be complete, with one timer.
 
-All of them take the same time, so those that began first are due first: a dict keeps them in order,
-and to begin or end one costs an entry. The timer wakes up for the first one, and then again only
-while something is not whole.
+All bounds are equally long, so the first to begin is the first to be due: a dict keeps them in
+order, and starting or ending one costs an entry. The timer only wakes up while something is
+incomplete.
 """
 
 import asyncio
 from typing import Final, Protocol
 
 _EARLY_SECONDS: Final = 0.001
-"""Loops' timers are so early at most."""
+"""Timers of event loops are early by at most this much."""
 
 
 class Unfinished(Protocol):
-    """A client's frame, header block, request or message of which a part is missing."""
+    """An incomplete frame, header block, request or message of a client."""
 
     def time_out(self) -> None:
-        """Called once the time is up. The bound has been discarded by then."""
+        """Called once the time is up, after the bound was discarded."""
 
 
 class RequestTimeouts:
-    """What has to become whole until when.
+    """Calls `time_out` of entries that are not complete in time.
 
-    Progress does not move a bound on, or an octet now and then would do so for ever.
+    Progress does not extend a bound: otherwise an octet now and then would do so for ever.
 
     Args:
-        loop: whose time it is.
-        seconds: from the beginning of each; infinite: no bound.
+        loop: the event loop whose clock counts.
+        seconds: the bound, from the start of each entry; infinite: no bound.
     """
 
     __slots__ = ("_due", "_loop", "_seconds", "_timer")
@@ -41,9 +41,9 @@ class RequestTimeouts:
         return len(self._due)
 
     def start(self, entry: Unfinished) -> None:
-        """Calls `time_out` of the entry after the time, unless it is discarded before.
+        """Starts the bound of an entry, until `discard`.
 
-        Where the entry has a bound already, that one is replaced.
+        Replaces the entry's earlier bound, if there is one.
         """
         if self._seconds == float("inf"):
             return

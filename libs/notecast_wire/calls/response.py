@@ -1,4 +1,4 @@
-"""What a handler says of its response, and how that is sent."""
+"""Holds what a handler sets for its response, and sends it."""
 
 from typing import Any
 
@@ -16,20 +16,21 @@ _log = structlog.get_logger(__name__)
 
 
 class Response:
-    """A call's response, as far as it is settled; for what runs the handler.
+    """A call's response, for the code that runs the handler.
 
-    What few handlers use has its default on the class, so that the others do not pay for it.
+    Settings that few handlers use have their defaults on the class, so that others don't pay for
+    them.
 
     Args:
-        call: whose response it is.
-        method: what the call is of.
+        call: the call.
+        method: its method.
 
     Attributes:
         outlet: writes the rest of the response, once the call was detached.
     """
 
     outlet: StreamOutlet | None = None
-    _plain = True  # nothing was said that changes the headers or trailers of a good response
+    _plain = True  # nothing was set that changes the headers or trailers of a good response
     _code = StatusCode.OK
     _details = ""
     _trailing: Metadata = ()
@@ -50,19 +51,19 @@ class Response:
 
     @property
     def log_fields(self) -> dict[str, str]:
-        """The call's connection, as fields of a line of the log."""
+        """The call's connection, as fields of a log line."""
         return self._call.log_fields
 
     def deserialized(self, message: bytes) -> Any:  # noqa: ANN401 - what the method takes
-        """The request that a message holds.
+        """Deserialises a request.
 
         Raises:
-            CallError: INTERNAL; it holds none (gRPC's doc/statuscodes.md).
+            CallError: INTERNAL; it can't be deserialised (gRPC's doc/statuscodes.md).
         """
         try:
             return self._method.deserialize(message)
         except Exception as error:
-            # Its client's fault, and whoever sends one may send many: no error, and no stack.
+            # The client's fault, and it may send many of these: no error level, and no stack.
             _log.info(
                 "request_unreadable",
                 method=self._method.name,
@@ -72,7 +73,7 @@ class Response:
             raise CallError(StatusCode.INTERNAL, "Exception deserializing request!") from error
 
     def finish_unary(self, response: Any) -> None:  # noqa: ANN401 - what the method gives
-        """Ends a call whose response is one message, where it has not ended yet.
+        """Ends a call whose response is one message, unless it has ended.
 
         Raises:
             CallError: the message is too large.
@@ -100,7 +101,7 @@ class Response:
             self._call.finish(self._code, self._details, self._trailing_headers)
 
     def finish_failed(self, code: StatusCode, details: str) -> None:
-        """Ends a call whose handler failed, where it has not ended."""
+        """Ends a call whose handler failed, unless it has ended."""
         if self.outlet is not None:
             self.outlet.end(code, details)
         elif not self._call.over:
@@ -117,7 +118,7 @@ class Response:
         raise aio.UsageError("RPC already finished.")
 
     def _begin(self, metadata: Headers) -> None:
-        """Sends the headers; with them is settled whether messages are compressed."""
+        """Sends the headers, and decides whether messages are compressed."""
         call = self._call
         wanted = self._compression
         if wanted is None and call.handle.server.gzip:

@@ -1,4 +1,4 @@
-"""What all connections and calls of one server share."""
+"""The state that all connections and calls of a server share."""
 
 import asyncio
 import time
@@ -23,22 +23,22 @@ class ServerState:
     """A server's state while it serves.
 
     Args:
-        loop: on which everything runs.
-        options: the server's.
-        gzip: whether responses are compressed where neither handler nor client objects.
+        loop: the event loop.
+        options: the server's options.
+        gzip: whether responses are compressed if neither handler nor client objects.
 
     Attributes:
-        call_shares: whose calls are under way.
+        call_shares: bounds the calls under way of each client.
         connection_shares: counts the open connections of each client, but not of trusted proxies.
-        client_budgets: what the clients behind proxies may do wrong.
-        deadlines: of its calls.
-        request_timeouts: of what its clients have begun to send.
-        read_batcher: when what comes is taken.
-        held_requests: what has come of requests and is not read yet.
-        held_output: what could not be sent yet.
-        open_calls: how many calls have no status yet, detached ones included.
+        client_budgets: bounds the protocol abuse of clients behind proxies.
+        deadlines: the deadlines of calls.
+        request_timeouts: bounds the time for requests to be complete.
+        read_batcher: batches received data.
+        held_requests: bounds the bytes of requests that were not read yet.
+        held_output: bounds the bytes that could not be sent yet.
+        open_calls: the number of calls without a status, detached ones included.
         running: the calls whose handlers have not returned.
-        stopping: no more connections are taken.
+        stopping: whether new connections are refused.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ServerState:
         self._connections = count(1)
 
     def next_connection(self) -> str:
-        """A short id for a connection: not one of those before."""
+        """Makes a short id for a connection, unique in this server."""
         return f"#{next(self._connections)}"
 
 
@@ -81,10 +81,10 @@ class ConnectionHandle(Protocol):
     """A client's connection, as its calls see it.
 
     Attributes:
-        connection: the HTTP/2 side of it.
-        sender: what puts out its frames.
+        connection: its HTTP/2 connection.
+        sender: sends its frames.
         server: the server's state.
-        origin: the names that the log has for it.
+        origin: its names in the log.
     """
 
     connection: Connection
@@ -94,29 +94,29 @@ class ConnectionHandle(Protocol):
 
     @property
     def transport(self) -> asyncio.BaseTransport:
-        """The socket's."""
+        """The socket's transport."""
 
     def wrote(self, size: int) -> bool:
-        """Counts what a handler has sent; True where it should let others have a turn."""
+        """Counts bytes that a handler has sent; returns True if it should yield to other tasks."""
 
     def flush(self) -> None:
-        """Writes what was put out, rather than at the end of the turn."""
+        """Writes the output now, not at the end of the turn."""
 
     def make_room(self) -> None:
-        """Lets more wait in the transport, the more streams there are."""
+        """Raises the transport's buffer limit with the number of streams."""
 
     def leave(self) -> None:
-        """Asks the client to go, and closes once its calls have finished."""
+        """Asks the client to leave, and closes once its calls have finished."""
 
     def end(self, seconds: float = ...) -> None:
-        """Ends the connection and the calls that it carries; its client has so long to read."""
+        """Ends the connection and its calls; the client has `seconds` to read how they ended."""
 
 
 class OpenConnections:
-    """The connections of a server that are open.
+    """The open connections of a server.
 
     Attributes:
-        empty: set while there is none.
+        empty: set while there are none.
     """
 
     def __init__(self) -> None:
@@ -131,12 +131,12 @@ class OpenConnections:
         return len(self._connections)
 
     def add(self, handle: ConnectionHandle) -> None:
-        """Knows a connection."""
+        """Adds a connection."""
         self._connections.add(handle)
         self.empty.clear()
 
     def discard(self, handle: ConnectionHandle) -> None:
-        """Forgets a connection."""
+        """Removes a connection."""
         self._connections.discard(handle)
         if not self._connections:
             self.empty.set()

@@ -1,4 +1,4 @@
-"""What is left of a call that has ended for its handler, while its client has yet to take it."""
+"""Keeps a call that has ended for its handler until its client has taken the answer."""
 
 from grpc import StatusCode
 
@@ -11,9 +11,9 @@ from notecast_wire.rpc.status import LATER, trailers
 
 
 def outlive(call: Expiring, handle: ConnectionHandle, stream: Stream) -> None:
-    """Lets the deadline of a call that is over go on, where its client has yet to take data.
+    """Keeps the deadline of a call that is over while its client has yet to take data.
 
-    Where it has not, the deadline is discarded.
+    If all data are out, discards the deadline.
 
     Args:
         call: the call; it is no longer the stream's.
@@ -29,11 +29,11 @@ def outlive(call: Expiring, handle: ConnectionHandle, stream: Stream) -> None:
 
 
 class UnsentAnswer:
-    """The `call` of a stream of which data are kept, and the status after them.
+    """The `call` of a stream with unsent data and a status after them.
 
-    The deadline of the call goes on until the last octet is out. Whatever ends it before drops
-    what is kept and sends another status at once: HEADERS are not subject to flow control
-    (RFC 9113, 5.2.1).
+    The call's deadline continues until the last octet is out. If the call is ended before, the
+    unsent data are dropped and another status is sent at once: HEADERS are not subject to flow
+    control (RFC 9113, 5.2.1).
 
     Args:
         handle: the call's connection.
@@ -48,33 +48,33 @@ class UnsentAnswer:
         self.due_tick = 0
 
     def await_request(self) -> None:
-        """The request is not waited for any more."""
+        """Does nothing: no handler waits for the request."""
 
     def data_received(self, _data: bytes, _size: int, *, ended: bool) -> None:
-        """Drops it; the window stays used up."""
+        """Drops the data; the window stays used up."""
 
     def request_ended(self) -> None:
-        """Nobody asks for the request any more."""
+        """Does nothing: no handler waits for the request."""
 
     def writable(self) -> None:
-        """What is kept goes out by itself."""
+        """Does nothing: unsent data are sent by the connection."""
 
     def stream_ended(self) -> None:
-        """All is out, or the client has left."""
+        """Discards the deadline: all is out, or the client has left."""
         self.stream.call = None
         if self.due_tick:
             self.handle.server.deadlines.discard(self)
 
     def expire(self) -> None:
-        """The deadline has passed."""
+        """Ends the call: its deadline has passed."""
         self._end(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 
     def stop(self, why: str) -> None:
-        """The server or the connection ends."""
+        """Ends the call: the server or the connection ends."""
         self._end(StatusCode.UNAVAILABLE, why)
 
     def lose(self, refusal: ShareRefusal) -> None:
-        """Too much is held for its client."""
+        """Ends the call: too much is held for its client."""
         self._end(StatusCode.RESOURCE_EXHAUSTED, str(refusal), LATER)
 
     def _end(self, code: StatusCode, details: str, metadata: Headers | None = None) -> None:

@@ -1,1 +1,1 @@
-"""Who a request comes from, and how much of what all clients share one of them may hold."""
+"""Identifies clients, and bounds how much of shared resources one of them may hold."""

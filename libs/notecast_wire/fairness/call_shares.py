@@ -1,7 +1,7 @@
-"""How many calls of each client are under way, counted once for each call and so in a hurry.
+"""Counts the calls under way of each client; fast, because it is used in every call.
 
-`Shares` counts anything and keeps nothing of whoever holds nothing. A call begins and ends within
-milliseconds, so here what is known of a client stays for its next call.
+`Shares` counts any resource, and forgets a client that holds nothing. A call lasts milliseconds, so
+here the account of a client is kept for its next call.
 """
 
 from typing import Final
@@ -11,13 +11,13 @@ from notecast_wire.fairness.shares import ShareRatios, ShareRefusal
 
 _NAME: Final = "calls under way"
 _FEW_SHARE: Final = 100
-"""A connection with less than such a part of its share is none that takes its address's."""
+"""A connection with less than this part of its share does not use up its address's share."""
 _MAX_IDLE: Final = 4_096
-"""So many accounts may be there without a call before those are looked for and forgotten."""
+"""Number of accounts without a call from which they are searched for and forgotten."""
 
 
 class _Count:
-    """How many calls one address has under way."""
+    """The number of calls under way of one address."""
 
     __slots__ = ("held",)
 
@@ -29,7 +29,7 @@ class CallAccount:
     """The calls of one connection of a client.
 
     Attributes:
-        held: how many are under way.
+        held: the number of calls under way.
     """
 
     __slots__ = ("_limit", "_of_address", "_shares", "held")
@@ -41,10 +41,10 @@ class CallAccount:
         self._limit = limit
 
     def take(self) -> ShareRefusal | None:
-        """Takes a place for a call.
+        """Counts a call, if the bounds allow it.
 
         Returns:
-            None where there was one; else the bound that refuses it, the narrowest first.
+            None if it was counted; else the bound that refuses it, the narrowest first.
         """
         shares, of_address = self._shares, self._of_address
         if self.held >= self._limit:
@@ -61,26 +61,26 @@ class CallAccount:
         return None
 
     def give_back(self) -> None:
-        """Gives one of its places back."""
+        """Counts a call as ended."""
         self.held -= 1
         self._of_address.held -= 1
         self._shares.held -= 1
 
 
 class CallShares:
-    """Bounds the calls under way in all, of each client, and of each connection of one.
+    """Bounds the calls under way in total, of each client, and of each of its connections.
 
     Args:
-        total: how many there may be.
-        ratios: how much of it is a client's and a connection's share; at least 1 each. A share
-            that is all there is has no bound of its own, nor has a connection that is not known.
+        total: the bound on all calls.
+        ratios: the shares of a client and of a connection; at least 1 call each. A share that
+            equals the total has no bound of its own, nor has an unknown connection.
 
     Attributes:
         client_limit: the share of a client.
-        few: so many calls of a connection are not few.
-        few_limit: what a client may have in all where connections of it that have few calls come
-            last: half of the rest as well. One that takes the share keeps no neighbour out at once.
-        held: how many are under way.
+        few: a connection with fewer calls than this counts as one with few.
+        few_limit: the bound of a client for connections with few calls: its share and half of the
+            rest. So a connection that uses up the share does not exclude its neighbours at once.
+        held: the number of calls under way.
         total: as given.
     """
 
@@ -100,7 +100,7 @@ class CallShares:
         limits = ratios.of(total)
         self.held = 0
         self.total = total
-        # One that is as large as the total is never reached before it.
+        # A limit as large as the total is never reached before it.
         self.client_limit = _own(limits["client"], total)
         self.few = limits["connection"] // _FEW_SHARE
         self.few_limit = (limits["client"] + total) // 2
@@ -110,11 +110,11 @@ class CallShares:
         self._sweep_at = _MAX_IDLE
 
     def account_of(self, client: ClientId) -> CallAccount:
-        """The account of one connection of a client, for one call: it may be forgotten after."""
+        """Returns the account of a client's connection, for one call; it may be forgotten then."""
         return self._accounts.get(client) or self._opened(client)
 
     def __len__(self) -> int:
-        """How many connections of clients are known."""
+        """The number of known connections."""
         return len(self._accounts)
 
     def _opened(self, client: ClientId) -> CallAccount:
@@ -126,7 +126,7 @@ class CallShares:
         return account
 
     def _forget_idle(self) -> None:
-        """Keeps those that have a call; the work is shared by as many openings at least."""
+        """Forgets accounts without a call; at least as many new ones come before the next time."""
         self._accounts = {client: one for client, one in self._accounts.items() if one.held}
         self._addresses = {
             address: count for address, count in self._addresses.items() if count.held

@@ -1,8 +1,8 @@
-"""Who a call comes from: an address, and one of its connections. Behind trusted proxies, too.
+"""Identifies the client of a call: an address and one of its connections, also behind proxies.
 
-A proxy carries many clients on one connection, so the socket does not tell them apart. What a
-trusted proxy says of each request does: `x-forwarded-for` names the address, and
-`x-notecast-connection` the connection that the client has with the proxy.
+A proxy carries many clients on one connection, so the socket does not tell them apart. A trusted
+proxy names the client of each request: `x-forwarded-for` has the address, `x-notecast-connection`
+the client's connection with the proxy.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,14 +14,14 @@ from urllib.parse import unquote
 Headers = Sequence[tuple[bytes, bytes]]
 
 FORWARDED_FOR: Final = b"x-forwarded-for"
-"""Each proxy appends the address of whoever has called it."""
+"""Each proxy appends the address of its caller."""
 CONNECTION: Final = b"x-notecast-connection"
 """The number of the client's connection with the last proxy, which overwrites this header."""
 UNIX: Final = "unix"
-"""The address of every Unix socket: whoever can reach it is of this machine."""
+"""The address of every Unix socket: its clients are on this machine."""
 
 _IPV6_CLIENT_BITS: Final = 64
-"""The least that a provider assigns; a client chooses the rest as it likes (RFC 6177, 2)."""
+"""The smallest network that a provider assigns; a client chooses the rest freely (RFC 6177, 2)."""
 _MAX_ENTRY_BYTES: Final = 64
 _MAX_CONNECTION_BYTES: Final = 64
 _MAX_REMEMBERED: Final = 4_096
@@ -32,9 +32,8 @@ class ClientId(NamedTuple):
 
     Attributes:
         address: an IPv4 address, an IPv6 network of 64 bits, or `unix`.
-        connection: which of the connections of that address; empty where nobody has said, so that
-            they can't be told apart, and what bounds the address bounds them all. Else compared,
-            and never read.
+        connection: which of the address's connections. Empty if unknown: they can't be told apart,
+            and only the bound of the address applies. Only compared, never parsed.
     """
 
     address: str
@@ -42,12 +41,12 @@ class ClientId(NamedTuple):
 
 
 class Peer:
-    """The other end of a connection: one client, or a trusted proxy with many.
+    """The peer of a connection: one client, or a trusted proxy with many.
 
     Args:
-        own: whom the connection itself comes from.
-        host: that address as it is, rather than as a client's.
-        hops: how many trusted proxies a request has passed; 0 where the peer is the client.
+        own: the client of the connection itself.
+        host: its exact address.
+        hops: the number of trusted proxies that a request has passed; 0: the peer is the client.
 
     Attributes:
         own: as given.
@@ -64,11 +63,10 @@ class Peer:
         self._known: dict[tuple[bytes, bytes], ClientId] = {}
 
     def client_of(self, headers: Headers) -> ClientId:
-        """The client of a request on this connection.
+        """Finds the client of a request on this connection.
 
         Args:
-            headers: the request's, in the order in which they came. Those of a peer that is not
-                trusted are not looked at.
+            headers: the request's headers, in order. Ignored unless the peer is trusted.
         """
         if not self.proxied:
             return self.own
@@ -85,7 +83,7 @@ class Peer:
     def _derived(self, entry: bytes, connection: bytes) -> ClientId:
         address = _forwarded_address(entry)
         if connection and len(connection) <= _MAX_CONNECTION_BYTES:
-            # Two proxies count their connections alike.
+            # Two proxies may use the same numbers for connections.
             label = f"{self._host}/{connection.decode('latin-1')}"
         else:
             label = "" if address else self.own.connection
@@ -94,13 +92,13 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """Whose word about a request's client counts.
+    """The proxies that may name a request's client.
 
     Attributes:
-        networks: of the proxies' addresses.
-        unix: whether peers on Unix sockets are proxies, too.
-        hops: how many proxies a request passes. The address that the first of them has written is
-            the client's: so many entries from the right of `x-forwarded-for`.
+        networks: the networks of the proxies' addresses.
+        unix: whether peers on Unix sockets are proxies too.
+        hops: the number of proxies that a request passes. The first of them has written the
+            client's address: this many entries from the right of `x-forwarded-for`.
     """
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -113,7 +111,7 @@ class TrustedProxies:
 
         Args:
             text: `10.0.0.0/8, 192.0.2.7, 2001:db8::/32, unix`; empty for nobody.
-            hops: as the attribute; at least 1.
+            hops: see the attribute; at least 1.
 
         Raises:
             ValueError: an entry is none of these, or a network has bits set after its prefix.
@@ -125,7 +123,7 @@ class TrustedProxies:
         return cls(networks, UNIX in entries, hops)
 
     def peer(self, host: str | None, connection: str) -> Peer:
-        """The other end of a connection.
+        """Makes the peer of a connection.
 
         Args:
             host: its IP address; None on a Unix socket.
@@ -141,11 +139,11 @@ class TrustedProxies:
         return Peer(own, str(address), self.hops if trusted else 0)
 
     def client_of_call(self, peer: str, metadata: Iterable[tuple[str, str | bytes]]) -> ClientId:
-        """The client of a call of `grpc.aio`, which has no more than these to tell it by.
+        """Finds the client of a call of `grpc.aio`, which only has a peer and metadata.
 
         Args:
-            peer: as `ServicerContext.peer()` gives it.
-            metadata: as `ServicerContext.invocation_metadata()` gives it.
+            peer: the result of `ServicerContext.peer()`.
+            metadata: the result of `ServicerContext.invocation_metadata()`.
         """
         kind, _, rest = unquote(peer).partition(":")
         if kind not in ("ipv4", "ipv6"):
@@ -163,9 +161,9 @@ NO_PROXIES: Final = TrustedProxies()
 
 
 def _said_by_proxies(headers: Headers, hops: int) -> tuple[bytes, bytes]:
-    """The entry of `x-forwarded-for` that counts, and the connection; empty where there is none.
+    """The entry of `x-forwarded-for` that counts, and the connection; empty if there is none.
 
-    Looks from the end: what proxies add comes last. Whatever the client has sent under these names
+    Searches from the end, because proxies append. What the client itself has sent under these names
     is further left, or was overwritten.
     """
     missing = hops
@@ -188,7 +186,7 @@ def _said_by_proxies(headers: Headers, hops: int) -> tuple[bytes, bytes]:
 
 
 def _forwarded_address(entry: bytes) -> str | None:
-    """The client's address that an entry names, which may have a port; None where it names none."""
+    """Parses the client's address in an entry, which may have a port; None if there is none."""
     text = entry.strip().decode("latin-1")
     if not text or len(text) > _MAX_ENTRY_BYTES:
         return None
@@ -201,7 +199,7 @@ def _forwarded_address(entry: bytes) -> str | None:
 
 
 def _ip(text: str) -> IPv4Address | IPv6Address | None:
-    """An IP address without the zone; one of IPv4 that is written as IPv6 is one of IPv4."""
+    """Parses an IP address, without its zone; an IPv4-mapped one becomes IPv4."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who makes the server hold how much of one kind, and who gives it up when that is too much."""
+"""Counts the bytes held for each client, and evicts if they are too many."""
 
 from collections.abc import Callable, Mapping
 from itertools import islice
@@ -9,20 +9,19 @@ from notecast_wire.fairness.clients import ClientId
 from notecast_wire.fairness.shares import Scope, ShareRatios, ShareRefusal
 
 _COMPARED: Final = 256
-"""So many of the oldest of a connection are compared by size: an eviction must not cost more than
-what led to it."""
-
+"""An eviction compares this many of a connection's oldest entries by size: it must not cost more
+than what led to it."""
 
 _NONE: Final[Mapping[ClientId, int]] = MappingProxyType({})
 
 
 class Holder(Protocol):
-    """What can give up something that it holds."""
+    """An object that can give up data that it holds."""
 
     def lose(self, held: object, refusal: ShareRefusal) -> None:
-        """Gives it up, since its client or all clients hold more than the refusal allows.
+        """Gives up the data: its client, or all clients, hold more than the refusal allows.
 
-        It must no longer be held afterwards. What is lost may lead to further changes.
+        They must not be held afterwards. Giving up may cause further changes.
         """
 
 
@@ -32,20 +31,20 @@ class _Held(NamedTuple):
 
 
 class HeldBytes:
-    """Counts bytes by client and connection, and lets those lose who are over their share.
+    """Counts bytes by client and connection, and evicts data of clients over their share.
 
-    Nothing is refused when it comes: it is in memory by then. What is over a bound goes soon, all
-    at one time. A client over its share loses its own, and where the total is reached, the client
-    that holds most; in either case the largest first, and of equal ones the oldest.
+    Data are not refused when they come: they are in memory by then. Excess data are evicted soon
+    after, all at once. A client over its share loses its own data. If the total is exceeded, the
+    client that holds most loses. The largest data go first; of equally large ones, the oldest.
 
     Args:
-        name: of what is held, in the plural, for errors: `bytes of requests that wait`.
-        total: how much there may be.
-        ratios: how much of that is a client's and a connection's share.
-        soon: calls its argument later, and once: `loop.call_soon`.
+        name: the name of the data, in the plural, for errors: `bytes of requests that wait`.
+        total: the bound on all data.
+        ratios: the shares of a client and of a connection.
+        soon: schedules a call, such as `loop.call_soon`.
 
     Attributes:
-        total: how much is held now.
+        total: the bytes held now.
     """
 
     __slots__ = (
@@ -76,13 +75,13 @@ class HeldBytes:
         self._over: set[ClientId] | None = None
 
     def hold(self, holder: Holder, held: object, client: ClientId, size: int) -> None:
-        """Says how much of something is held from now on.
+        """Sets the size of held data.
 
         Args:
-            holder: gives it up where that has to be.
-            held: what is held, as the holder knows it. Compared by its hash.
-            client: for whom.
-            size: in bytes; 0: it is held no longer.
+            holder: gives the data up if necessary.
+            held: the data, as the holder knows them. Must be hashable.
+            client: the client for which they are held.
+            size: their size in bytes; 0: they are no longer held.
         """
         of_connection = self._held.get(client)
         before = None if of_connection is None else of_connection.get(held)
@@ -103,7 +102,7 @@ class HeldBytes:
             self._over.add(client)
 
     def settle(self) -> None:
-        """Lets those lose who are over a bound."""
+        """Evicts data of clients over a bound."""
         over, self._over = self._over or set(), None
         limits = self._limits
         for client in over:
@@ -116,11 +115,11 @@ class HeldBytes:
             self._evict(self._greatest(address), "total")
 
     def of_connection(self, client: ClientId) -> int:
-        """How much one connection of a client makes us hold."""
+        """The bytes held for one connection of a client."""
         return self._connections.get(client.address, _NONE).get(client, 0)
 
     def of_client(self, address: str) -> int:
-        """How much all connections of an address make us hold."""
+        """The bytes held for all connections of an address."""
         return self._clients.get(address, 0)
 
     def _count(self, client: ClientId, change: int, *, nothing: bool) -> None:
@@ -152,4 +151,4 @@ class HeldBytes:
         oldest = islice(self._held[client].items(), _COMPARED)
         loser, (holder, _) = max(oldest, key=lambda entry: entry[1].size)
         holder.lose(loser, ShareRefusal(self._name, scope, self._limits[scope]))
-        self.hold(holder, loser, client, 0)  # whatever its holder made of it
+        self.hold(holder, loser, client, 0)  # whatever its holder did

@@ -1,4 +1,4 @@
-"""How much of what all clients share one of them may hold."""
+"""Bounds how much of a shared resource one client may hold."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
@@ -16,11 +16,11 @@ _HOLDERS: Final[dict[Scope, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class ShareRatios:
-    """The parts of a total that one client and one connection of it may hold, over 0, up to 1.
+    """The parts of a total that one client and one of its connections may hold: over 0, up to 1.
 
     Attributes:
-        client: of an address. Many people may share one, behind a NAT for instance.
-        connection: of one connection. It is what keeps those people from hurting each other.
+        client: the part of an address. Many people may share one, for instance behind a NAT.
+        connection: the part of one connection. It keeps those people from affecting each other.
     """
 
     client: float = 0.5
@@ -32,7 +32,7 @@ class ShareRatios:
                 raise ValueError(f"a share of {ratio} is not over 0 and up to 1")
 
     def of(self, total: int) -> dict[Scope, int]:
-        """The bounds that follow from a total, each at least 1."""
+        """Calculates the bounds for a total, each at least 1."""
         client, connection = (
             max(1, int(total * ratio)) for ratio in (self.client, self.connection)
         )
@@ -40,16 +40,16 @@ class ShareRatios:
 
 
 UNDIVIDED: Final = ShareRatios(1, 1)
-"""Anybody may hold all: for a server whose clients are of one house."""
+"""One client may hold everything: for a server whose clients have one operator."""
 
 
 class ShareRefusal(NamedTuple):
-    """What was asked for is not there. As a text it says which bound is reached.
+    """The bound that refuses a request for a share. Its text names the bound.
 
     Attributes:
-        name: of what is shared.
+        name: the name of the resource.
         scope: whose bound it is.
-        limit: that bound.
+        limit: the bound.
     """
 
     name: str
@@ -61,18 +61,18 @@ class ShareRefusal(NamedTuple):
 
 
 class Shares:
-    """Counts what is held of one thing, by client and by connection.
+    """Counts how much of a resource is held, by client and by connection.
 
-    Nothing is kept of a client that holds nothing.
+    A client that holds nothing is forgotten.
 
     Args:
-        name: of what is shared, in the plural, for errors: `streams`.
-        total: how much there is.
-        ratios: how much of it is a client's and a connection's share; at least 1 each.
-        undivided: while no more than this is held in all, nobody's share counts.
+        name: the name of the resource, in the plural, for errors: `streams`.
+        total: the bound on all clients.
+        ratios: the shares of a client and of a connection; at least 1 each.
+        undivided: shares only apply above this total.
 
     Attributes:
-        held: how much is held in all.
+        held: how much is held in total.
         name: as given.
         total: as given.
         undivided: as given.
@@ -101,11 +101,11 @@ class Shares:
         self._connections: dict[ClientId, int] = {}
 
     def take(self, client: ClientId, amount: int = 1) -> ShareRefusal | None:
-        """Takes so much for a client, or nothing.
+        """Takes an amount for a client, or nothing.
 
         Returns:
-            None where it was taken; else the bound that refuses it, the narrowest first. A share
-            that is all there is has no bound of its own, nor has a connection that is not known.
+            None if it was taken; else the bound that refuses it, the narrowest first. A share that
+            equals the total has no bound of its own, nor has an unknown connection.
         """
         held = self.held + amount
         divided = held > self.undivided
@@ -124,10 +124,10 @@ class Shares:
         return None
 
     def give_back(self, client: ClientId, amount: int = 1) -> None:
-        """Gives back so much of what was taken for the same client and connection.
+        """Gives back an amount that was taken for the same client and connection.
 
         Raises:
-            ValueError: that is more than it holds.
+            ValueError: the amount is more than the client holds.
         """
         left = self._connections.get(client, 0) - amount
         if left < 0:
@@ -144,14 +144,14 @@ class Shares:
             self._clients.pop(client.address, None)
 
     def of_client(self, address: str) -> int:
-        """How much all connections of an address hold."""
+        """The amount that all connections of an address hold."""
         return self._clients.get(address, 0)
 
     def of_connection(self, client: ClientId) -> int:
-        """How much one connection of a client holds."""
+        """The amount that one connection of a client holds."""
         return self._connections.get(client, 0)
 
     @property
     def clients(self) -> int:
-        """How many addresses hold anything."""
+        """The number of addresses that hold anything."""
         return len(self._clients)

@@ -1,1 +1,1 @@
-"""What gRPC adds to HTTP/2: messages, metadata, statuses, methods. No I/O."""
+"""gRPC on top of HTTP/2: messages, metadata, statuses, methods. No I/O."""

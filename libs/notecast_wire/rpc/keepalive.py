@@ -1,4 +1,4 @@
-"""When a connection is due for a PING, for its end, or for nothing yet. No I/O, no clock."""
+"""Decides when a connection is due for a PING, or for its end. No I/O, no clock."""
 
 from enum import Enum, auto
 from typing import Final
@@ -10,14 +10,14 @@ _WITHOUT_CALLS_SECONDS: Final = 7_200.0  # between PINGs of a client that has no
 
 
 class Due(Enum):
-    """What is to be done about a connection."""
+    """The action that is due for a connection."""
 
     NOTHING = auto()
     PING = auto()
     LEAVE = auto()
-    """Ask the client to go, and let its calls finish."""
+    """Ask the client to leave, and let its calls finish."""
     END = auto()
-    """End it with what it carries."""
+    """End it with its calls."""
 
 
 class Keepalive:
@@ -26,8 +26,8 @@ class Keepalive:
     The rules are gRPC's A8 (keepalive, and how often clients may ping) and A9 (age, idleness).
 
     Args:
-        options: the server's.
-        now: when the connection was made.
+        options: the server's options.
+        now: the time at which the connection was made.
     """
 
     __slots__ = (
@@ -58,29 +58,29 @@ class Keepalive:
         self._strikes = 0
 
     def received(self, now: float) -> None:
-        """Something came from the client, which therefore lives."""
+        """Records that data came from the client: it is alive."""
         self._heard = now
         self._ping_sent = None
 
     def settle(self) -> None:
-        """The client's preface and settings have come."""
+        """Records that the client's preface and settings have come."""
         self._quiet_until = _NEVER
 
     @property
     def settled(self) -> bool:
-        """Whether they have."""
+        """Whether the client's preface and settings have come."""
         return self._quiet_until == _NEVER
 
     def sent(self) -> None:
-        """Headers or data went to the client: it may ping again."""
+        """Records that headers or data went to the client: it may ping again."""
         self._pinged = -_NEVER
         self._strikes = 0
 
     def pinged(self, now: float, *, calls: bool) -> bool:
-        """The client has sent a PING; returns whether it sends too many of them.
+        """Records a PING of the client; returns whether it sends too many.
 
         Args:
-            now: when.
+            now: the time.
             calls: whether it has a call open.
         """
         options = self._options
@@ -92,12 +92,12 @@ class Keepalive:
         return 0 < options.max_ping_strikes < self._strikes
 
     def check(self, now: float, *, calls: int, taken: int) -> Due:
-        """What is due now; what is returned counts as done.
+        """Returns the action that is due now, and counts it as done.
 
         Args:
             now: the time.
-            calls: how many are open.
-            taken: a number that grows with each call.
+            calls: the number of open calls.
+            taken: a number that increases with each call.
         """
         if now >= self._quiet_until or now >= self._age_end or self._dead(now):
             return Due.END
@@ -110,11 +110,11 @@ class Keepalive:
             if calls or self._options.keepalive_without_calls:
                 self._ping_sent = now
                 return Due.PING
-            self._heard = now  # not now; look again after another such time
+            self._heard = now  # not now; check again after another interval
         return Due.NOTHING
 
     def next_check(self) -> float:
-        """When to check again; infinite where nothing will ever be due."""
+        """The time of the next check; infinite if nothing will ever be due."""
         return min(
             self._quiet_until,
             self._leave_at,
@@ -134,9 +134,9 @@ class Keepalive:
         )
 
     def _idled(self, now: float, calls: int, taken: int) -> bool:
-        """Whether no call was open for the time that the options give.
+        """Whether no call was open for `max_connection_idle`.
 
-        Calls are seen at checks alone, to cost nothing else: it takes up to twice that time.
+        Calls are only noticed at checks, to save work, so it may take up to twice that time.
         """
         if calls or taken != self._taken:
             self._taken = taken

@@ -1,7 +1,7 @@
-"""Length-prefixed messages: out of DATA and into it, plain and compressed (PROTOCOL-HTTP2).
+"""Encodes and decodes length-prefixed messages, plain and compressed (PROTOCOL-HTTP2).
 
-A message on the wire is a flag (1 byte: compressed or not), its length (4 bytes, big endian)
-and its bytes. Where DATA frames begin and end has nothing to do with it.
+A message on the wire is a flag (1 byte: compressed or not), its length (4 bytes, big endian) and
+its bytes. The boundaries of DATA frames don't matter.
 """
 
 import zlib
@@ -15,16 +15,16 @@ _GZIP_WINDOW_BITS = 31  # 16 says gzip's head and checksum, 15 is the largest wi
 
 
 class MessageError(WireError):
-    """A message that is none, or none of this call's: its call ends with INTERNAL."""
+    """A malformed message, or one that this call may not have: the call ends with INTERNAL."""
 
 
 class MessageTooLargeError(WireError):
-    """A message over the bound: its call ends with RESOURCE_EXHAUSTED.
+    """A message above the bound: the call ends with RESOURCE_EXHAUSTED.
 
     Args:
-        what: which of the messages it is.
-        size: its bytes.
-        most: the bound, in bytes.
+        what: which message it is.
+        size: its size in bytes.
+        most: the bound in bytes.
     """
 
     def __init__(self, what: str, size: int, most: int) -> None:
@@ -39,12 +39,12 @@ class RawMessage(NamedTuple):
 
 
 def length_prefixed(message: bytes) -> bytes:
-    """A message with its prefix, not compressed."""
+    """Adds the prefix to a message, without compression."""
     return b"\0" + len(message).to_bytes(4) + message
 
 
 def length_prefixed_gzip(message: bytes) -> bytes:
-    """A message with its prefix, compressed where that makes it smaller."""
+    """Adds the prefix to a message, compressed if that makes it smaller."""
     packer = zlib.compressobj(wbits=_GZIP_WINDOW_BITS)
     packed = packer.compress(message) + packer.flush()
     if len(packed) >= len(message):
@@ -53,13 +53,13 @@ def length_prefixed_gzip(message: bytes) -> bytes:
 
 
 def unpack(data: bytes, max_bytes: int) -> bytes:
-    """What a compressed message holds.
+    """Decompresses a message.
 
-    No more than one byte over the bound is ever unpacked, whatever the data would become.
+    Never decompresses more than one byte above the bound.
 
     Raises:
-        MessageTooLargeError: that is over the bound.
-        MessageError: it is not gzip, or not whole.
+        MessageTooLargeError: the result is above the bound.
+        MessageError: the data are not gzip, or incomplete.
     """
     unpacker = zlib.decompressobj(wbits=_GZIP_WINDOW_BITS)
     try:
@@ -74,9 +74,9 @@ def unpack(data: bytes, max_bytes: int) -> bytes:
 
 
 def whole_message(data: bytes) -> bytes | None:
-    """The message, where the data are exactly one that is not compressed; else None.
+    """Returns the message if the data are exactly one uncompressed message; else None.
 
-    It is how nearly every request comes.
+    Nearly every request is like this.
     """
     if len(data) >= PREFIX_BYTES and data[0] == 0:
         message = data[PREFIX_BYTES:]
@@ -86,10 +86,10 @@ def whole_message(data: bytes) -> bytes | None:
 
 
 class MessageReader:
-    """Cuts a stream of bytes into messages.
+    """Splits a stream of bytes into messages.
 
     Args:
-        max_bytes: the largest message, as it comes on the wire.
+        max_bytes: bound on a message, as it comes on the wire.
     """
 
     __slots__ = ("_begun", "_max_bytes")
@@ -100,15 +100,15 @@ class MessageReader:
 
     @property
     def held_bytes(self) -> int:
-        """What has come of a message that is not whole, its prefix included."""
+        """The bytes of an incomplete message, its prefix included."""
         return len(self._begun)
 
     def feed(self, data: bytes) -> list[RawMessage]:
-        """The messages that are whole with these bytes.
+        """Adds bytes; returns the messages that they complete.
 
         Raises:
-            MessageTooLargeError: one is announced that is over the bound; nothing of it is held.
-            MessageError: one begins with a flag that does not exist.
+            MessageTooLargeError: a message is announced that is above the bound; it is not held.
+            MessageError: a message has an unknown flag.
         """
         begun = self._begun
         begun += data

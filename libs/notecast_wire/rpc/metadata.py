@@ -1,4 +1,4 @@
-"""Metadata and gRPC's own headers, between Python and the wire (gRPC PROTOCOL-HTTP2)."""
+"""Encodes and decodes metadata and gRPC's own headers (gRPC PROTOCOL-HTTP2)."""
 
 import binascii
 import re
@@ -10,25 +10,25 @@ from urllib.parse import quote
 from notecast_wire.http2.errors import WireError
 
 Headers = list[tuple[bytes, bytes]]
-"""Names in lower case and values, as a header block carries them."""
+"""Lower-case names and values, as a header block carries them."""
 
 Metadata = Iterable[tuple[str, str | bytes]]
-"""What callers give: pairs, or a grpc.aio.Metadata. Values are bytes under a name in `-bin`."""
+"""Pairs, or a grpc.aio.Metadata. Values under a `-bin` name are bytes."""
 
 
 class Metadatum(NamedTuple):
-    """One entry of a call's metadata: `value` is bytes where `key` ends with `-bin`."""
+    """One entry of a call's metadata: `value` is bytes if `key` ends with `-bin`."""
 
     key: str
     value: str | bytes
 
 
 class MalformedMetadataError(WireError):
-    """The client sent metadata under a `-bin` name that is no Base64."""
+    """The client sent a `-bin` value that is not Base64."""
 
 
 class MalformedTimeoutError(WireError):
-    """The client sent a grpc-timeout that is none."""
+    """The client sent a malformed grpc-timeout."""
 
 
 _UNIT_SECONDS: Final = {
@@ -43,12 +43,12 @@ _MAX_TIMEOUT_DIGITS = 8
 
 
 def parse_timeout(value: bytes) -> float:
-    """The seconds that a grpc-timeout gives: a number of at most 8 digits, and a unit.
+    """Parses a grpc-timeout, a number of at most 8 digits and a unit, into seconds.
 
-    Zero is taken too, as a deadline that has passed.
+    Also accepts zero, as a deadline that has passed.
 
     Raises:
-        MalformedTimeoutError: it is something else.
+        MalformedTimeoutError: it has another form.
     """
     digits = value[:-1]
     unit = _UNIT_SECONDS.get(value[-1]) if value else None
@@ -57,8 +57,8 @@ def parse_timeout(value: bytes) -> float:
     return int(digits) * unit
 
 
-# What belongs to the transport or to gRPC itself (Call-Definition), and what HTTP/2 forbids
-# (RFC 9113, 8.2.2). `grpc-status-details-bin` and other grpc-…-bin are applications' own.
+# Headers of the transport or of gRPC itself (Call-Definition), and those that HTTP/2 forbids
+# (RFC 9113, 8.2.2). `grpc-status-details-bin` and other grpc-…-bin belong to applications.
 _RESERVED: Final = frozenset(
     b"connection content-length content-type grpc-accept-encoding grpc-encoding grpc-message "
     b"grpc-status grpc-timeout host keep-alive proxy-connection te transfer-encoding "
@@ -69,10 +69,10 @@ _TEXT: Final = re.compile(rb"[ -~]*")
 
 
 def decode_metadata(headers: Headers) -> tuple[Metadatum, ...]:
-    """The metadata among a request's headers, in the order sent, repeated names included.
+    """Decodes the metadata in a request's headers, in the order sent, with repeated names.
 
-    A value with anything but printable ASCII is left out, which the specification allows
-    ("throw the value away"): handed on, it could not be sent again.
+    Leaves out a value that is not printable ASCII, as the specification allows ("throw the value
+    away"): if passed on, it could not be sent again.
 
     Raises:
         MalformedMetadataError: a value under a `-bin` name is not Base64.
@@ -83,7 +83,7 @@ def decode_metadata(headers: Headers) -> tuple[Metadatum, ...]:
             continue
         if name.endswith(b"-bin"):
             key = name.decode("ascii")
-            # Several values may have been joined into one, by proxies for example.
+            # Proxies, for example, may have joined several values into one.
             metadata += [Metadatum(key, _from_base64(name, part)) for part in value.split(b",")]
         elif _TEXT.fullmatch(value) and name.isascii():
             metadata.append(Metadatum(name.decode("ascii"), value.decode("ascii")))
@@ -91,7 +91,7 @@ def decode_metadata(headers: Headers) -> tuple[Metadatum, ...]:
 
 
 def _from_base64(name: bytes, value: bytes) -> bytes:
-    """Padded or not: both must be taken."""
+    """Decodes Base64 with or without padding: both must be accepted."""
     value = value.strip()
     try:
         return b64decode(value + b"=" * (-len(value) % 4), validate=True)
@@ -102,10 +102,10 @@ def _from_base64(name: bytes, value: bytes) -> bytes:
 
 
 def encode_metadata(metadata: Metadata) -> Headers:
-    """Metadata as headers, binary values as Base64 without padding.
+    """Encodes metadata as headers, binary values as Base64 without padding.
 
     Raises:
-        ValueError: a name or value that may not be sent; names it, and not the value.
+        ValueError: a name or value may not be sent; the error names the key, not the value.
         TypeError: a value under a `-bin` name is not bytes.
     """
     return [_header(key, value) for key, value in metadata]
@@ -130,10 +130,10 @@ _UNENCODED: Final = "".join(chr(code) for code in range(0x20, 0x7F)).replace("%"
 
 
 def percent_encode(details: str) -> bytes:
-    """A status's details as grpc-message carries them: UTF-8, percent-encoded.
+    """Encodes a status's details for grpc-message: UTF-8, percent-encoded.
 
-    Space at either end is encoded too, though gRPC would leave it: HTTP/2 has no field
-    value that begins or ends with it (RFC 9113, 8.2.1).
+    Also encodes spaces at either end, though gRPC would not: in HTTP/2 no field value begins or
+    ends with a space (RFC 9113, 8.2.1).
     """
     encoded = quote(details, _UNENCODED, errors="replace")
     if encoded != (inner := encoded.strip(" ")):

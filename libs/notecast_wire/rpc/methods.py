@@ -1,4 +1,4 @@
-"""What a server knows of one method: its handler, and how that is called."""
+"""A method of a server: its handler, and how to call it."""
 
 from __future__ import annotations  # grpc's types take parameters only for checkers
 
@@ -14,9 +14,9 @@ _ASYNC_GENERATOR: Final = inspect.CO_ASYNC_GENERATOR
 
 
 async def _refuse(_request: Any, context: Any) -> None:  # noqa: ANN401 - of any method
-    """Stands for a plain function, which would stop all other calls while it runs.
+    """Replaces a handler that is a plain function: it would block all other calls.
 
-    Generated servicers have one for each method that was not overridden.
+    Generated servicers have one for each method that is not overridden.
     """
     await context.abort(
         grpc.StatusCode.UNIMPLEMENTED, "the method has no handler that is an `async def` function"
@@ -38,17 +38,17 @@ class Method:
         handler: as generated code registers it.
 
     Attributes:
-        behaviour: the handler's function; where that is neither a coroutine function nor an
-            async generator, one that answers UNIMPLEMENTED.
-        deserialize: bytes into a request.
-        serialize: a response into bytes.
-        reads_many: the request is a stream.
-        writes_many: the response is a stream.
-        counted: its calls have a place among those under way from their beginning on. Streams are
-            for handlers to count.
-        asks_health: its calls never have such a place, whole or not: they wait for nothing, and to
-            refuse one would take a server that is only busy out of service.
-        generates: the function is an async generator: it yields its responses.
+        behaviour: the handler's function. If that is neither a coroutine function nor an async
+            generator, a function that answers UNIMPLEMENTED.
+        deserialize: turns bytes into a request.
+        serialize: turns a response into bytes.
+        reads_many: whether the request is a stream.
+        writes_many: whether the response is a stream.
+        counted: whether its calls count as under way from their beginning. Handlers count streams
+            themselves.
+        asks_health: whether it is a health check. Its calls never count as under way: they wait
+            for nothing, and refusing one would take a busy server out of service.
+        generates: whether the function is an async generator that yields its responses.
     """
 
     __slots__ = (
@@ -90,7 +90,7 @@ def _behaviour(handler: grpc.RpcMethodHandler[Any, Any]) -> Callable[..., Any]:
 
 
 def _code_flags(function: Any) -> int:  # noqa: ANN401 - any callable
-    """What kind of function it is. Asked for each call with interceptors, so not of `inspect`."""
+    """The flags of a function's code. Faster than `inspect`: interceptors need it in each call."""
     while isinstance(function, functools.partial):
         function = function.func
     code = getattr(function, "__code__", None)

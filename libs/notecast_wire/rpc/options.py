@@ -1,4 +1,4 @@
-"""The server's options, under the names that gRPC has for them (grpc_types.h)."""
+"""Reads the server's options, under gRPC's names (grpc_types.h)."""
 
 import random
 from collections.abc import Callable, Iterable, Mapping
@@ -11,39 +11,40 @@ from notecast_wire.http2.limits import ConnectionLimits
 
 _INT_MAX: Final = 2**31 - 1  # gRPC's "never" and "unlimited"
 _NEVER: Final = float("inf")
-_AGE_JITTER: Final = 0.1  # as gRPC has it (A9-server-side-conn-mgt)
+_AGE_JITTER: Final = 0.1  # gRPC's (A9-server-side-conn-mgt)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """What a server allows and when it looks after its connections. Times in seconds.
+    """The bounds and times of a server. All times are in seconds.
 
     Attributes:
-        max_receive_message_bytes: of one message, packed and unpacked.
-        max_send_message_bytes: of one message, before it is packed.
-        max_held_request_bytes: what all clients may have us hold of requests that are not whole
-            yet, or not read yet by their handlers.
-        max_held_output_bytes: what all clients may have us hold of answers that they do not read.
-        max_connections: the most connections of all clients. Those of trusted proxies are not
-            counted.
-        max_calls: how many calls of all clients may be under way that are answered with one
-            message, or whose request is not whole.
-        keepalive_time: a connection that is silent for so long is sent a PING.
-        keepalive_timeout: without any sign of life for so long after it, it ends.
-        keepalive_without_calls: whether clients may ping without a call at the same rate as with
-            one, rather than every two hours; and whether we do.
-        min_ping_interval: what must lie between two PINGs of a client.
-        max_ping_strikes: how many may come too early; 0 for any number.
-        max_connection_age: then a client is asked to open another connection; ± 10 % each.
+        max_receive_message_bytes: bound on a received message, compressed and decompressed.
+        max_send_message_bytes: bound on a sent message, before compression.
+        max_held_request_bytes: bound on the bytes held of all clients' requests that are
+            incomplete, or not read yet by their handlers.
+        max_held_output_bytes: bound on the bytes held of all clients' unread answers.
+        max_connections: bound on all clients' connections. Those of trusted proxies don't count.
+        max_calls: bound on all clients' calls under way that are answered with one message, or
+            whose request is incomplete.
+        keepalive_time: the time without data after which the server sends a PING.
+        keepalive_timeout: the time after that PING without data after which the connection ends.
+        keepalive_without_calls: whether clients may ping without a call as often as with one,
+            not only every two hours; and whether the server does.
+        min_ping_interval: the shortest allowed time between two PINGs of a client.
+        max_ping_strikes: how many PINGs may come too early; 0: any number.
+        max_connection_age: the age at which a client is asked to open another connection; it
+            varies by ± 10 %.
         max_connection_age_grace: how long its calls may go on after that.
-        max_connection_idle: a connection without a call for so long ends.
+        max_connection_idle: the time without a call after which a connection ends.
         read_batching: how long received data waits for more while several calls are under way;
             0: never.
-        handshake_timeout: for TLS, and then for the client's preface and settings.
-        request_timeout: for what a client has begun to send to become whole: a frame, a header
-            block, the request of a method that takes one message, or a message of a stream.
-        limits: what the connection itself holds its peer to.
-        trusted_proxies: whose word about a request's client counts.
+        handshake_timeout: bound on TLS, and then on the client's preface and settings.
+        request_timeout: bound on the time for what a client has begun to send to be complete: a
+            frame, a header block, the request of a method that takes one message, or a message of
+            a stream.
+        limits: the bounds of each HTTP/2 connection.
+        trusted_proxies: the proxies that may name a request's client.
         share_ratios: how much of what clients share one of them may hold.
     """
 
@@ -69,14 +70,14 @@ class ServerOptions:
     share_ratios: ShareRatios = field(default_factory=ShareRatios)
 
     def jittered_age(self) -> float:
-        """The age at which one connection is to end, so that not all do together."""
+        """Draws the age at which a connection is to end, so that not all end together."""
         spread = random.uniform(-_AGE_JITTER, _AGE_JITTER)  # noqa: S311 - no secret
         return self.max_connection_age * (1 + spread)
 
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One option: the attribute that it sets, its least value, and how it is meant."""
+    """One option: the attribute that it sets, its least value, and its conversion."""
 
     attribute: str
     least: int
@@ -121,14 +122,14 @@ def read_options(
     trusted_proxies: TrustedProxies = NO_PROXIES,
     share_ratios: ShareRatios | None = None,
 ) -> ServerOptions:
-    """The options that pairs of names and values give; the last of a repeated one counts.
+    """Reads options from pairs of names and values; the last value of a repeated one counts.
 
-    `grpc.so_reuseport` is taken as 0 alone: two servers never share a port here.
+    `grpc.so_reuseport` may only be 0: servers never share a port here.
 
     Args:
-        pairs: as gRPC has options.
-        trusted_proxies: as the attribute.
-        share_ratios: as the attribute; None for the default.
+        pairs: options as gRPC takes them.
+        trusted_proxies: see `ServerOptions`.
+        share_ratios: see `ServerOptions`; None: the default.
 
     Raises:
         ValueError: an unknown name, or a value out of bounds; says which.

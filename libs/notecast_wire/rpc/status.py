@@ -1,4 +1,4 @@
-"""How a call ends: its status, and the header blocks that say so (gRPC PROTOCOL-HTTP2)."""
+"""Makes the header blocks of responses and statuses (gRPC PROTOCOL-HTTP2)."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ from notecast_wire.http2.refusals import TOO_MANY_REQUESTS, Refusal, refuse_plai
 from notecast_wire.rpc.metadata import Headers, percent_encode
 
 GRPC: Final = b"application/grpc"
-"""The content type of calls, as far as all of them have the same."""
+"""The common prefix of calls' content types."""
 
 ACCEPTED_ENCODINGS: Final = b"identity,gzip"
 
@@ -22,14 +22,14 @@ _RESPONSE: Final[Headers] = [
 ]
 
 PLAIN_HEADERS: Final = encode_headers(_RESPONSE)
-"""The headers of a response without metadata or compression: of nearly every one."""
+"""The headers of a response without metadata or compression, as nearly every one has."""
 
 OK_TRAILERS: Final = encode_headers([(b"grpc-status", b"0")])
-"""The trailers of a call that went well and has no metadata to add."""
+"""The trailers of a call that ends with OK and has no metadata."""
 
 LATER: Final[Headers] = [(b"grpc-retry-pushback-ms", b"1000")]
-"""After how long to make the call again (gRPC's A6-client-retries), where what there was too much
-of passes. Without it the same call would be refused again."""
+"""Tells clients when to retry (gRPC's A6-client-retries) after a temporary overload. Without it
+they would be refused again."""
 
 _NUMBERS: Final = {code: b"%d" % code.value[0] for code in StatusCode}
 
@@ -39,8 +39,8 @@ class CallError(WireError):
 
     Args:
         code: the status.
-        details: what the client is told.
-        metadata: what goes with the status.
+        details: the text for the client.
+        metadata: sent with the status.
     """
 
     def __init__(self, code: StatusCode, details: str, metadata: Headers | None = None) -> None:
@@ -51,7 +51,7 @@ class CallError(WireError):
 
 
 def over_share(refusal: ShareRefusal) -> CallError:
-    """What ends a call whose client has too much of what is shared: it may come again soon."""
+    """Makes the error of a call whose client is over its share; it may retry soon."""
     return CallError(StatusCode.RESOURCE_EXHAUSTED, str(refusal), LATER)
 
 
@@ -59,7 +59,7 @@ _CODES: Final = {code.value[0]: code for code in StatusCode}
 
 
 def status_code(code: StatusCode | int) -> StatusCode:
-    """The code, also where its number is given, as grpcio takes it.
+    """Returns the code, also for its number, as grpcio does.
 
     Raises:
         ValueError: there is no such code.
@@ -71,33 +71,33 @@ def status_code(code: StatusCode | int) -> StatusCode:
 
 
 def response_headers(metadata: Headers, *, gzip: bool) -> bytes:
-    """The block that begins a response."""
+    """Makes the header block that begins a response."""
     encoding = [(b"grpc-encoding", b"gzip")] if gzip else []
     return encode_headers(_RESPONSE + encoding + metadata)
 
 
 def trailers(code: StatusCode, details: str, metadata: Headers) -> bytes:
-    """The block that ends a response."""
+    """Makes the header block that ends a response."""
     if code is StatusCode.OK and not details and not metadata:
         return OK_TRAILERS
     return encode_headers(_status(code, details) + metadata)
 
 
 def trailers_only(code: StatusCode, details: str, metadata: Headers) -> bytes:
-    """The block that is a whole response: the status, and no message before it."""
+    """Makes the header block of a response that only consists of a status."""
     return encode_headers(_RESPONSE + _status(code, details) + metadata)
 
 
 def is_grpc(content_type: bytes) -> bool:
-    """`application/grpc`, with a subtype as `+proto` or parameters; not `application/grpc-web`."""
+    """Whether it is `application/grpc`, with subtype or parameters; not `application/grpc-web`."""
     start, rest = content_type[: len(GRPC)], content_type[len(GRPC) :]
     return start.lower() == GRPC and rest[:1] in (b"", b"+", b";")
 
 
 def refuse_call(refusal: Refusal) -> bytes:
-    """Answers a request that is refused by its headers: a call with RESOURCE_EXHAUSTED.
+    """Makes the answer to a request that is refused by its headers: RESOURCE_EXHAUSTED for a call.
 
-    gRPC clients read the status, and know no other words of HTTP than its numbers.
+    gRPC clients read the gRPC status; of HTTP's answer they only know the number.
     """
     if not is_grpc(refusal.content_type):
         return refuse_plainly(refusal)

@@ -1,4 +1,4 @@
-"""Listening sockets for the addresses that gRPC's servers take."""
+"""Binds listening sockets to addresses in gRPC's formats."""
 
 import contextlib
 import os
@@ -8,15 +8,15 @@ from pathlib import Path
 
 _UNIX = "unix:"
 _BACKLOG = 1_024
-_UNIX_PORT = 1  # what grpcio returns for one
+_UNIX_PORT = 1  # as grpcio
 
 
 class Listener:
-    """The sockets of one address, bound and listening; connections wait until they are served.
+    """The bound, listening sockets of one address; connections wait until they are served.
 
     Attributes:
         port: the port, or 1 for a Unix socket.
-        sockets: one for each address that the name stands for.
+        sockets: one for each address that the name resolves to.
     """
 
     def __init__(self, sockets: list[socket.socket], port: int, path: Path | None = None) -> None:
@@ -25,7 +25,7 @@ class Listener:
         self._path = path
 
     def close(self) -> None:
-        """Closes the sockets, and removes what a Unix socket has left in the file system."""
+        """Closes the sockets, and removes the file of a Unix socket."""
         for listening in self.sockets:
             listening.close()
         if self._path is not None:
@@ -33,14 +33,14 @@ class Listener:
 
 
 def listen(address: str) -> Listener:
-    """Binds an address, alone: a second server on it fails, now rather than when it starts.
+    """Binds an address exclusively: a second server on it fails here, not when it starts.
 
     Args:
-        address: `host:port`, `[v6]:port`, or `unix:path` (`unix:///path`). Port 0 is chosen.
-            `[::]` takes IPv4, too.
+        address: `host:port`, `[v6]:port`, or `unix:path` (`unix:///path`). For port 0 the system
+            chooses one. `[::]` also accepts IPv4.
 
     Raises:
-        RuntimeError: it is taken, not ours to take, or no address.
+        RuntimeError: the address is taken, not permitted, or invalid.
     """
     try:
         if address.startswith(_UNIX):
@@ -68,7 +68,7 @@ def _listen_tcp(host: str, port: int) -> Listener:
     sockets: list[socket.socket] = []
     try:
         for family, _, _, _, address in dict.fromkeys(found):
-            # Port 0 is chosen once, for the first of them.
+            # For port 0 the system chooses once, for the first one.
             sockets.append(_bound_tcp(family, (address[0], port, *address[2:])))
             port = sockets[-1].getsockname()[1]
     except OSError:
@@ -79,10 +79,10 @@ def _listen_tcp(host: str, port: int) -> Listener:
 
 
 def _bound_tcp(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
-    # asyncio sets TCP_NODELAY only where the socket itself says that it is of TCP.
+    # asyncio only sets TCP_NODELAY if the socket itself says that it is TCP.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        # Lets a new server follow an old one at once; not share its port (that is SO_REUSEPORT).
+        # Lets a new server follow an old one at once. It does not share the port (SO_REUSEPORT).
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             every = 0 if address[0] == "::" else 1
@@ -108,7 +108,7 @@ def _listen_unix(path: Path) -> Listener:
 
 
 def _remove_stale(path: Path) -> None:
-    """Removes a socket that nobody listens on any more. It is how a killed server leaves it."""
+    """Removes a socket without a listener, such as a killed server leaves behind."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.stat().st_mode):
             return

@@ -1,4 +1,4 @@
-"""What runs as a call's task: its handler, from the request to the status."""
+"""Runs a call's handler as a task, from the request to the status."""
 
 import asyncio
 from contextlib import aclosing
@@ -17,7 +17,7 @@ _log = structlog.get_logger(__name__)
 
 
 class _Requests:
-    """The messages of a request that is a stream, for `async for`."""
+    """Iterates over the messages of a streaming request."""
 
     __slots__ = ("_context",)
 
@@ -53,7 +53,7 @@ async def answer(call: Call, method: Method) -> None:
             await method.behaviour(request, context)
             context.finish_stream()
     except asyncio.CancelledError:
-        # Of a call that is still open, the handler itself was the one to give up.
+        # If the call is still open, the handler cancelled itself.
         context.finish_failed(StatusCode.CANCELLED, "the handler was cancelled")
         raise
     except Exception as error:
@@ -64,7 +64,7 @@ async def answer(call: Call, method: Method) -> None:
 
 
 async def _late(call: Call) -> bytes:
-    """The request of a method that was unknown when the call began."""
+    """Waits for the request of a method that was unknown when the call began."""
     assert call.request_messages is not None  # noqa: S101 - such calls begin with one
     if not call.request_messages.ended:
         call.limit_request()
@@ -78,13 +78,13 @@ async def _send_all(responses: Any, context: Context) -> None:  # noqa: ANN401 -
 
 
 def _conclude(call: Call, context: Context, error: Exception) -> None:
-    """Ends the call for what its handler has raised."""
+    """Ends the call with the status for an error of its handler."""
     if isinstance(error, CallError):
         context.finish_failed(error.code, error.details)
     elif isinstance(error, MalformedMetadataError):
         context.finish_failed(StatusCode.INTERNAL, str(error))
     elif not (call.over and context.outlet is None and isinstance(error, aio.BaseError)):
-        # Otherwise it was aborted, or has learnt that the client has left.
+        # Otherwise it was aborted, or the client has left.
         _log.exception("call_failed", method=context.method, **context.log_fields)
         code = context.code()
         context.finish_failed(

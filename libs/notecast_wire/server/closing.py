@@ -1,4 +1,4 @@
-"""How a socket is closed so that nothing of it stays."""
+"""Closes sockets so that nothing of them stays."""
 
 import asyncio
 import socket
@@ -9,9 +9,9 @@ _RESET: Final = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER
 
 
 def abort(transport: asyncio.Transport) -> None:
-    """Closes the socket at once, and has the system forget what nobody has read of it.
+    """Closes the socket at once, and makes the system drop unread data.
 
-    Else it would keep megabytes for a client that reads nothing, for minutes.
+    Otherwise it would keep megabytes for minutes, for a client that reads nothing.
     """
     if not transport.is_closing() or transport.get_write_buffer_size():
         plug = transport.get_extra_info("socket")
@@ -21,10 +21,10 @@ def abort(transport: asyncio.Transport) -> None:
 
 
 def half_close(transport: asyncio.Transport) -> None:
-    """Closes the socket for writing, behind what was written, and goes on reading.
+    """Closes the socket for writing, after what was written, and goes on reading.
 
-    Were something of the client's unread, a window update for example, closing would reset the
-    connection, and with that drop what the client has not read yet. TLS has its own farewell.
+    If data of the client were unread, for example a window update, closing would reset the
+    connection, and drop what the client has not read yet. TLS has its own closing message.
     """
     if not transport.can_write_eof():
         transport.close()

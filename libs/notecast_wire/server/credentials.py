@@ -15,7 +15,7 @@ def ssl_server_credentials(
     *,
     require_client_auth: bool = False,
 ) -> ssl.SSLContext:
-    """What `Server.add_secure_port` takes: a context for TLS ≥ 1.2 that offers HTTP/2 alone.
+    """Makes a context for `Server.add_secure_port`: TLS ≥ 1.2 that only offers HTTP/2.
 
     It takes the arguments of `grpc.ssl_server_credentials`. The object which that makes
     belongs to grpcio's core and can't be read, so it does not work here. A context made
@@ -23,12 +23,12 @@ def ssl_server_credentials(
 
     Args:
         private_key_certificate_chain_pairs: PEM; more than one for keys of several types.
-        root_certificates: PEM, of who may sign the clients' certificates.
-        require_client_auth: whether clients must show a certificate; needs the roots.
+        root_certificates: PEM, of the authorities that may sign clients' certificates.
+        require_client_auth: whether clients must present a certificate; needs the roots.
 
     Raises:
         ValueError: no pair was given, or clients' certificates are wanted without roots.
-        ssl.SSLError: a key, certificate or root is none, or a pair does not fit together.
+        ssl.SSLError: a key, certificate or root is invalid, or a pair does not match.
     """
     if not private_key_certificate_chain_pairs:
         raise ValueError("at least one private key and certificate chain must be given")

@@ -1,4 +1,4 @@
-"""Which handler a request goes to, or why it goes to none."""
+"""Dispatches requests to handlers, or refuses them."""
 
 from __future__ import annotations  # grpc's types take parameters only for checkers
 
@@ -50,7 +50,7 @@ _NOT_FOUND: Final = CallError(StatusCode.UNIMPLEMENTED, "Method not found!")
 
 
 class _CallDetails(grpc.HandlerCallDetails):
-    """What interceptors and generic handlers are told of a call."""
+    """The details of a call for interceptors and generic handlers."""
 
     def __init__(self, method: str, headers: Headers) -> None:
         self.method = method
@@ -58,7 +58,7 @@ class _CallDetails(grpc.HandlerCallDetails):
 
     @property
     def invocation_metadata(self) -> tuple[Metadatum, ...]:  # type: ignore[override]
-        """The client's metadata, decoded now; raises MalformedMetadataError."""
+        """Decodes the client's metadata; raises MalformedMetadataError."""
         return decode_metadata(self._headers)
 
 
@@ -66,8 +66,8 @@ class Dispatcher:
     """Knows the methods, and begins their calls.
 
     Args:
-        interceptors: asked in this order, each handing on to the next.
-        maximum_concurrent_rpcs: further calls are refused; None for any number.
+        interceptors: asked in this order; each passes on to the next.
+        maximum_concurrent_rpcs: further calls are refused; None: no bound.
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class Dispatcher:
         self._direct: dict[bytes, Method] = {}
 
     def add_generic(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
-        """Adds handlers that say themselves which methods they know."""
+        """Adds handlers that tell themselves which methods they know."""
         self._generic += handlers
 
     def add_registered(self, handlers: Mapping[str, Handler]) -> None:
-        """Adds the handlers of methods, by path; they go before generic ones."""
+        """Adds handlers of methods, by path; they take precedence over generic ones."""
         for name, handler in handlers.items():
             path = name.encode()
             self._handlers[name] = handler
@@ -99,7 +99,7 @@ class Dispatcher:
                 self._direct[path] = self._methods[path]
 
     def begin(self, handle: ConnectionHandle, event: RequestBegun) -> None:
-        """Begins the call that a request asks for, or answers why not."""
+        """Begins the call of a request, or answers with an error."""
         stream, headers, ended = event
         fields = dict(headers)
         if fields[b":method"] != b"POST":
@@ -160,7 +160,7 @@ class Dispatcher:
         return call
 
     def _find(self, details: grpc.HandlerCallDetails) -> Method | None:
-        """The method behind the interceptors."""
+        """The method that the interceptors return."""
         method = self._methods.get(details.method.encode())
         if method is not None:
             return method
@@ -175,7 +175,7 @@ class Dispatcher:
         return None
 
     async def _answer_intercepted(self, call: Call, method: Method | None) -> None:
-        """Runs as the task of a call that interceptors are to be asked about."""
+        """Runs as the task of a call for which interceptors must be asked."""
         call.entered = True
         try:
             found = await self._intercepted(call, method)
@@ -212,7 +212,7 @@ class Dispatcher:
         return found
 
     async def _ask(self, place: int, details: grpc.HandlerCallDetails) -> Handler | None:
-        """Asks the interceptors from one place on, and at last what is registered."""
+        """Asks the interceptors from one index on, and then the registered handlers."""
         if place == len(self._interceptors):
             return self._handlers.get(details.method) or self._find_generic(details)
         return await self._interceptors[place].intercept_service(
@@ -221,10 +221,10 @@ class Dispatcher:
 
 
 def _place(handle: ConnectionHandle, stream: Stream) -> CallAccount:
-    """The account of a call's client, from which a place was taken for it.
+    """Counts a call in the account of its client; returns the account.
 
     Raises:
-        CallError: RESOURCE_EXHAUSTED; there is none.
+        CallError: RESOURCE_EXHAUSTED; the bound is reached.
     """
     account = handle.server.call_shares.account_of(stream.client)
     if refusal := account.take():

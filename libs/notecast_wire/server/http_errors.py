@@ -1,4 +1,4 @@
-"""What is no gRPC call gets an answer that any HTTP client understands."""
+"""Answers requests that are no gRPC calls in plain HTTP."""
 
 from asyncio import TimerHandle
 from typing import Final
@@ -10,7 +10,7 @@ from notecast_wire.http2.header_encoder import encode_headers
 from notecast_wire.http2.stream import Stream
 
 _REST_SECONDS: Final = 0.1
-"""How long an answer waits for the rest of its request: many clients can't be answered before."""
+"""How long an answer waits for the rest of the request: many clients can't read one before."""
 
 HttpError = tuple[bytes, bytes]
 """A header block, and the body."""
@@ -35,7 +35,7 @@ UNSUPPORTED_MEDIA_TYPE: Final = _http_error(
 
 
 def send_http_error(handle: ConnectionHandle, event: RequestBegun, answer: HttpError) -> None:
-    """Answers a request once it is whole, or soon; to HEAD without the body (RFC 9110, 9.3.2)."""
+    """Answers a request once it is complete, or soon; HEAD without a body (RFC 9110, 9.3.2)."""
     bodiless = (b":method", b"HEAD") in event.headers
     refusal = _Refusal(handle, event.stream, answer, bodiless=bodiless)
     if event.ended:
@@ -45,7 +45,7 @@ def send_http_error(handle: ConnectionHandle, event: RequestBegun, answer: HttpE
 
 
 class _Refusal:
-    """Its stream's `call` until the answer is out; drops what the request says."""
+    """The `call` of a stream until the answer is out; drops the request."""
 
     __slots__ = ("_answer", "_bodiless", "_handle", "_stream", "_timer")
 
@@ -59,20 +59,20 @@ class _Refusal:
         self._timer: TimerHandle | None = None
 
     def wait(self) -> None:
-        """Sets the time for the rest of the request."""
+        """Starts the wait for the rest of the request."""
         self._stream.call = self
         self._timer = self._handle.server.loop.call_later(_REST_SECONDS, self.request_ended)
 
     def await_request(self) -> None:
-        """It has its time: see `wait`."""
+        """Does nothing: `wait` bounds the time."""
 
     def data_received(self, _data: bytes, _size: int, *, ended: bool) -> None:
-        """Drops it. The window stays used up: there is no use in saying more."""
+        """Drops the data. The window stays used up: more of the request is not wanted."""
         if ended:
             self.request_ended()
 
     def request_ended(self) -> None:
-        """Answers."""
+        """Sends the answer."""
         self.stream_ended()
         sender = self._handle.sender
         block, text = self._answer
@@ -81,16 +81,16 @@ class _Refusal:
             sender.send_data(self._stream, text, end_stream=True)
 
     def stream_ended(self) -> None:
-        """The client has left."""
+        """Ends the wait: the client has left."""
         self._stream.call = None
         if self._timer is not None:
             self._timer.cancel()
 
     def writable(self) -> None:
-        """Nothing waits for that."""
+        """Does nothing: nothing waits to be written."""
 
     def stop(self, _why: str) -> None:
-        """The server or the connection ends."""
+        """Ends the wait: the server or the connection ends."""
         self.request_ended()
 
     def lose(self, _refusal: ShareRefusal) -> None:

@@ -1,4 +1,4 @@
-"""Between a socket and its connection: when to write, when to look after it, when it ends."""
+"""Connects a socket with its HTTP/2 connection: reads, writes, keepalive and end."""
 
 import asyncio
 from typing import Final, cast
@@ -36,13 +36,13 @@ from notecast_wire.server.socket_writer import SocketWriter
 _log = structlog.get_logger(__name__)
 
 _FAREWELL_SECONDS: Final = 2.0
-"""How long a client may take to answer the PING between the two GOAWAYs."""
+"""Bound on the wait for the answer to the PING between the two GOAWAYs."""
 
 _LINGER_SECONDS: Final = 2.0
 """How long a client may take to read why its connection is closed."""
 
 _READING_SECONDS: Final = 30.0
-"""How long a client may take to read the rest, where all of its calls have finished."""
+"""How long a client may take to read the rest, once all its calls have finished."""
 
 _OVERHEAD_BYTES: Final = 64
 _FAR_SECONDS: Final = 86_400.0
@@ -51,18 +51,18 @@ _FAR_SECONDS: Final = 86_400.0
 class ServerProtocol(asyncio.Protocol):
     """One client's connection.
 
-    Whatever is put out during a turn of the event loop is written at once, at its end.
+    All output of a turn of the event loop is written together, at the end of the turn.
 
     Args:
         server: the server's state.
         dispatcher: begins calls.
-        connections: where the connection is known while it lives.
+        connections: the open connections; this one is added while it lives.
 
     Attributes:
-        connection: the HTTP/2 side of it.
-        sender: what puts out its frames.
-        transport: the socket's.
-        origin: the names that the log has for it.
+        connection: its HTTP/2 connection.
+        sender: sends its frames.
+        transport: the socket's transport.
+        origin: its names in the log.
     """
 
     transport: asyncio.Transport
@@ -97,7 +97,7 @@ class ServerProtocol(asyncio.Protocol):
         self._unfinished = 0
         self._place: ClientId | None = None
 
-    # The transport's side
+    # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greets the client, if there is a place for it and TLS (if any) has agreed on HTTP/2."""
@@ -122,7 +122,7 @@ class ServerProtocol(asyncio.Protocol):
         self._look_after()
 
     def data_received(self, data: bytes) -> None:
-        """Takes what has come."""
+        """Takes received data."""
         if self._closing:
             self._reader.dropped(len(data))
             return
@@ -132,16 +132,16 @@ class ServerProtocol(asyncio.Protocol):
         self.server.read_batcher.add(self._take, data, len(self.server.running))
 
     def pause_writing(self) -> None:
-        """The socket takes no more for now."""
+        """Stops the output: the socket takes no more for now."""
         self.connection.pause()
 
     def resume_writing(self) -> None:
-        """The socket takes more."""
+        """Resumes the output: the socket takes more."""
         self._writer.resume()
         self._handle(self.connection.resume())
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the interface's
-        """The socket is gone."""
+        """Ends all calls and timers: the socket is closed."""
         self._closing = True
         self.server.request_timeouts.discard(self)
         self._connections.discard(self)
@@ -152,27 +152,27 @@ class ServerProtocol(asyncio.Protocol):
         self._handle(self.connection.close())
         self.sender.output.clear()
 
-    # The calls' side
+    # Called by calls
 
     def wrote(self, size: int) -> bool:
-        """Counts what a handler has sent; True where it should let others have a turn."""
+        """Counts bytes that a handler has sent; returns True if it should yield to other tasks."""
         return self._writer.wrote(size)
 
     def flush(self) -> None:
-        """Writes what was put out, rather than at the end of the turn."""
+        """Writes the output now, not at the end of the turn."""
         self._writer.flush()
 
     def make_room(self) -> None:
-        """Lets more wait in the transport, the more streams there are."""
+        """Raises the transport's buffer limit with the number of streams."""
         self._writer.make_room()
 
-    # The server's side
+    # Called by the server
 
     def leave(self) -> None:
-        """Asks the client to go, and closes once its calls have finished.
+        """Asks the client to leave, and closes once its calls have finished.
 
-        No request is lost that is under way: the first GOAWAY names no stream, and only once a
-        PING behind it was answered does the second one name the last (RFC 9113, 6.8).
+        No request under way is lost: the first GOAWAY excludes no stream. A PING follows it. Once
+        that is answered, the second GOAWAY names the last stream (RFC 9113, 6.8).
         """
         if self._farewell is not None or self._closing:
             return
@@ -181,7 +181,7 @@ class ServerProtocol(asyncio.Protocol):
         self.server.loop.call_later(_FAREWELL_SECONDS, self._say_last)
 
     def end(self, seconds: float = _LINGER_SECONDS) -> None:
-        """Ends the connection, and with UNAVAILABLE the calls that it carries.
+        """Ends the connection, and its calls with UNAVAILABLE.
 
         Args:
             seconds: how long its client may take to read how they ended.
@@ -193,7 +193,7 @@ class ServerProtocol(asyncio.Protocol):
         self._end(ErrorCode.NO_ERROR, "the server is stopping", seconds)
 
     def time_out(self) -> None:
-        """A frame or a header block is not whole in time: nothing else can come before it is."""
+        """Ends the connection: a frame or a header block is not complete in time."""
         if not self._closing:
             reason = "a frame or a header block that does not become whole"
             self._log_end(reason, ErrorCode.ENHANCE_YOUR_CALM)
@@ -210,10 +210,10 @@ class ServerProtocol(asyncio.Protocol):
         said = {"reason": reason} if code is None else {"code": code.name, "reason": reason}
         _log.info("connection_ended", **said, **self.origin.fields())
 
-    # Its place among the connections
+    # The bound on connections
 
     def _take_place(self, client: ClientId) -> ShareRefusal | None:
-        """Takes a place; of an address only, as each connection of it is one."""
+        """Counts the connection for its address; returns the bound that refuses it, if any."""
         place = ClientId(client.address, "")
         refusal = self.server.connection_shares.take(place)
         if refusal is None:
@@ -236,14 +236,14 @@ class ServerProtocol(asyncio.Protocol):
             self.server.connection_shares.give_back(self._place)
         self._place = None
 
-    # What comes
+    # Received events
 
     def _take(self, data: bytes) -> None:
         if self._closing:
             return
         try:
             self._handle(self.connection.receive(data))
-        except Exception:  # a fault of ours: what state the connection is in, nobody knows
+        except Exception:  # a bug: the state of the connection is unknown
             abort(self.transport)
             raise
         unfinished = self.connection.unfinished
@@ -251,7 +251,7 @@ class ServerProtocol(asyncio.Protocol):
             self._await_rest(unfinished)
 
     def _await_rest(self, unfinished: int) -> None:
-        """Bounds how long a frame or a header block may take to be whole."""
+        """Bounds the time for a frame or a header block to be complete."""
         self._unfinished = unfinished
         if unfinished and not self._closing:
             self.server.request_timeouts.start(self)
@@ -266,7 +266,7 @@ class ServerProtocol(asyncio.Protocol):
                 if call is not None:
                     call.data_received(event.data, event.size, ended=event.ended)
             elif isinstance(event, RequestBegun):
-                if not event.stream.over:  # else it was given up with the same bytes
+                if not event.stream.over:  # otherwise the same bytes gave it up
                     self._taken += 1
                     self._dispatcher.begin(self, event)
                     if not event.ended:
@@ -303,7 +303,7 @@ class ServerProtocol(asyncio.Protocol):
 
     def _on_ping(self, answer_in: float) -> None:
         self._answer_pings_in(answer_in)
-        # An acknowledgement and window updates are no use to the client; what is more was data.
+        # Acknowledgements and window updates don't count for the client; larger output was data.
         if self._writer.flushed_bytes - self._bytes_at_ping > _OVERHEAD_BYTES:
             self._keepalive.sent()
         self._bytes_at_ping = self._writer.flushed_bytes
@@ -321,10 +321,10 @@ class ServerProtocol(asyncio.Protocol):
         self._pong_timer = None
         self._answer_pings_in(self.connection.answer_pings())
 
-    # When to look after it, and when to go
+    # Keepalive and end
 
     def _look_after(self) -> None:
-        """Does what is due, and comes again when the next thing may be."""
+        """Does what is due, and schedules the next check."""
         if self._timer is not None:
             self._timer.cancel()
         if self._closing:
@@ -360,7 +360,7 @@ class ServerProtocol(asyncio.Protocol):
             self._close(_READING_SECONDS)
 
     def _close(self, seconds: float) -> None:
-        """Closes the socket behind what is put out, and after so many seconds in any case."""
+        """Closes the socket after the output, and after `seconds` in any case."""
         if self._closing:
             return
         self._writer.on_flushed = None

@@ -1,4 +1,4 @@
-"""The server: what it serves, where it listens, how it starts and stops."""
+"""The server: registers methods, listens, starts and stops."""
 
 from __future__ import annotations  # grpc's types take parameters only for checkers
 
@@ -27,15 +27,15 @@ _log = structlog.get_logger(__name__)
 _BACKLOG: Final = 1_024
 _KEPT_MEMORY_BYTES: Final = 8 * 1024 * 1024
 _LAST_SECONDS: Final = 5.0
-"""How long handlers may take to end once they are cancelled, and sockets to close; at most."""
+"""Bound on the time for cancelled handlers to end, and for sockets to close."""
 
 _LAST_SHARE: Final = 0.03
-"""Of a grace, that much is kept for this, so that a stop is over with its grace."""
+"""Share of the grace that is kept for this, so that a stop is over with its grace."""
 
 _SHORTEST_LAST_SECONDS: Final = 0.05
 
 _LINGERING_SHARE: Final = 0.5
-"""Of what is then left, a socket has so much until it is closed without its client's consent."""
+"""Share of the time left after which a socket is closed without its client's consent."""
 
 
 class Server(aio.Server):
@@ -46,7 +46,7 @@ class Server(aio.Server):
     Args:
         dispatcher: knows the methods.
         options: the bounds and times.
-        gzip: whether responses are compressed where nobody objects.
+        gzip: whether responses are compressed if neither handler nor client objects.
     """
 
     def __init__(self, dispatcher: Dispatcher, options: ServerOptions, *, gzip: bool) -> None:
@@ -65,49 +65,49 @@ class Server(aio.Server):
     def add_generic_rpc_handlers(
         self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]
     ) -> None:
-        """Adds handlers that say themselves which methods they know."""
+        """Adds handlers that tell themselves which methods they know."""
         self._dispatcher.add_generic(generic_rpc_handlers)
 
     def add_registered_method_handlers(
         self, service_name: str, method_handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
     ) -> None:
-        """Adds a service's methods, by name; they go before what generic handlers know."""
+        """Adds a service's methods, by name; they take precedence over generic handlers."""
         self._dispatcher.add_registered(
             {f"/{service_name}/{name}": handler for name, handler in method_handlers.items()}
         )
 
     def add_insecure_port(self, address: str) -> int:
-        """Binds `host:port`, `[v6]:port` or `unix:path`, at once; clients wait until `start`.
+        """Binds `host:port`, `[v6]:port` or `unix:path` at once; clients wait until `start`.
 
         Returns:
-            The port, chosen where 0 is asked for; 1 for a Unix socket.
+            The port, which the system chooses for 0; 1 for a Unix socket.
 
         Raises:
-            RuntimeError: it can't be bound, for example because another server has it: ports
-                are not shared (no SO_REUSEPORT).
+            RuntimeError: it can't be bound, for example because another server has it: ports are
+                not shared (no SO_REUSEPORT).
         """
         return self._listen(address, None)
 
     def add_secure_port(  # type: ignore[override]
         self, address: str, server_credentials: ssl.SSLContext
     ) -> int:
-        """As `add_insecure_port`, with TLS.
+        """Binds an address with TLS; see `add_insecure_port`.
 
         Args:
-            address: as there.
+            address: see `add_insecure_port`.
             server_credentials: from `notecast_wire.ssl_server_credentials`, or another context
                 that offers `h2` by ALPN. What `grpc.ssl_server_credentials` makes can't be read.
 
         Raises:
             TypeError: the credentials are no SSLContext.
-            RuntimeError: as there.
+            RuntimeError: see `add_insecure_port`.
         """
         if not isinstance(server_credentials, ssl.SSLContext):
             raise TypeError("credentials must come from notecast_wire.ssl_server_credentials")
         return self._listen(address, server_credentials)
 
     async def start(self) -> None:
-        """Serves from now on.
+        """Starts to serve.
 
         Raises:
             grpc.aio.UsageError: it was started or stopped before.
@@ -132,7 +132,7 @@ class Server(aio.Server):
                 )
 
     async def stop(self, grace: float | None) -> None:
-        """Stops: no new connections, no new calls, and an end to those that are open.
+        """Stops: refuses new connections and calls, and ends open ones.
 
         Clients are asked to leave with two GOAWAYs, so that no request is lost that is under
         way (RFC 9113, 6.8); what comes later is refused in a way that says it may be retried
@@ -172,7 +172,7 @@ class Server(aio.Server):
             self._state.read_batcher.flush_at = self._state.loop.time() + seconds
 
     async def wait_for_termination(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - the interface's
-        """Returns once the server has stopped: True; or False after so many seconds."""
+        """Waits until the server has stopped: True; or False after `timeout` seconds."""
         try:
             await asyncio.wait_for(self._stopped.wait(), timeout)
         except TimeoutError:
@@ -185,7 +185,7 @@ class Server(aio.Server):
         return listener.port
 
     async def _stop(self) -> None:
-        # 1. Nobody gets in any more.
+        # 1. Refuse new connections.
         for accepting in self._accepting:
             accepting.close()
         for listener, _ in self._listeners:
@@ -196,15 +196,15 @@ class Server(aio.Server):
         self._stopped.set()
 
     async def _end_calls(self, state: ServerState) -> None:
-        # 2. Clients are asked to leave, and have the grace for it.
+        # 2. Ask clients to leave, within the grace.
         if not self._grace_over.is_set():
             for connection in list(self._connections):
                 connection.leave()
             await _first(self._connections.empty, self._grace_over)
-        # 3. What goes on after that is ended.
+        # 3. End the calls that go on after that.
         for connection in list(self._connections):
             connection.end(self._time_left(state) * _LINGERING_SHARE)
-        # 4. Handlers have a moment to clean up, and clients to read how their calls ended.
+        # 4. Give handlers a moment to clean up, and clients to read how their calls ended.
         tasks = [call.task for call in state.running if call.task is not None]
         if tasks:
             _, stuck = await asyncio.wait(tasks, timeout=self._time_left(state))
@@ -225,19 +225,18 @@ class Server(aio.Server):
 
 
 def _keep_freed_memory() -> None:
-    """Has glibc keep some freed memory for the next turn, for the whole process.
+    """Makes glibc keep some freed memory for the next turn, for the whole process.
 
-    At first it gives what is free at the heap's end back to the system as soon as that is
-    128 KiB. What a fan-out puts out in one turn of the loop is more, and would be taken from the
-    system and given back each time: half of its cost. A block that is freed raises the bound
-    to twice its size (mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD). Other allocators have
-    no such bound, and nothing happens.
+    At first glibc returns free memory at the heap's end to the system once it is 128 KiB. The
+    output of a fan-out in one turn of the event loop is more. It would be allocated from the system
+    and returned each time: half of its cost. Freeing a block raises the bound to twice its size
+    (mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD). On other allocators this has no effect.
     """
     bytes(_KEPT_MEMORY_BYTES // 2)
 
 
 async def _first(*events: asyncio.Event) -> None:
-    """Returns once one of the events is set."""
+    """Waits until one of the events is set."""
     waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -257,7 +256,7 @@ def server(
     trusted_proxies: TrustedProxies = NO_PROXIES,
     share_ratios: ShareRatios | None = None,
 ) -> Server:
-    """A server to register services on, with the arguments of `grpc.aio.server`, and two more.
+    """Makes a server to register services on, with the arguments of `grpc.aio.server` and two more.
 
     Args:
         migration_thread_pool: must be None: handlers that are plain functions are not run.
@@ -268,7 +267,7 @@ def server(
         maximum_concurrent_rpcs: calls above that get RESOURCE_EXHAUSTED, whatever they are;
             None for any number.
         compression: Gzip to compress responses unless a handler says otherwise.
-        trusted_proxies: peers that say whom their requests come from; others are not believed.
+        trusted_proxies: peers that may name the clients of their requests; others may not.
         share_ratios: how much of what clients share one of them may hold; None for the default.
 
     Raises:

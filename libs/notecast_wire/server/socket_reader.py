@@ -1,4 +1,4 @@
-"""How much of one client's bytes is taken before others have their turn."""
+"""Bounds the bytes of one client that are read before others have their turn."""
 
 import asyncio
 from typing import Final
@@ -6,20 +6,20 @@ from typing import Final
 from notecast_wire.server.closing import abort
 
 _TURN_BYTES: Final = 65_536
-"""After so many bytes in one turn of the loop others are read."""
+"""After this many bytes in one turn of the event loop, other sockets are read."""
 
 _MAX_DROPPED_BYTES: Final = 1_048_576
-"""What a client may have been sending while its connection was closed, and is not looked at."""
+"""Bound on the bytes that a client may still send to a closing connection; they are dropped."""
 
 
 class SocketReader:
-    """Counts what comes from one socket.
+    """Counts the bytes that come from one socket.
 
     Args:
-        loop: whose turns they are.
+        loop: the event loop.
 
     Attributes:
-        transport: the socket's; given before anything comes.
+        transport: the socket's transport; set before data come.
     """
 
     __slots__ = ("_at", "_bytes", "_dropped_bytes", "_loop", "transport")
@@ -33,9 +33,9 @@ class SocketReader:
         self._dropped_bytes = 0
 
     def took(self, size: int, now: float) -> None:
-        """Lets other connections have their turn: uvloop reads on for as long as something comes.
+        """Lets other connections have their turn: uvloop reads on as long as data come.
 
-        Its clock stands still meanwhile, which tells one turn from the next.
+        Its clock does not move within a turn, which tells turns apart.
         """
         if now != self._at:
             self._at = now
@@ -47,7 +47,7 @@ class SocketReader:
             self._loop.call_soon(self._read_on)
 
     def dropped(self, size: int) -> None:
-        """Waits no longer for a client to close its side that goes on sending."""
+        """Aborts a closing connection whose client goes on sending."""
         self._dropped_bytes += size
         if self._dropped_bytes > _MAX_DROPPED_BYTES:
             abort(self.transport)

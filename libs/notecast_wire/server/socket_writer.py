@@ -1,4 +1,4 @@
-"""How what a connection puts out gets into its socket."""
+"""Writes a connection's output to its socket."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -14,30 +14,30 @@ from notecast_wire.server.closing import abort
 _log = structlog.get_logger(__name__)
 
 _TURN_BYTES: Final = 65_536
-"""After so many bytes in one turn of the loop they are written, and others have a turn."""
+"""After this many bytes in one turn of the event loop, they are written, and others have a turn."""
 
 _SOCKET_BYTES: Final = 65_536
 _SOCKET_BYTES_PER_STREAM: Final = 2_048
 _MAX_SOCKET_BYTES: Final = 2_097_152
-"""What may wait in the transport before the socket counts as full; a fan-out to many streams of
-one connection puts out much at once, and should not fall apart for that."""
+"""Bound on the transport's buffer, above which the socket counts as full. A fan-out to many streams
+of one connection has much output at once, which should not split it."""
 
 _MAX_SQUEEZED_BYTES: Final = 1_048_576
-"""What a client that reads nothing may have us answer (statuses, PINGs) before it is cut off."""
+"""Bound on answers (statuses, PINGs) to a client that reads nothing, before it is cut off."""
 
 
 class SocketWriter:
-    """Writes what a connection puts out during a turn of the loop, at its end.
+    """Writes a connection's output of a turn of the event loop, at the end of the turn.
 
     Args:
-        loop: whose turns they are.
+        loop: the event loop.
 
     Attributes:
-        connection: whose output it is; given before anything is put out, as are the next two.
-        transport: the socket's.
-        origin: the names that the log has for the connection.
-        flushed_bytes: what was written so far.
-        on_flushed: called after each time that something was to be written, if anything.
+        connection: the connection; set before there is output, like the next two.
+        transport: the socket's transport.
+        origin: the connection's names in the log.
+        flushed_bytes: the number of bytes written so far.
+        on_flushed: called after each flush; None: nothing is.
     """
 
     __slots__ = (
@@ -65,11 +65,11 @@ class SocketWriter:
         self._socket_bytes = 0
 
     def schedule(self) -> None:
-        """Has what is put out from now on written at the end of this turn."""
+        """Schedules a flush at the end of this turn."""
         self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Writes what was put out, unless the socket is closed."""
+        """Writes the output, unless the socket is closed."""
         if self.connection.sender.output and not self.transport.is_closing():
             self.connection.answer_pings_along()
             self._turn_bytes = 0
@@ -78,7 +78,7 @@ class SocketWriter:
             self.on_flushed()
 
     def wrote(self, size: int) -> bool:
-        """Counts what a handler has sent; True where it should let others have a turn."""
+        """Counts bytes that a handler has sent; returns True if it should yield to other tasks."""
         self._turn_bytes += size
         if self._turn_bytes < _TURN_BYTES:
             return False
@@ -86,14 +86,14 @@ class SocketWriter:
         return True
 
     def make_room(self) -> None:
-        """Lets more wait in the transport, the more streams there are."""
+        """Raises the transport's buffer limit with the number of streams."""
         wanted = _SOCKET_BYTES + _SOCKET_BYTES_PER_STREAM * len(self.connection.streams)
         if wanted > 2 * self._socket_bytes and self._socket_bytes < _MAX_SOCKET_BYTES:
             self._socket_bytes = min(wanted, _MAX_SOCKET_BYTES)
             self.transport.set_write_buffer_limits(self._socket_bytes)
 
     def resume(self) -> None:
-        """The client reads again."""
+        """Resets the bound on answers: the client reads again."""
         self._squeezed_bytes = 0
 
     def _write(self) -> None:
@@ -110,7 +110,7 @@ class SocketWriter:
             self._squeeze(size)
 
     def _squeeze(self, size: int) -> None:
-        """Bounds what is put out although the socket takes no more: all but DATA is."""
+        """Bounds the output to a full socket: everything but DATA."""
         self._squeezed_bytes += size
         if self._squeezed_bytes > _MAX_SQUEEZED_BYTES * self.connection.patience:
             reason = "the client reads nothing and goes on asking"
@@ -119,7 +119,7 @@ class SocketWriter:
 
 
 def _pieces(output: list[bytes]) -> Iterator[bytes]:
-    """What is put out, in pieces that are neither small nor huge; one that is alone as it is."""
+    """Yields the output in pieces that are neither small nor huge; a single piece as it is."""
     if len(output) == 1:
         yield output[0]
         return

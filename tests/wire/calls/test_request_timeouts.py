@@ -108,7 +108,7 @@ async def test_a_request_that_does_not_become_whole_ends_its_call_alone(
         call = client.begin(grpc_headers(name, ("grpc-timeout", "1H")), body, end=False)
         response = await client.ended(call)
         assert response.status == DEADLINE_EXCEEDED
-        assert response.headers["grpc-message"] == "the request was not whole within 0.1 s"
+        assert response.headers["grpc-message"] == "the request was not complete within 0.1 s"
         assert served.calls == 1
         # Neither the connection nor what is whole on it: a stream of messages lives on.
         await asyncio.sleep(0.2)
@@ -170,7 +170,7 @@ async def test_a_stream_of_messages_may_be_silent_between_them_and_not_within_on
         response = await client.ended(chat)
         assert response.messages == [b"one", b"two"]
         assert response.status == DEADLINE_EXCEEDED
-        text = "a message of the request was not whole within 0.1 s"
+        text = "a message of the request was not complete within 0.1 s"
         assert response.trailers["grpc-message"] == text
         await eventually(lambda: served.calls == served.tasks == 0, "nothing is left")
 
