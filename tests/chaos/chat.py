@@ -1,4 +1,4 @@
-"""Clients that chat through one address while somebody disturbs the system behind it."""
+"""Clients that chat through one address while somebody disturbs the system that it leads to."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence

@@ -23,7 +23,7 @@ class Breach(StrEnum):
     """Seen twice by a reader, or stored twice."""
 
     REORDERED = "reordered"
-    """Seen behind a note of a later place."""
+    """Seen after a note of a later position."""
 
     LATE = "late"
     """Seen later than the fault excuses."""

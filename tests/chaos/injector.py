@@ -20,7 +20,7 @@ _SCRIPT = b"EVALSHA"
 _SUBSCRIBE = b"SUBSCRIBE"
 
 _MESSAGE = b"$7\r\nmessage\r\n"
-"""How Redis begins what was published, in RESP2 and in RESP3, behind the kind and the length."""
+"""How Redis begins what was published, in RESP2 and in RESP3, after the kind and the length."""
 
 _NOTE_ID = b"note-"
 """A send and its answer both hold the note's id, as it is."""

@@ -42,7 +42,7 @@ class System:
         folder: for data and logs.
 
     Attributes:
-        redis: the servers behind what services take for one Redis.
+        redis: the servers of what services take for one Redis.
         links: by the name of a process, the proxy between it and Redis.
         readers_doors: by a gateway's name, the proxy between reading clients and it.
         writers_doors: the same for writers.

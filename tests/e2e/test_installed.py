@@ -58,7 +58,7 @@ class Installed:
 
 
 def clean_environment() -> dict[str, str]:
-    """Nothing that leads to the tree, or to settings of who runs the tests."""
+    """Nothing that leads to the tree, or to settings of the person that runs the tests."""
     return {
         name: value
         for name, value in os.environ.items()

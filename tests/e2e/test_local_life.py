@@ -84,7 +84,9 @@ def test_a_child_that_dies_is_named_and_takes_the_stack_with_it(tmp_path: Path) 
         assert [child for child in children if lives(child)] == []
 
 
-def test_a_wrong_setting_of_a_service_is_shown_to_who_started_the_stack(tmp_path: Path) -> None:
+def test_a_wrong_setting_of_a_service_is_shown_to_the_person_that_started_the_stack(
+    tmp_path: Path,
+) -> None:
     stack = LocalStack(tmp_path, NOTECAST_RETENTION_NOTES="many")
     assert stack.start_in_vain() == 1
     assert "history died: exit code 2" in stack.output

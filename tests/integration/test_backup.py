@@ -94,13 +94,13 @@ async def test_after_a_restore_the_backup_s_notes_are_there_and_who_saw_later_on
             assert texts(after) == [*texts(before[:30]), "a new note"]
             assert [note.sequence for note in after] == list(range(1, 32))
 
-            # Who had nothing that is lost goes on where it stood, and hears of no break.
+            # A client that had nothing that is lost goes on where it stood, and hears of no break.
             for note in (before[9], before[29]):
                 async with gateway.read(behind(note)) as resumed:
                     missing = texts(after)[note.sequence :]
                     assert await resumed.kinds(len(missing) + 1) == [*missing, "caught_up"]
 
-            # Who had something that is lost hears of it, and gets each new note once.
+            # A client that had something that is lost hears of it, and gets each new note once.
             async with gateway.read(behind(before[39])) as resumed:
                 told = (await resumed.event()).discontinuity
                 assert told.reason == Discontinuity.REASON_EPOCH

@@ -83,7 +83,7 @@ class Reader:
                 self.events.append(event)
 
 
-async def test_a_note_that_was_sent_comes_to_who_subscribed(
+async def test_a_note_that_was_sent_comes_to_a_subscriber(
     server: ScriptedChatServer, client: Client
 ) -> None:
     async with Reader(client, "lobby") as reader:
@@ -174,7 +174,7 @@ async def test_a_server_that_starts_in_time_is_waited_for() -> None:
 @pytest.mark.parametrize(
     "code", [None, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED]
 )
-async def test_a_stream_that_is_cut_goes_on_behind_the_last_note(
+async def test_a_stream_that_breaks_goes_on_after_the_last_note(
     server: ScriptedChatServer, client: Client, code: grpc.StatusCode | None
 ) -> None:
     async with Reader(client, FROM_START) as reader:
@@ -246,7 +246,7 @@ async def test_notes_that_retention_took_meanwhile_are_told_of(
     assert broken.resumes_at.sequence == 4
 
 
-async def test_a_server_that_lost_the_log_is_read_from_its_start_behind_a_break(
+async def test_a_server_that_lost_the_log_is_read_from_its_start_after_a_break(
     server: ScriptedChatServer, client: Client
 ) -> None:
     async with Reader(client, "lobby") as reader:

@@ -66,7 +66,7 @@ async def headers_seen(
     return found
 
 
-async def test_a_gateway_gets_the_address_that_envoy_sees_behind_whatever_the_client_says(
+async def test_a_gateway_gets_the_address_that_envoy_sees_after_whatever_the_client_says(
     tmp_path: Path,
 ) -> None:
     async with envoy(tmp_path) as running, channel_to(running) as channel:

@@ -109,7 +109,7 @@ async def test_only_so_many_epochs_are_remembered(valkey: ValkeyProcess, ping: P
         assert len(ends) == 16
 
 
-async def test_who_stopped_half_way_is_made_up_for_by_the_next(
+async def test_the_next_guard_completes_what_one_began_and_did_not_finish(
     valkey: ValkeyProcess, ping: Ping
 ) -> None:
     begin(valkey)
@@ -132,7 +132,7 @@ async def test_a_run_that_comes_back_with_what_another_one_wrote_begins_an_epoch
     begin(valkey)
     await ping(valkey, guard)
     with valkey.client() as redis:
-        # Demoted and promoted again, the same process holds the data of who served meanwhile.
+        # Demoted and promoted again, the same process holds what the other primary wrote.
         before = redis.get(epoch_key(LAST))
         for partition in range(PARTITIONS):
             redis.set(run_key(partition), "the one that served meanwhile")
@@ -170,7 +170,7 @@ async def test_a_corrupt_partition_is_left_as_it_is_and_the_others_begin_their_e
         assert redis.get(epoch_key(WRONG)) > b"1700000000000"
 
 
-async def test_an_epoch_that_is_no_number_is_left_to_who_accepts_next(
+async def test_an_epoch_that_is_no_number_is_left_to_the_next_accept(
     valkey: ValkeyProcess, ping: Ping
 ) -> None:
     corrupt(valkey, epoch_key(WRONG), "yesterday")

@@ -49,7 +49,7 @@ def after(cursor: Cursor, room: str = "lobby") -> RoomSubscription:
 
 
 async def resumed(gateway: Gateway, cursor: Cursor) -> list[str]:
-    """What is told to who resumes there, until it has caught up."""
+    """What is told to a client that resumes there, until it has caught up."""
     told: list[str] = []
     async with gateway.read(after(cursor)) as reader:
         while told[-1:] != ["caught_up"]:
@@ -58,7 +58,7 @@ async def resumed(gateway: Gateway, cursor: Cursor) -> list[str]:
 
 
 async def caught_up(gateway: Gateway, room: str) -> Cursor:
-    """The place of who joins the room now."""
+    """The position of a client that joins the room now."""
     async with gateway.read(room) as reader:
         return (await reader.event()).caught_up.cursor
 

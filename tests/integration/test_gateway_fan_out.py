@@ -159,7 +159,7 @@ async def test_a_client_resumes_on_another_gateway_where_it_left_off(
         assert texts(seen) == [f"n{number}" for number in range(10)]
 
 
-async def test_a_room_that_emptied_is_heard_again_by_who_comes_next(
+async def test_a_room_that_emptied_is_heard_again_by_the_next_reader(
     valkey: ValkeyProcess,
 ) -> None:
     async with running_gateway(valkey.url) as gateway:

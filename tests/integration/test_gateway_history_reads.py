@@ -44,7 +44,7 @@ Context = aio.ServicerContext[Any, Any]
 
 
 class ScriptedHistory(HistoryServiceServicer):
-    """Each room has three notes; behind them, `silent` waits, and `broken` fails."""
+    """Each room has three notes; after them, `silent` waits, and `broken` fails."""
 
     def __init__(self) -> None:
         self.target = ""

@@ -80,7 +80,7 @@ async def sent_when_back(gateway: Gateway, room: str, text: str) -> None:
     await eventually(sent, f"{text} is sent")
 
 
-async def test_who_saw_what_a_failback_to_the_old_primary_has_lost_is_told(
+async def test_a_reader_that_saw_what_a_failback_to_the_old_primary_has_lost_is_told(
     valkey: ValkeyProcess, other_valkey: ValkeyProcess
 ) -> None:
     async with (
@@ -168,7 +168,7 @@ async def test_a_log_that_began_in_an_empty_redis_has_nothing_in_common_with_the
             assert await resumed.kinds(6) == ["discontinuity", *log, "caught_up"]
 
 
-async def test_who_saw_what_a_replicated_backup_has_lost_is_told_though_no_connection_ended(
+async def test_a_reader_that_saw_what_a_replicated_backup_lost_is_told_though_no_connection_ended(
     valkey: ValkeyProcess, other_valkey: ValkeyProcess
 ) -> None:
     async with (
@@ -196,7 +196,7 @@ async def test_who_saw_what_a_replicated_backup_has_lost_is_told_though_no_conne
             assert (await resumed.event()).discontinuity.resumes_at.sequence == 4
 
 
-async def test_who_is_shown_nothing_after_a_replicated_backup_is_told_as_well(
+async def test_a_reader_that_is_shown_nothing_after_a_replicated_backup_is_told_as_well(
     valkey: ValkeyProcess, other_valkey: ValkeyProcess
 ) -> None:
     async with (

@@ -73,7 +73,7 @@ async def test_a_client_that_never_reads_costs_the_gateway_no_memory_that_grows_
     assert grown < 200 * len(LARGE) / 4
 
 
-async def test_a_stream_that_is_not_read_ends_with_the_reason_and_the_cursor_to_resume_behind(
+async def test_a_stream_that_is_not_read_ends_with_the_reason_and_the_cursor_to_resume_after(
     valkey: ValkeyProcess,
 ) -> None:
     """A client that never reads does not hold its stream for ever."""
@@ -197,7 +197,7 @@ async def test_a_stalled_client_leaves_the_delays_of_the_others_as_they_were(
             meanwhile = await delays_ms(gateway, reader, 100)
             assert stalled.waiting_since == since  # nothing got out all the while
         after = await delays_ms(gateway, reader, 100)
-    # Some ms are the machine's; a fan-out that waits for who is stalled waits for good.
+    # Some ms are the machine's; a fan-out that waits for a stalled client waits for good.
     assert median(meanwhile) < 4 * max(median(before), median(after)) + 50
 
 

@@ -74,7 +74,7 @@ async def test_both_tell_a_room_s_newest_note_from_the_floor(
         assert past[1:4:2] == found.head(index)[1:4:2]
 
 
-async def test_an_outbox_without_an_entry_has_all_that_comes_behind_its_beginning(
+async def test_an_outbox_without_an_entry_has_all_that_comes_after_its_beginning(
     heads: Heads, query: PartitionHeadsQuery
 ) -> None:
     found = await answer_of(heads, query)

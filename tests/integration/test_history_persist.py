@@ -239,7 +239,7 @@ async def test_a_room_keeps_as_many_notes_as_retention_says(
     assert store.xlen(outbox_key(PARTITION)) == 152, "retention leaves the outbox alone"
 
 
-async def test_the_outbox_is_trimmed_behind_the_persisted_position_by_a_margin_less(
+async def test_the_outbox_is_trimmed_up_to_the_persisted_position_less_a_margin(
     client: Redis, store: redis.Redis, writer: OutboxWriter
 ) -> None:
     store.config_set("stream-node-max-entries", 1)  # so that "about" becomes "exactly"

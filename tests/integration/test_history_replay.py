@@ -105,7 +105,7 @@ async def test_persisted_notes_and_those_on_their_way_make_one_log(
 
 @pytest.mark.parametrize("persisted", [0, 40, 100])
 @pytest.mark.parametrize("page_notes", [1, 7, 20, 256])
-async def test_the_stretch_begins_behind_after_and_ends_with_through(
+async def test_the_range_begins_after_after_and_ends_with_through(
     client: Redis, writer: OutboxWriter, persisted: int, page_notes: int
 ) -> None:
     accepted = writer.accept_all(ROOM, [f"{i}" for i in range(persisted)])
@@ -184,7 +184,7 @@ async def test_what_remains_is_told_where_the_whole_stretch_is_gone(
     assert await replay(client, after=5, through=50) == ([], 91)
 
 
-async def test_an_empty_stretch_is_told_what_comes_behind_it(
+async def test_an_empty_range_is_told_what_comes_after_it(
     client: Redis, writer: OutboxWriter
 ) -> None:
     writer.accept_all(ROOM, ["one", "two", "three"])
@@ -231,7 +231,7 @@ class WatchedLog(RoomLog):
         return page
 
 
-async def test_no_more_than_about_a_response_is_read_ahead_of_who_may_give_up(
+async def test_no_more_than_about_a_response_is_read_ahead_of_a_caller_that_may_give_up(
     client: Redis, writer: OutboxWriter
 ) -> None:
     writer.accept_all(ROOM, ["x" * 16_000 + str(i) for i in range(100)])

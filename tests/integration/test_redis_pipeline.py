@@ -202,7 +202,9 @@ async def test_a_redis_that_is_only_slow_still_answers_what_was_sent(
         assert await call("INCR", "count") == 2
 
 
-async def test_who_waits_no_more_takes_nobody_s_answer(valkey: ValkeyProcess) -> None:
+async def test_a_caller_that_waits_no_more_takes_no_answer_of_another(
+    valkey: ValkeyProcess,
+) -> None:
     async with calling(valkey.url) as call:
         tasks = [asyncio.create_task(call("ECHO", number)) for number in range(100)]
         await asyncio.sleep(0)

@@ -33,7 +33,7 @@ class LogState(NamedTuple):
 
 
 def opened(epoch: int, head: int) -> LogState:
-    """A log that begins behind a head."""
+    """A log that begins after a head."""
     return LogState(epoch, head + 1, (), (), head)
 
 

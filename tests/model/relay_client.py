@@ -47,7 +47,7 @@ def _notes(body: bytes) -> Iterator[tuple[Position, str]]:
 
 
 def told(client: Client, reads: Reads, before: Position) -> Client:
-    """What a client makes of a Discontinuity: behind `before` the log is another one."""
+    """What a client makes of a Discontinuity: after `before` the log is another one."""
     if reads is Reads.LIBRARY:
         return client._replace(told=len(client.shown))
     return client._replace(place=before, shown=client.shown[: before.sequence])

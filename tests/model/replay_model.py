@@ -47,7 +47,7 @@ class Read(NamedTuple):
     after: int
     through: int
     backwards: bool = False
-    """Whether the pager is asked, for the notes behind `after`."""
+    """Whether the pager is asked, for the notes after `after`."""
 
     notes: int = NOTES
     """How many there are to begin with."""

@@ -88,7 +88,7 @@ class Choices:
         return number
 
     def next_told(self) -> list[int] | None:
-        """What to tell the next run; None behind the last one."""
+        """What to tell the next run; None after the last one."""
         taken = list(self.taken)
         while taken and taken[-1][0] + 1 == taken[-1][1]:
             taken.pop()
@@ -243,7 +243,7 @@ def _floor(note: redis_rules.Note) -> dict[bytes, bytes]:
 
 @cache
 def _raw(entry: Entry) -> RawEntries:
-    """A note's entry as redis-py gives it, and one of another room behind it."""
+    """A note's entry as redis-py gives it, and one of another room after it."""
     outbox_id, note = entry
     place = {b"e": b"%d" % note.epoch, b"s": b"%d" % note.sequence, b"n": note_bytes(note.body)}
     behind = outbox_id._replace(counter=1)

@@ -161,7 +161,7 @@ def blocked_readers(client: redis.Redis) -> int:
 
 
 def hidden_notes(client: redis.Redis, room: str) -> set[int]:
-    """The sequences given out in a room that are neither behind its stream's end nor in the tail.
+    """The sequences given out in a room that are neither after its stream's end nor in the tail.
 
     Looked at in one moment. What is in neither is lost, or would be for a replay.
     """

@@ -1,4 +1,4 @@
-"""A client that stays: reads a room, and comes back behind its cursor when the stream breaks."""
+"""A client that stays: reads a room, and comes back after its cursor when the stream breaks."""
 
 import asyncio
 from collections.abc import Callable

@@ -233,7 +233,7 @@ class ScriptedChatServer(chat_pb2_grpc.ChatServiceServicer):
                 return log.head
 
     def _breaks(self, request: chat_pb2.SubscribeRequest) -> list[event_pb2.Event]:
-        """What retention has taken from behind the cursors asked for."""
+        """What retention has taken from after the cursors asked for."""
         return [
             event_pb2.Event(
                 discontinuity=event_pb2.Discontinuity(

@@ -89,7 +89,7 @@ def from_start(room: str) -> RoomSubscription:
 
 
 def behind(note: Note) -> RoomSubscription:
-    """A subscription that resumes behind a note."""
+    """A subscription that resumes after a note."""
     cursor = Cursor(epoch=note.epoch, sequence=note.sequence)
     return RoomSubscription(room=note.room, after=cursor)
 

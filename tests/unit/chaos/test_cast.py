@@ -1,4 +1,4 @@
-"""Who takes part in a run."""
+"""The parts that take part in a run."""
 
 import json
 

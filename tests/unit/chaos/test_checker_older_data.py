@@ -24,7 +24,7 @@ from tests.chaos.stories import reader_story, writer_story
 
 ROOM = "room"
 OLDER, GONE, NEW = 17, 18, 19
-"""Epochs: before the parting and behind the failback; meanwhile; from when on all know of it."""
+"""Epochs: before the parting and after the failback; meanwhile; from when on all know of it."""
 
 WENT_BACK = WentBack(106.0, ROOM, GONE, Position(OLDER, 3))
 """Notes 4 and 5 were accepted meanwhile."""
@@ -103,7 +103,7 @@ def test_what_was_accepted_between_the_parting_and_the_failback_may_be_missing()
 
 
 @pytest.mark.parametrize("place", [(OLDER, 3), (NEW, 4), (NEW, 6)])
-def test_what_was_accepted_before_the_parting_or_behind_the_failback_may_not(
+def test_what_was_accepted_before_the_parting_or_after_the_failback_may_not(
     place: tuple[int, int],
 ) -> None:
     assert findings(WHOLE, without(place)).breaches == {Breach.LOST: 1}
@@ -115,7 +115,7 @@ def test_without_a_failback_nothing_of_it_is_excused() -> None:
     assert found.forgotten == 0
 
 
-def test_who_saw_what_is_gone_must_be_told_before_anything_else() -> None:
+def test_a_reader_that_saw_what_is_gone_must_be_told_before_anything_else() -> None:
     untold = [record for record in WHOLE if record != TOLD]
     assert findings(untold).breaches == {Breach.UNANNOUNCED: 1}
 
@@ -136,12 +136,12 @@ REST: list[Record] = [noted(NEW, 6)]
 
 
 def told_again(*heard: Record) -> list[Record]:
-    """Who reads at the gateway that wrote them: it is told of the break after that."""
+    """A reader at the gateway that wrote them is told of the break after that."""
     seen = [noted(*place) for place in (*LOG[:3], *EARLY)]
     return [*seen, told(Position(OLDER, 5), Position(NEW, 4)), *heard, *REST]
 
 
-def test_what_was_written_to_older_data_is_shown_once_more_behind_the_break() -> None:
+def test_what_was_written_to_older_data_is_shown_once_more_after_the_break() -> None:
     who_saw_what_is_gone = [*WHOLE[:5], TOLD, *BOTH, *REST]
     found = findings(told_again(*BOTH), who_saw_what_is_gone, log=LOG_WITH_EARLY)
     assert found.breaches == {}
@@ -190,7 +190,7 @@ def test_what_was_there_before_the_parting_is_never_shown_again() -> None:
 
 
 def test_a_note_of_which_only_an_attempt_is_gone_is_not_stored_twice() -> None:
-    """It was stored, the answer was lost, and behind the failback it is sent again."""
+    """It was stored, the answer was lost, and after the failback it is sent again."""
     again = noted(NEW, 6)._replace(note_id=note_id(LOG[4]), digest=sum(LOG[4]))
     heard = [*WHOLE[:-1], again]
     assert findings(heard, log=LOG[:-1]).breaches == {}

@@ -40,7 +40,7 @@ def test_the_first_request_is_what_was_asked_for() -> None:
     assert list(Progress(starts).request().subscriptions) == starts
 
 
-def test_each_room_resumes_behind_its_own_last_note() -> None:
+def test_each_room_resumes_after_its_own_last_note() -> None:
     progress = live("a", "b")
     for event in (note(7, 3, "a"), note(7, 9, "b"), note(7, 4, "a")):
         assert progress.admit(event)
@@ -61,7 +61,7 @@ def test_having_caught_up_never_moves_a_room_backwards() -> None:
     assert not progress.admit(note(7, 5))
 
 
-def test_a_later_epoch_begins_behind_whatever_sequence_the_earlier_one_had() -> None:
+def test_a_later_epoch_begins_after_whatever_sequence_the_earlier_one_had() -> None:
     progress = live("r")
     assert progress.admit(note(7, 100))
     assert progress.admit(note(8, 1))

@@ -54,6 +54,6 @@ def test_replicas_that_act_at_the_same_time_come_to_rest_too(held: list[str]) ->
     assert sorted(Counter(holders.values()).values()) == SHARES
 
 
-def test_who_is_alone_takes_nothing_over() -> None:
+def test_a_replica_that_is_alone_takes_nothing_over() -> None:
     assert leases_to_take(dict.fromkeys(range(64), "a"), "a") == {}
     assert leases_to_take({}, "a") == {}

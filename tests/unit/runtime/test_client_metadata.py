@@ -1,4 +1,4 @@
-"""Who a gateway calls for, said and understood."""
+"""The client that a gateway calls for, said and understood."""
 
 from typing import Any
 

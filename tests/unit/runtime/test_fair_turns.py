@@ -55,7 +55,7 @@ async def test_no_more_work_at_a_time_than_there_are_turns() -> None:
     assert work.turns.under_way == 0
 
 
-async def test_one_that_asks_for_much_waits_behind_itself() -> None:
+async def test_a_client_that_asks_for_much_waits_for_its_own_turns() -> None:
     work = Work(FairTurns("reads", 1, UNDIVIDED))
     tasks = [work.start(ANN, f"ann{n}") for n in range(10)]
     await settle()
@@ -109,7 +109,7 @@ async def test_all_of_an_address_may_wait_whose_connections_are_not_known() -> N
     assert turns.under_way == 0
 
 
-async def test_who_leaves_while_it_waits_has_no_turn_and_takes_none() -> None:
+async def test_a_client_that_leaves_while_it_waits_has_no_turn_and_takes_none() -> None:
     work = Work(FairTurns("reads", 1, UNDIVIDED))
     first, leaver, last = (work.start(ANN, name) for name in ("first", "leaver", "last"))
     await settle()
@@ -149,7 +149,7 @@ async def test_a_turn_passes_over_one_whose_time_is_up_in_that_moment() -> None:
     assert not turns._waiting
 
 
-async def test_who_is_told_of_a_turn_and_leaves_in_that_moment_gives_it_back() -> None:
+async def test_a_client_that_leaves_as_it_is_told_of_a_turn_gives_it_back() -> None:
     work = Work(FairTurns("reads", 1, UNDIVIDED))
     first, second = work.start(ANN, "first"), work.start(BOB, "second")
     await settle()

@@ -47,7 +47,7 @@ async def test_one_that_no_longer_waits_ends_no_work_and_leaves_nothing_behind()
 
 
 @pytest.mark.parametrize("error", [ValueError("bad"), asyncio.CancelledError()])
-async def test_what_ends_work_is_raised_to_who_waits(error: BaseException) -> None:
+async def test_what_ends_work_is_raised_to_the_caller_that_waits(error: BaseException) -> None:
     work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     wait = asyncio.create_task(outcome_of(work))
     await asyncio.sleep(0)

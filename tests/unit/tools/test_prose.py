@@ -82,7 +82,7 @@ def test_behind_is_found_where_it_means_after(comment: str, lines: list[int]) ->
         ("Who is there?", []),
     ],
 )
-def test_who_has_a_noun(text: str, lines: list[int]) -> None:
+def test_people_and_parts_have_a_noun(text: str, lines: list[int]) -> None:
     assert broken("who without a noun", f"# {text}\n") == lines
 
 

@@ -63,7 +63,7 @@ def test_a_message_larger_than_a_frame_arrives_in_several(
         assert handle.response(outlet).messages[-1] == bytes(size)
 
 
-def test_who_has_no_room_is_named_and_the_others_get_theirs(
+def test_an_outlet_without_room_is_named_and_the_others_get_theirs(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
     narrow, wide = MemoryConnection(loop, initial_window=30), MemoryConnection(loop)

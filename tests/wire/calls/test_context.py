@@ -119,7 +119,7 @@ async def test_abort_with_status_says_what_the_status_says() -> None:
         assert caught.value.trailing_metadata()["a"] == "b"
 
 
-async def test_abort_in_a_stream_comes_behind_what_was_written() -> None:
+async def test_abort_in_a_stream_comes_after_what_was_written() -> None:
     async def refuse(_: bytes, context: Context) -> None:
         await context.write(b"one")
         await context.abort(StatusCode.NOT_FOUND, "no more")
@@ -375,6 +375,6 @@ async def test_a_writer_that_never_waits_lets_others_have_their_turns() -> None:
         echoed = client.begin(grpc_headers("Echo"), message(b"me too"))
         response = client.responses[stream]
         await client.ended(echoed)
-        # It came while the other was still writing, not behind 1 MB.
+        # It came while the other was still writing, not after 1 MB.
         assert len(response.data) < 1_000_000
         assert len((await client.ended(stream)).data) == 1_000 * 1_005

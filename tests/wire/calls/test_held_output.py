@@ -1,4 +1,4 @@
-"""Answers that nobody reads are bounded: by their deadline, and in bytes by who holds them."""
+"""Answers that nobody reads are bounded: by their deadline, and in bytes for each client."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -35,7 +35,7 @@ async def stay(_: bytes, context: Context) -> None:
 
 
 async def leave(_: bytes, context: Context) -> None:
-    """The same, and the stream ends behind it."""
+    """The same, and the stream ends after it."""
     outlet = context.detach()
     outlet.write(bytes(1_000))
     outlet.end(grpc.StatusCode.OK)
@@ -100,7 +100,7 @@ async def test_what_a_client_does_not_read_counts_while_it_is_kept_and_no_longer
         await eventually(lambda: output(served) == 0, "nothing is kept for who has hung up")
 
 
-async def test_who_holds_more_than_its_share_loses_its_own_and_others_nothing() -> None:
+async def test_a_client_that_holds_more_than_its_share_loses_its_own_and_others_nothing() -> None:
     async with (
         connected(METHODS, TIGHT, initial_window=0) as (served, hog),
         raw_client(served.port, 0) as other,

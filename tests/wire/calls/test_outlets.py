@@ -63,7 +63,7 @@ async def subscribed(
         yield served, outlets, client
 
 
-async def test_what_is_written_arrives_and_the_status_behind_it() -> None:
+async def test_what_is_written_arrives_and_the_status_after_it() -> None:
     async with subscriptions() as (served, outlets):
         call = served.stream("Subscribe")
         assert (await call.initial_metadata())["joined"] == "yes"
@@ -130,7 +130,7 @@ async def test_a_message_larger_than_the_window_goes_in_parts_as_that_opens() ->
         await eventually(lambda: outlet.waiting_since is None, "it can be written to")
 
 
-async def test_who_was_refused_is_told_when_to_try_again_and_catches_up() -> None:
+async def test_an_outlet_that_refused_tells_when_to_try_again_and_catches_up() -> None:
     async with subscribed(initial_window=100) as (_, outlets, client):
         stream = client.call("Subscribe")
         response = client.responses[stream]
@@ -201,7 +201,7 @@ async def test_a_status_comes_while_the_client_reads_nothing() -> None:
         assert len(response.data) == 10
 
 
-async def test_an_end_waits_behind_what_was_taken() -> None:
+async def test_an_end_waits_for_what_was_taken() -> None:
     async with subscribed(initial_window=10) as (_, outlets, client):
         stream = client.call("Subscribe")
         outlet = await outlets.next()

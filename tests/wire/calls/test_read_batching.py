@@ -107,7 +107,7 @@ async def test_what_is_no_request_waits_however_many_say_it_and_yet_not_without_
     assert [name for name, _ in taken] == [*map(str, range(len(taken)))]
 
 
-async def test_who_comes_long_after_the_last_time_waits_for_nobody(
+async def test_data_that_come_long_after_the_last_time_wait_for_nothing(
     taken: list[tuple[str, bytes]],
 ) -> None:
     held = await batcher(1e-9)  # so that any time is long

@@ -1,4 +1,4 @@
-"""Who holds more than its share loses its own, and nobody else anything."""
+"""A client that holds more than its share loses its own, and nobody else anything."""
 
 from collections.abc import Callable
 

@@ -17,7 +17,7 @@ RATIOS = st.floats(0.01, 1)
 
 
 class HeldShares(RuleBasedStateMachine):
-    """Against a plain list of who holds what."""
+    """Against a plain list of what each client holds."""
 
     @initialize(
         total=st.integers(1, 60), client=RATIOS, connection=RATIOS, undivided=st.integers(0, 60)

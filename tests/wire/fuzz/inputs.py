@@ -36,7 +36,7 @@ def pieces_of(file: bytes) -> list[bytes]:
 
 
 def seeds() -> dict[str, bytes]:
-    """A file for each recorded session: as it is, and behind another greeting in pieces."""
+    """A file for each recorded session: as it is, and after another greeting in pieces."""
     files = {name: b"\0" + octets for name, octets in recorded().items()}
     for name, octets in recorded().items():
         for number, sizes in enumerate(_SEEDED_SIZES):

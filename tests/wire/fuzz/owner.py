@@ -47,7 +47,7 @@ class Owner:
         self._gone: set[int] = set()
 
     def take(self, events: list[Event]) -> None:
-        """Does what each event asks for; none of a stream may come behind its end."""
+        """Does what each event asks for; none of a stream may come after its end."""
         for event in events:
             assert not self.ended, f"{event} behind the last event"
             match event:

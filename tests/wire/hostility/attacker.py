@@ -22,7 +22,7 @@ ATTACKS = {**FLOODS, **BOMBS, **WAITS}
 _STATUSES = (b":status", b"grpc-status")
 # So long after its last word, the server has said all that it has to say.
 _QUIET_SECONDS = 0.5
-# And so long after ours, to who can't hear it, it has closed the connection.
+# And so long after ours, to a peer that can't hear it, it has closed the connection.
 _CLOSE_SECONDS = 5.0
 
 

@@ -35,7 +35,7 @@ _UNNOTICED = ("zero_window",)
 async def test_a_flood_is_cut_off(server: Victim, attack: str) -> None:
     reception = (await siege(server, attack)).reception
     assert reception.cut_off
-    # Who goes on sending may be closed on before it has read that.
+    # A client that goes on sending may be closed on before it has read that.
     assert reception.goaway in {None, raw.ENHANCE_YOUR_CALM}
 
 

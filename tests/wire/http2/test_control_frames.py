@@ -134,7 +134,7 @@ def test_an_answer_with_a_large_block_is_split_too() -> None:
 
 
 @pytest.mark.parametrize("sizes", [[0], [4_095], [100, 8_192]])
-def test_the_block_behind_a_smaller_table_says_that_ours_is_empty(sizes: list[int]) -> None:
+def test_the_block_after_a_smaller_table_says_that_ours_is_empty(sizes: list[int]) -> None:
     client = RawClient(settings=b"".join(setting(1, size) for size in sizes))
     first, second = client.begin(1, ended=True), client.begin(3, ended=True)
     client.sender.respond(first, STATUS, b"", TRAILERS)
@@ -291,7 +291,7 @@ def test_the_last_stream_that_is_promised_never_goes_up_again() -> None:
     assert goaway(client) == (1, ErrorCode.ENHANCE_YOUR_CALM)
 
 
-def test_a_fault_names_the_last_stream_and_nothing_behind_it_is_read() -> None:
+def test_a_fault_names_the_last_stream_and_nothing_after_it_is_read() -> None:
     client = RawClient()
     client.begin(5)
     events = client.send(window_update(0, 0), client.headers(7))

@@ -88,7 +88,7 @@ def test_kept_data_is_not_copied() -> None:
     assert kept.obj is data
 
 
-def test_trailers_wait_behind_kept_data() -> None:
+def test_trailers_wait_for_kept_data() -> None:
     client = with_window(2)
     stream = client.begin(1, ended=True)
     connection = client.connection
@@ -144,7 +144,7 @@ def test_headers_and_trailers_need_no_window() -> None:
     assert [frame.kind for frame in client.sent()] == [HEADERS, HEADERS]
 
 
-def test_dropped_data_is_not_sent_and_what_was_kept_behind_it_is() -> None:
+def test_dropped_data_is_not_sent_and_what_was_kept_after_it_is() -> None:
     client = with_window(2)
     stream = client.begin(1, ended=True)
     connection = client.connection
@@ -167,7 +167,7 @@ def test_a_stream_that_drops_its_data_may_send_other_data() -> None:
     assert [frame.payload for frame in client.sent()] == [b"no", TRAILERS]
 
 
-def test_who_dropped_its_data_is_not_told_that_it_is_out() -> None:
+def test_a_stream_whose_data_were_dropped_is_not_told_that_they_are_out() -> None:
     client = RawClient()
     connection = client.connection
     stream = client.begin(1)

@@ -95,7 +95,7 @@ def test_a_full_socket_keeps_data_and_lets_headers_through() -> None:
     assert [(f.stream_id, f.kind) for f in client.sent()] == [(1, DATA), (3, DATA), (3, HEADERS)]
 
 
-def test_who_awaits_it_is_told_once_that_a_window_opened() -> None:
+def test_an_owner_that_awaits_it_is_told_once_that_a_window_opened() -> None:
     client = with_window(10)
     connection = client.connection
     stream = client.begin(1)
@@ -113,7 +113,7 @@ def test_who_awaits_it_is_told_once_that_a_window_opened() -> None:
     assert client.send(resized(20)) == writable(stream)
 
 
-def test_who_awaits_a_window_is_not_told_of_one_while_the_other_is_closed() -> None:
+def test_an_owner_that_awaits_a_window_is_not_told_of_one_while_the_other_is_closed() -> None:
     client = with_window(0)
     connection = client.connection
     stream = client.begin(1)
@@ -124,7 +124,7 @@ def test_who_awaits_a_window_is_not_told_of_one_while_the_other_is_closed() -> N
     assert client.send(window_update(0, 1)) == writable(stream)
 
 
-def test_who_awaits_and_is_reset_is_told_only_of_the_reset() -> None:
+def test_an_owner_that_awaits_a_window_and_is_reset_is_told_only_of_the_reset() -> None:
     client = RawClient()
     stream = client.begin(1)
     client.sender.await_writable(stream)
@@ -133,7 +133,7 @@ def test_who_awaits_and_is_reset_is_told_only_of_the_reset() -> None:
     ]
 
 
-def test_who_awaits_and_keeps_data_is_told_once_when_it_is_out() -> None:
+def test_an_owner_that_awaits_a_window_and_keeps_data_is_told_once_when_they_are_out() -> None:
     client = with_window(2)
     stream = client.begin(1)
     client.sender.send_data(stream, b"note")

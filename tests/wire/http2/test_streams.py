@@ -76,7 +76,7 @@ def test_headers_of_a_call_that_is_over_end_the_connection(stream_id: int) -> No
     assert client.fault_of(client.headers(stream_id)) == ErrorCode.STREAM_CLOSED
 
 
-def test_headers_behind_a_reset_of_the_client_end_the_connection() -> None:
+def test_headers_after_a_reset_of_the_client_end_the_connection() -> None:
     client = RawClient()
     client.begin(1)
     client.send(rst_stream(1))
@@ -109,7 +109,7 @@ def test_what_a_client_sends_before_it_learns_of_our_reset_is_ignored() -> None:
     assert client.begin(3).id == 3
 
 
-def test_what_a_client_sends_behind_an_end_of_its_own_is_not_excused_by_our_reset() -> None:
+def test_what_a_client_sends_after_an_end_of_its_own_is_not_excused_by_our_reset() -> None:
     client = RawClient()
     for stream_id in (1, 3, 5):
         client.sender.reset(client.begin(stream_id), ErrorCode.CANCEL)
@@ -132,7 +132,7 @@ def test_window_updates_and_resets_of_a_stream_that_has_ended_are_ignored(ended:
 
 
 @pytest.mark.parametrize("frame", [Frame(DATA, 0, 1, b"a"), Frame(HEADERS, WHOLE, 1, b"\x82")])
-def test_a_frame_behind_the_end_of_a_request_resets_its_stream(frame: Frame) -> None:
+def test_a_frame_after_the_end_of_a_request_resets_its_stream(frame: Frame) -> None:
     client = RawClient()
     client.begin(1, ended=True)
     assert client.reset_of(frame) == (1, ErrorCode.STREAM_CLOSED)
@@ -147,7 +147,7 @@ def test_a_stream_that_is_reset_for_a_bad_frame_is_told_to_its_owner_once() -> N
     assert stream.over
 
 
-def test_what_comes_behind_a_bad_frame_of_a_stream_is_ignored() -> None:
+def test_what_comes_after_a_bad_frame_of_a_stream_is_ignored() -> None:
     client = RawClient()
     client.begin(1)
     assert client.reset_of(window_update(1, 0)) == (1, ErrorCode.PROTOCOL_ERROR)

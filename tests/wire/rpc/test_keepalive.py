@@ -155,7 +155,7 @@ async def test_a_client_that_says_nothing_at_all_is_hung_up_on() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         await asyncio.wait_for(reader.read(), 10)
         writer.close()
-        # Who has said hello may stay.
+        # A client that has said hello may stay.
         async with raw_client(served.port) as client:
             await client.settled()
             await asyncio.sleep(0.1)

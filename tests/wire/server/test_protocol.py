@@ -192,7 +192,7 @@ async def test_a_call_that_is_given_up_with_the_same_bytes_is_not_even_begun(
     assert not ran
 
 
-async def test_who_reads_nothing_and_goes_on_asking_is_cut_off(wired: Wired) -> None:
+async def test_a_client_that_reads_nothing_and_goes_on_asking_is_cut_off(wired: Wired) -> None:
     wired.begin()
     await wired.turn()
     wired.protocol.pause_writing()
@@ -207,7 +207,7 @@ async def test_who_reads_nothing_and_goes_on_asking_is_cut_off(wired: Wired) -> 
     assert MIB < most < 1.1 * MIB
 
 
-async def test_who_reads_again_in_time_is_not_cut_off(wired: Wired) -> None:
+async def test_a_client_that_reads_again_in_time_is_not_cut_off(wired: Wired) -> None:
     wired.begin()
     for _ in range(30):
         wired.protocol.pause_writing()
@@ -281,14 +281,14 @@ async def test_a_connection_that_ends_does_not_wait_for_its_client_to_read(
     assert wired.transport.aborted
 
 
-async def test_who_connects_to_a_server_that_stops_is_hung_up_on(wired: Wired) -> None:
+async def test_a_client_that_connects_to_a_server_that_stops_is_hung_up_on(wired: Wired) -> None:
     wired.server.stopping = True
     wired.protocol.connection_made(wired.transport)
     assert wired.transport.aborted
     assert not wired.transport.written
 
 
-async def test_who_sends_much_in_one_turn_waits_for_the_next(
+async def test_a_client_that_sends_much_in_one_turn_waits_for_the_next(
     wired: Wired, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wired.begin()
@@ -304,7 +304,9 @@ async def test_who_sends_much_in_one_turn_waits_for_the_next(
     assert wired.transport.reading
 
 
-async def test_who_goes_on_sending_to_a_closed_connection_is_cut_off(wired: Wired) -> None:
+async def test_a_client_that_goes_on_sending_to_a_closed_connection_is_cut_off(
+    wired: Wired,
+) -> None:
     wired.begin()
     wired.transport.stuck = True
     wired.protocol.end()
@@ -339,7 +341,7 @@ async def wide_outlets(wired: Wired, count: int) -> list[StreamOutlet]:
     return [cast(StreamOutlet, stream.call) for stream in streams]
 
 
-async def test_who_is_sent_much_at_once_is_not_cut_off_for_it(wired: Wired) -> None:
+async def test_a_client_that_is_sent_much_at_once_is_not_cut_off_for_it(wired: Wired) -> None:
     await wide_outlets(wired, 1)
     wired.transport.takes = 100_000
     wired.protocol.data_received(wired.request("Large") + frame(8, 0, 3, (2**30).to_bytes(4)))

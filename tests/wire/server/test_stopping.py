@@ -87,7 +87,7 @@ async def test_a_request_that_crosses_the_first_goaway_is_served() -> None:
         await client.settled()
         (link,) = served.connections
         link.leave()
-        # The client can't have heard it yet: its answer to the PING comes behind the request.
+        # The client can't have heard it yet: its answer to the PING comes after the request.
         stream = client.call("Echo", b"just in time")
         assert (await client.ended(stream)).messages == [b"just in time"]
         await client.until(lambda: client.closed, "the connection is closed")

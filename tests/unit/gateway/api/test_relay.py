@@ -39,7 +39,7 @@ class NoDeadline:
         return None
 
 
-async def test_who_waits_for_a_turn_at_joining_has_more_time_than_redis_for_its_answer() -> None:
+async def test_a_stream_that_waits_for_a_turn_at_joining_has_more_time_than_redis_has() -> None:
     door, context = Door(), cast(Context, NoDeadline())
     relay = Relay(
         cast(Hub, door),

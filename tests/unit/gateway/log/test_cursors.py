@@ -33,7 +33,7 @@ def test_the_last_n_notes_are_n_or_all_that_there_are(head: int, last: int) -> N
 
 
 @given(HEADS, st.data())
-def test_a_cursor_resumes_with_the_note_behind_it(head: int, data: st.DataObject) -> None:
+def test_a_cursor_resumes_with_the_note_after_it(head: int, data: st.DataObject) -> None:
     sequence = data.draw(st.integers(0, head))
     wanted = RoomSubscription(room="r", after=Cursor(epoch=EPOCH, sequence=sequence))
     assert resolve_start(wanted, "f", Head(EPOCH, head), NONE) == Start(sequence + 1, resumes=True)

@@ -67,7 +67,7 @@ class LossyChannel(RuleBasedStateMachine):
     def follow(self) -> None:
         while self.sequence <= self.log.newest:
             run = self.log.run_from(self.sequence)
-            if run is None:  # behind the ring: history would serve it
+            if run is None:  # older than the ring: history would serve it
                 missed = SequenceRange(self.sequence - 1, self.log.oldest - 1)
                 self.read += [body for _, body in frames(missed)]
                 self.sequence = self.log.oldest

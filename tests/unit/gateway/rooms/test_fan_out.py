@@ -135,7 +135,7 @@ async def test_what_comes_when_a_round_may_begin_begins_it_for_those_who_wait_as
     assert delivered[3:] == ["later", "last"], "and each once"
 
 
-async def test_who_takes_requests_learns_when_the_next_round_may_begin(
+async def test_the_transport_learns_when_the_next_round_may_begin(
     delivered: list[str], clock: Clock
 ) -> None:
     def take_time() -> None:

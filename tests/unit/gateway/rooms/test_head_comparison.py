@@ -47,7 +47,7 @@ class Log:
         return PartitionHeads(self.epoch, self.outbox_id, newest)
 
     def behind(self) -> list[Room]:
-        """The rooms that a comparison finds behind."""
+        """The rooms that a comparison finds to lag."""
         return [room for room, _ in self.compared.behind(self.answer(), time.monotonic())]
 
     def forget_unheard(self) -> None:
@@ -123,7 +123,7 @@ async def test_quiet_rooms_have_their_place_in_the_outbox_moved_on_all_the_same(
     assert [room.outbox_id for room in log.rooms] == [log.outbox_id] * 3
 
 
-async def test_a_room_that_is_behind_keeps_its_place_while_the_others_move_on() -> None:
+async def test_a_room_that_lags_keeps_its_position_while_the_others_move_on() -> None:
     log = Log(2)
     assert log.behind() == []
     kept = log.outbox_id

@@ -56,7 +56,7 @@ def test_rounds_have_two_fifths_of_the_time_at_most_as_long_as_notes_can_wait(
 
 
 @given(st.floats(0.008, 10), st.floats(0, 0.008), STREAMS)
-def test_who_had_to_share_the_core_waits_no_longer_for_that(
+def test_a_round_that_had_to_share_the_core_makes_the_next_wait_no_longer(
     seconds: float, work_seconds: float, streams: int
 ) -> None:
     assert wait_after(Round(seconds, work_seconds, streams)) <= wait_after(

@@ -76,7 +76,7 @@ async def test_a_room_at_the_floor_has_no_note_until_one_is_heard_wherever_the_f
     assert room.has_notes
 
 
-async def test_who_asks_for_the_same_at_once_shares_one_read(
+async def test_readers_that_ask_for_the_same_at_once_share_one_read(
     room: Room, history: ScriptedHistory
 ) -> None:
     history.write(EPOCH, range(1, 11))
@@ -115,10 +115,10 @@ async def test_a_gap_is_not_filled_with_notes_of_a_later_epoch(
 
 
 @pytest.mark.parametrize(("end", "broken_at"), [(15, None), (12, 13), (9, 10)])
-async def test_who_has_seen_more_elsewhere_is_told_of_what_is_gone_and_not_of_what_was_not_heard(
+async def test_a_reader_that_has_seen_more_is_told_of_what_is_gone_and_not_of_what_was_not_heard(
     room: Room, history: ScriptedHistory, heads: ScriptedHeads, end: int, broken_at: int | None
 ) -> None:
-    """The room has heard ten notes, and the reader has come behind the fifteenth."""
+    """The room has heard ten notes, and the reader has come after the fifteenth."""
     history.write(EPOCH, range(1, end + 1))
     history.write(EPOCH + 1, range(end + 1, 17))
     heads.answer = EpochHistory(Head(EPOCH + 1, 16), [EpochEnd(EPOCH, end)])
@@ -133,7 +133,7 @@ async def test_who_has_seen_more_elsewhere_is_told_of_what_is_gone_and_not_of_wh
 
 
 @pytest.mark.parametrize("behind", [(EPOCH - 1, 10), (EPOCH, 9)], ids=["its epoch", "its head"])
-async def test_a_history_whose_data_are_behind_has_not_answered(
+async def test_a_history_whose_data_are_older_has_not_answered(
     room: Room, history: ScriptedHistory, behind: tuple[int, int]
 ) -> None:
     history.epoch, history.head = behind

@@ -137,7 +137,7 @@ async def test_those_whose_turn_it_is_not_leave_the_queue(turns: FairTurns, work
         pass
 
 
-async def test_who_leaves_before_it_has_begun_leaves_the_queue(
+async def test_a_reader_that_leaves_before_it_has_begun_leaves_the_queue(
     turns: FairTurns, work: Work
 ) -> None:
     read = SharedRead(turns, work)
@@ -151,7 +151,7 @@ async def test_who_leaves_before_it_has_begun_leaves_the_queue(
     assert await bob == "outcome"
 
 
-async def test_who_comes_back_before_it_has_begun_is_in_the_queue_again(
+async def test_a_reader_that_comes_back_before_it_has_begun_is_in_the_queue_again(
     turns: FairTurns, work: Work
 ) -> None:
     read = SharedRead(turns, work)
@@ -168,7 +168,7 @@ async def test_who_comes_back_before_it_has_begun_is_in_the_queue_again(
     assert await again == "outcome"
 
 
-async def test_who_may_not_even_wait_for_a_turn_has_it_by_another(
+async def test_a_client_that_may_not_even_wait_for_a_turn_has_it_by_another(
     turns: FairTurns, work: Work, busy: Busy
 ) -> None:
     await busy.begin(EVE, 1 + _MOST_THAT_WAIT)
@@ -194,7 +194,7 @@ async def test_where_nobody_who_waits_may_have_a_turn_they_are_told(
     assert work.begun == []
 
 
-async def test_an_error_is_told_to_who_waits_and_to_nobody_else(turns: FairTurns) -> None:
+async def test_an_error_is_told_to_those_that_wait_and_to_nobody_else(turns: FairTurns) -> None:
     async def fail(_: ClientId) -> str:
         await asyncio.sleep(0)
         raise HistoryUnavailableError("away")

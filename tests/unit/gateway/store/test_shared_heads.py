@@ -55,7 +55,7 @@ async def ask(shared: SharedHeads, *rooms: str) -> asyncio.Task[dict[str, Head]]
     return asking
 
 
-async def test_who_asks_at_the_same_time_shares_one_read(
+async def test_callers_that_ask_at_the_same_time_share_one_read(
     heads: GatedHeads, shared: SharedHeads
 ) -> None:
     asking = [asyncio.create_task(shared.read([f"room {n % 3}"])) for n in range(1_000)]
@@ -70,7 +70,7 @@ async def test_what_is_told_was_read_after_it_was_asked_for(
     heads: GatedHeads, shared: SharedHeads
 ) -> None:
     early = await ask(shared, "lobby")
-    heads.newest = 7  # behind what was read, and before it was told
+    heads.newest = 7  # after what was read, and before it was told
     late, other = await ask(shared, "lobby"), await ask(shared, "den")
     await heads.answer()
     assert (await early)["lobby"].sequence == 0
@@ -92,7 +92,7 @@ async def test_one_who_gives_up_leaves_the_others_their_answer(
     assert "lobby" in await second
 
 
-async def test_a_room_of_which_nothing_can_be_told_is_an_error_for_who_asked_for_it_only(
+async def test_a_room_of_which_nothing_can_be_told_is_an_error_only_for_callers_that_asked_for_it(
     heads: GatedHeads, shared: SharedHeads
 ) -> None:
     heads.unreadable.add("broken")

@@ -49,7 +49,7 @@ def test_streams_are_sent_away_evenly_over_the_spread(streams: int) -> None:
     assert told == streams
 
 
-def test_who_comes_in_the_middle_is_sent_away_with_the_others_and_who_comes_late_at_once() -> None:
+def test_a_stream_of_the_middle_is_sent_away_with_the_others_and_a_late_one_at_once() -> None:
     times = DrainTimes.within(10, 2, 3)
     assert times.due(3.5, told=50, untold=50) == 0
     assert times.due(3.5, told=50, untold=150) == 50

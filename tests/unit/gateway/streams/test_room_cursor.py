@@ -47,7 +47,7 @@ def told(window: Window) -> list[Event]:
     return window.events()
 
 
-def test_who_is_live_is_told_of_a_break_and_goes_on_behind_it(room: Room, window: Window) -> None:
+def test_a_live_reader_is_told_of_a_break_and_goes_on_after_it(room: Room, window: Window) -> None:
     window.open()
     enter(room, Head(EPOCH + 1, 1), survived=1)
     (event,) = window.events()
@@ -57,7 +57,7 @@ def test_who_is_live_is_told_of_a_break_and_goes_on_behind_it(room: Room, window
     assert room.live_position == ("lobby", EPOCH + 1, 1)
 
 
-def test_who_is_live_and_was_shown_nothing_that_is_gone_stays_so(
+def test_a_live_reader_that_was_shown_nothing_that_is_gone_stays_live(
     room: Room, window: Window
 ) -> None:
     enter(room, Head(EPOCH + 1, 3), survived=3)
@@ -87,7 +87,7 @@ def test_a_break_that_was_not_told_yet_begins_where_the_next_epoch_lost_more(
     assert event.discontinuity.resumes_at.sequence == 2
 
 
-def test_who_is_behind_and_was_shown_nothing_that_is_gone_is_told_of_no_break(
+def test_a_lagging_reader_that_was_shown_nothing_that_is_gone_is_told_of_no_break(
     room: Room, window: Window
 ) -> None:
     room.log.append_live(4, b"\x0a\x00")
@@ -105,7 +105,7 @@ def test_the_place_of_a_client_that_has_to_be_told_is_where_it_stood(
     assert cursor.position == RoomPosition("lobby", EPOCH, 3)
 
 
-def test_who_leaves_gives_everything_back(room: Room) -> None:
+def test_a_reader_that_leaves_gives_everything_back(room: Room) -> None:
     streams, window = Streams(Shares("streams", 2, UNDIVIDED), 60), Window()
     for at_tail in (True, False):
         stream = subscribed(window, room, start=Start(1, resumes=False), streams=streams)

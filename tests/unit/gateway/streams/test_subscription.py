@@ -23,7 +23,7 @@ from tests.support.room_parts import EPOCH, ScriptedHistory, Window, open_room, 
 from tutorial import chat_pb2 as tutorial_pb2
 
 LIMITS = RoomLimits(ring_notes=4, ring_bytes=10_000, run_bytes=130)
-"""So small that a run has a few notes, and who is behind soon needs history."""
+"""So small that a run has a few notes, and a stream that lags soon needs history."""
 
 FIRST = 3
 """The newest note when the rooms were opened."""
@@ -247,7 +247,7 @@ def test_an_encoding_is_done_once_for_all_who_share_it() -> None:
         assert all(a is b for a, b in zip(window.taken, windows[0].taken, strict=True))
 
 
-def test_a_stream_that_is_ended_tells_its_status_behind_what_its_client_has_yet_to_read() -> None:
+def test_a_stream_that_is_ended_tells_its_status_after_what_its_client_has_yet_to_read() -> None:
     room, window = open_room(Head(EPOCH, 0)), Window()
     stream = subscribed(window, room, start=Start(1, resumes=False))
     window.close()
@@ -262,7 +262,7 @@ def test_a_stream_that_is_ended_tells_its_status_behind_what_its_client_has_yet_
     assert window.status.name == "RESOURCE_EXHAUSTED"
 
 
-def test_the_places_that_a_slow_reader_is_told_are_behind_what_it_was_sent_in_each_room() -> None:
+def test_a_slow_reader_is_told_the_positions_after_what_it_was_sent_in_each_room() -> None:
     red, blue = open_room(Head(EPOCH, 0)), open_room(Head(EPOCH, 5))
     red.name, blue.name = "red", "blue"
     window = Window()
@@ -316,7 +316,7 @@ def test_a_stream_that_was_ended_before_it_flows_is_told_so_at_once() -> None:
     assert window.taken == []
 
 
-def test_who_takes_a_part_of_what_a_run_became_goes_on_behind_that_part() -> None:
+def test_a_reader_resumes_after_the_last_message_it_took_of_a_run() -> None:
     room, window = open_room(Head(EPOCH, 0)), Window()
     subscribed(window, room, start=Start(1, resumes=False), encode=as_notes)
     window.room = 2
@@ -336,7 +336,7 @@ def places_told(window: Window) -> list[tuple[str, int]]:
     return [(place.room, place.cursor.sequence) for place in reconnect.places]
 
 
-def test_who_is_sent_away_is_told_its_place_in_each_room_and_ends_with_ok() -> None:
+def test_a_client_that_is_sent_away_is_told_its_positions_and_its_stream_ends_with_ok() -> None:
     red, blue = open_room(Head(EPOCH, 0)), open_room(Head(EPOCH, 5))
     red.name, blue.name = "red", "blue"
     window = Window()
@@ -350,14 +350,14 @@ def test_who_is_sent_away_is_told_its_place_in_each_room_and_ends_with_ok() -> N
         assert (len(room.readers.tail), len(room.readers.behind)) == (0, 0)
 
 
-def test_who_is_sent_away_is_told_when_to_come_back() -> None:
+def test_a_client_that_is_sent_away_is_told_when_to_come_back() -> None:
     window = Window()
     stream = subscribed(window, open_room(Head(EPOCH, 0)), start=Start(1, resumes=False))
     stream.send_away(0.25)
     assert window.events()[-1].reconnect.after_ms == 250
 
 
-def test_who_is_sent_away_amid_what_it_is_behind_resumes_behind_what_it_was_sent() -> None:
+def test_a_lagging_client_that_is_sent_away_resumes_after_what_it_was_sent() -> None:
     room, window = open_room(Head(EPOCH, 0), limits=LIMITS), Window()
     stream = subscribed(window, room, start=Start(1, resumes=False))
     window.close()
@@ -369,7 +369,7 @@ def test_who_is_sent_away_amid_what_it_is_behind_resumes_behind_what_it_was_sent
     assert window.ending == OK
 
 
-async def test_who_is_sent_away_before_its_replay_has_come_is_told_where_that_begins() -> None:
+async def test_a_client_that_is_sent_away_before_its_replay_is_told_where_that_begins() -> None:
     room, window = open_room(Head(EPOCH, 9)), Window()
     stream = subscribed(window, room, start=Start(4, resumes=False))
     assert stream.send_away(0)

@@ -38,7 +38,7 @@ async def test_nobody_is_asked_for_an_address(address: str) -> None:
     assert resolver.questions == 0
 
 
-async def test_who_asks_meanwhile_gets_the_same_answer_and_who_asks_later_another_one() -> None:
+async def test_a_caller_meanwhile_gets_the_same_answer_and_a_later_one_another() -> None:
     resolver = Resolver()
     lookup = NameLookup("redis", resolver)
     for _ in range(3):
@@ -51,7 +51,7 @@ async def test_who_asks_meanwhile_gets_the_same_answer_and_who_asks_later_anothe
     assert await lookup.addresses() == ["address 2 of redis"]
 
 
-async def test_a_failure_is_told_to_who_waits_and_complained_of_to_nobody_else() -> None:
+async def test_a_failure_is_told_to_callers_that_wait_and_complained_of_to_nobody_else() -> None:
     resolver = Resolver()
     lookup = NameLookup("redis", resolver)
     complaints: list[object] = []

@@ -60,7 +60,7 @@ def test_a_refusal_means_the_same_alone_and_from_within_a_script_of_any_release(
         "ERR The user executing the script can't run this command or subcommand",
     ],
 )
-def test_a_right_that_a_script_lacks_may_be_missed_behind_its_first_writes(said: str) -> None:
+def test_a_right_that_a_script_lacks_may_be_missed_after_its_first_writes(said: str) -> None:
     for error in (ReplyError(said), of_redis_py(said)):
         refusal = refusal_of(error)
         assert refusal is not None
