@@ -63,7 +63,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 @pytest.fixture(scope="session", autouse=True)
 def heeded_signals() -> Iterator[None]:
-    """Has children heed SIGINT, which whoever runs the tests in the background ignores.
+    """Makes children heed SIGINT, which whoever runs the tests in the background ignores.
 
     That a signal is ignored is handed on to every child, and the tests send it to theirs.
     """

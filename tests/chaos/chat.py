@@ -78,7 +78,7 @@ class Chat:
         )
 
     async def finish(self, heads: Heads) -> Findings:
-        """Has all catch up, and checks what they saw."""
+        """Waits until all have caught up, and checks what they saw."""
         await self.crowd.finish_writers(_QUIET_SECONDS)
         ends = await heads(rooms_of(draw_cast(self._plan).readers))
         await self.crowd.finish_readers(ends, _QUIET_SECONDS)

@@ -89,7 +89,7 @@ class Crowd:
         self._writers.append(await self._start("writers", 0, order))
 
     def pause_readers(self, share: float, seconds: float) -> None:
-        """Has some readers read nothing for a while."""
+        """Makes some readers read nothing for a while."""
         for group in self._readers:
             self._seed += 1
             group.tell(Pause(share, seconds, self._seed))

@@ -87,7 +87,7 @@ class Reader:
             await asyncio.sleep(self._dice.uniform(0.05, 1) * _LONGEST_WAIT_SECONDS)
 
     def pause(self, seconds: float) -> None:
-        """Has it read nothing for a while."""
+        """Makes it read nothing for a while."""
         self._paused_until = time.monotonic() + seconds
 
     def finish(self, heads: dict[str, Position]) -> None:
@@ -215,14 +215,14 @@ class Readers:
         )
 
     def pause(self, order: Pause) -> None:
-        """Has some of them stop reading for a while."""
+        """Makes some of them stop reading for a while."""
         dice = random.Random(order.seed)  # noqa: S311 - to be drawn again
         for reader in self._readers:
             if dice.random() < order.share:
                 reader.pause(order.seconds)
 
     async def finish(self, order: Finish) -> None:
-        """Has them read on to the heads, and ends them."""
+        """Lets them read on to the heads, and ends them."""
         for reader in self._readers:
             reader.finish(order.heads)
         with suppress(TimeoutError):

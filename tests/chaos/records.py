@@ -222,5 +222,5 @@ class Journal:
         self._file.write(encode(record) + "\n")
 
     def close(self) -> None:
-        """Has all lines in the file."""
+        """Closes the file, with all lines in it."""
         self._file.close()

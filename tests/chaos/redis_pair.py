@@ -60,7 +60,7 @@ class RedisPair:
         await self._second.follow(self.primary)
 
     async def fail_over(self) -> None:
-        """Has the two change places. Nothing is lost, and no connection ends."""
+        """Swaps the two. Nothing is lost, and no connection ends."""
         second = self._following()
         await self.primary.redis.execute_command(  # type: ignore[no-untyped-call]
             "FAILOVER", "TO", "127.0.0.1", second.port, "TIMEOUT", int(_FAILOVER_SECONDS * 1000)
@@ -75,7 +75,7 @@ class RedisPair:
         return not full or time.monotonic() - self._returns[0] > _RETURNS_SECONDS
 
     async def part(self) -> None:
-        """Has the second one lead, with just the data of the primary, which stays as it is.
+        """Makes the second one lead, with just the data of the primary, which stays as it is.
 
         No service may have a way to the primary meanwhile.
         """
@@ -103,7 +103,7 @@ class RedisPair:
         return gone
 
     async def advance_ids(self, seconds: float) -> int:
-        """Has all further entries of the outboxes have ids of a clock that is ahead.
+        """Gives all further entries of the outboxes ids of a clock that is ahead.
 
         Args:
             seconds: how far.

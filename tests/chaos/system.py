@@ -124,7 +124,7 @@ class System:
             link.refuse(on=False)
 
     async def kill_subscriptions(self) -> int:
-        """Has Redis end all Pub/Sub connections; returns how many there were."""
+        """Makes Redis end all Pub/Sub connections; returns how many there were."""
         killed: Any = await self.redis.primary.redis.client_kill_filter(_type="pubsub")
         return int(killed)
 

@@ -47,7 +47,7 @@ def last_entry(valkey: ValkeyProcess) -> bytes:
 
 
 async def replicate(source: ValkeyProcess, replica: ValkeyProcess) -> None:
-    """Has a Valkey take over the other one's data, and go on with them by itself."""
+    """Copies the other one's data into a Valkey that goes on with them by itself."""
     with replica.client() as redis:
         redis.execute_command("REPLICAOF", "127.0.0.1", source.port)
 

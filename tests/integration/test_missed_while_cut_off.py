@@ -62,7 +62,7 @@ class CutOff:
         await self._gateway.send(ROOM, text)
 
     async def forget(self) -> None:
-        """Has all notes of the room grow too old."""
+        """Makes all notes of the room too old, until the room is forgotten."""
         await eventually(
             lambda: self._store.exists(log_key(ROOM)) and self._store.llen(ages_key(PARTITION)),
             "a sweep was here",

@@ -69,7 +69,7 @@ class Containers:
         docker("restart", "--time", "30", container)
 
     def mend(self) -> None:
-        """Has everything run again that should."""
+        """Starts everything again that should run."""
         self.compose("up", "--detach", "--wait", "--no-recreate")
 
     def redis(self, *words: str) -> str:

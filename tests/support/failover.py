@@ -27,7 +27,7 @@ class Pair:
         return f"redis://127.0.0.1:{self._proxy.port}/0"
 
     def promote_replica(self, *, address_follows: bool = True, demotes: bool = True) -> None:
-        """Has the two change places, with every connection left as it is.
+        """Swaps the two, with every connection left as it is.
 
         Args:
             address_follows: whether new connections lead to the new primary at once.

@@ -49,7 +49,7 @@ RETURN_SECONDS = 20.0
 
 
 async def attacked(name: str, running: System, source: str) -> Mapping[str, Any]:
-    """Has the attack made; gives what the attacker says."""
+    """Makes the attack; gives what the attacker says."""
     arguments = (name, str(running.port), source, str(SOURCES[source]), str(ATTACK_SECONDS))
     attacker = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.e2e.hostile.attacker", *arguments), stdout=PIPE

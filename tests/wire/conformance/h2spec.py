@@ -27,7 +27,7 @@ class Verdict(NamedTuple):
 
 
 async def run(program: Path, target: str, report: Path) -> list[Verdict]:
-    """Has every case but those it calls strict tried on the server at an address.
+    """Tries every case, but those it calls strict, on the server at an address.
 
     Args:
         program: h2spec.

@@ -22,7 +22,7 @@ _OUTPUT_FACTOR: Final = 5
 
 
 def feed(pieces: Iterable[bytes]) -> None:
-    """Has a connection receive pieces, until it or the input ends.
+    """Feeds pieces to a connection, until it or the input ends.
 
     What else happens to a connection happens in between: the socket fills and empties, the server
     pings and leaves. The pieces' lengths say when.

@@ -73,7 +73,7 @@ class _Transport(asyncio.Transport):
 
 
 def feed(pieces: Iterable[bytes]) -> None:
-    """Has a server's connection receive pieces, until it or the input ends.
+    """Feeds pieces to a server's connection, until it or the input ends.
 
     The socket fills and empties in between, and the server leaves; the pieces' lengths say when.
     All that comes once from a client and once from a proxy, where other counts are kept.

@@ -33,7 +33,7 @@ class Log:
             self.hear(index)
 
     def hear(self, index: int) -> None:
-        """Has a room hear its newest note."""
+        """Lets a room hear its newest note."""
         note = Announcement(self.epoch, self.sequences[index], self.outbox_id, b"")
         self.rooms[index].on_announcement(note)
 
