@@ -94,7 +94,7 @@ async def test_what_a_terminal_types_in_another_encoding_is_told_of_and_chat_goe
     async with chat(server) as terminal:
         await terminal.shows("ann>")
         terminal.type("caf\u00e9\r", encoding="latin-1")
-        await terminal.shows("not sent: what your terminal sends is not UTF-8")
+        await terminal.shows("not sent: your terminal does not send UTF-8")
         await eventually(lambda: not terminal.echoes(), "it asks again")
         terminal.type("\x15hello\r")
         await terminal.shows(": hello")

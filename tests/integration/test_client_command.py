@@ -263,7 +263,7 @@ async def test_health_exits_with_0_only_where_the_server_is_serving(
     assert await notecast("health", "nobody", server=server.address) == (
         1,
         "",
-        "notecast: the server has no service 'nobody'; liveness and readiness are always there\n",
+        "notecast: the server has no service 'nobody'; liveness and readiness always exist\n",
     )
 
 

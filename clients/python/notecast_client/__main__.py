@@ -9,7 +9,7 @@ from notecast_client import standard_streams
 def main() -> None:
     """Runs the command; ends the process with its exit code."""
     standard_streams.prepare()
-    # gRPC's own log would write into the chat; what matters of it comes back as an error.
+    # gRPC's own log would write into the chat; what matters is raised as an error.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from notecast_client.cli import app  # noqa: PLC0415 - opens files: the streams come first
@@ -20,7 +20,7 @@ def main() -> None:
         )
     try:
         app(prog_name="notecast")
-    except OSError as error:  # of --help and --version; other words have terminal.run
+    except OSError as error:  # of --help and --version; terminal.run handles other commands
         standard_streams.drop(sys.stdout.fileno())
         sys.exit(f"notecast: can't write: {error.strerror or error}")
 

@@ -1,14 +1,14 @@
-"""Tells from the address of a server whether that is this machine."""
+"""Tells whether the address of a server is on this machine."""
 
 import ipaddress
 from contextlib import suppress
 
 
 def is_local(target: str) -> bool:
-    """Whether a target of gRPC is this machine: a Unix socket, `localhost`, a loopback address.
+    """Whether a gRPC target is this machine: a Unix socket, `localhost`, a loopback address.
 
     Args:
-        target: as HOST:PORT, `ipv6:[::1]:8080` or `unix:/run/notecast.sock`.
+        target: for example HOST:PORT, `ipv6:[::1]:8080` or `unix:/run/notecast.sock`.
     """
     scheme, colon, rest = target.partition(":")
     if scheme in {"unix", "unix-abstract"}:

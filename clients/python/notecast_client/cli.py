@@ -1,7 +1,7 @@
-"""The words of the command `notecast`: what it takes, and what it says about itself.
+"""Parses the command line of `notecast`: its commands, options and help.
 
-What the words do is in `cli_commands` and `cli_chat`, which are imported only when they are
-called: gRPC takes a third of a second to load, and `--help` has no use for it.
+The commands themselves are in `cli_commands` and `cli_chat`, which are only imported when they are
+called: gRPC takes a third of a second to load, and `--help` does not need it.
 """
 
 import os
@@ -19,7 +19,7 @@ app = typer.Typer(
     epilog=cli_help.EXIT_CODES,
     add_completion=False,
     no_args_is_help=True,
-    rich_markup_mode=None,  # plain text, as other commands of a shell
+    rich_markup_mode=None,  # plain text, like other shell commands
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -36,7 +36,7 @@ Name = Annotated[
         show_default="your login name",
         metavar="NAME",
         parser=cli_options.name,
-        help="Who writes.",
+        help="The author of the notes.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
@@ -73,8 +73,7 @@ def _server(
         bool,
         typer.Option(
             "--proxy",
-            help="Go through the HTTP proxy that https_proxy or http_proxy names; never to this"
-            " machine.",
+            help="Use the HTTP proxy of https_proxy or http_proxy; never for this machine.",
         ),
     ] = False,
     _version: Annotated[
@@ -91,7 +90,7 @@ def _server(
 
 @app.command(help=cli_help.CHAT)
 def chat(context: typer.Context, room: Room, name: Name) -> None:
-    """Options in, cli_chat.chat, exit code out."""
+    """Runs cli_chat.chat; exits with its code."""
     from notecast_client import cli_chat, terminal  # noqa: PLC0415 - see above
 
     options = cli_options.ChatOptions(room, name)
@@ -109,7 +108,7 @@ def send(
         typer.Argument(
             metavar="TEXT",
             parser=cli_options.words,
-            help="What to say; - or nothing: standard input.",
+            help="The text; - or nothing: read standard input.",
         ),
     ] = None,
     note_id: Annotated[
@@ -118,7 +117,7 @@ def send(
             "--note-id",
             metavar="ID",
             parser=cli_options.words,
-            help="The note's id; else a random one.",
+            help="The note's id; default: a random one.",
         ),
     ] = None,
     label: Annotated[
@@ -127,7 +126,7 @@ def send(
     ] = None,
     json: Json = False,
 ) -> None:
-    """As `chat`, for cli_commands.send."""
+    """Runs cli_commands.send; exits with its code."""
     from notecast_client import cli_commands, terminal  # noqa: PLC0415 - see above
 
     options = cli_options.SendOptions(
@@ -169,11 +168,11 @@ def tail(
     follow: Annotated[
         bool,
         typer.Option(
-            "--follow/--no-follow", help="Go on with what comes, or end where that begins."
+            "--follow/--no-follow", help="Wait for new notes, or exit after the existing ones."
         ),
     ] = True,
 ) -> None:
-    """As `chat`, for cli_commands.tail."""
+    """Runs cli_commands.tail; exits with its code."""
     from notecast_client import cli_commands, terminal  # noqa: PLC0415 - see above
 
     if (last is not None) + from_start + (after is not None) > 1:
@@ -197,10 +196,10 @@ def history(
     *,
     room: Room,
     last: Annotated[
-        int, typer.Option("--last", metavar="N", min=1, help="How many of the newest notes.")
+        int, typer.Option("--last", metavar="N", min=1, help="The number of newest notes.")
     ] = 50,
     everything: Annotated[
-        bool, typer.Option("--all", help="All notes that retention has left.")
+        bool, typer.Option("--all", help="All notes that retention has kept.")
     ] = False,
     before: Annotated[
         Position | None,
@@ -213,7 +212,7 @@ def history(
     ] = None,
     json: Json = False,
 ) -> None:
-    """As `chat`, for cli_commands.history."""
+    """Runs cli_commands.history; exits with its code."""
     from notecast_client import cli_commands, terminal  # noqa: PLC0415 - see above
 
     options = cli_options.HistoryOptions(room, None if everything else last, before, json)
@@ -232,7 +231,7 @@ def health(
         ),
     ] = "readiness",
 ) -> None:
-    """As `chat`, for cli_commands.health."""
+    """Runs cli_commands.health; exits with its code."""
     from notecast_client import cli_commands, terminal  # noqa: PLC0415 - see above
 
     raise typer.Exit(terminal.run(cli_commands.health(context.obj, service)))

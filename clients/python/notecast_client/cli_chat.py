@@ -1,4 +1,4 @@
-"""Runs `chat`: at a terminal with a prompt below the notes, else line by line."""
+"""Runs `chat`: on a terminal with a prompt below the notes, otherwise line by line."""
 
 import asyncio
 import sys
@@ -26,13 +26,13 @@ from notecast_client.terminal import (
 )
 
 _WELCOME = "{room} at {address}; you are {name}; Ctrl-D or /quit leaves"
-_NO_SUCH_COMMAND = "no such command: there is /quit; begin with // to say something with a /"
+_NO_SUCH_COMMAND = "no such command; /quit leaves; begin with // to send a line with a /"
 
 
 async def chat(server: Server, options: ChatOptions) -> int:
-    """Talks in a room until the person, or standard input, has no more to say."""
+    """Chats in a room until the person leaves, or standard input ends."""
     if sys.stdin.isatty() and sys.stdout.isatty():
-        with patch_stdout(raw=True):  # notes appear above the prompt; raw: their colours are kept
+        with patch_stdout(raw=True):  # notes appear above the prompt; raw keeps their colours
             return await _at_terminal(server, options)
     return await _line_by_line(server, options)
 
@@ -54,7 +54,7 @@ async def _at_terminal(server: Server, options: ChatOptions) -> int:
 
 
 async def _prompt(conversation: Conversation, name: str, tell: Callable[[str], None]) -> int:
-    """Asks for lines and says them; a line that could not be sent is offered again."""
+    """Reads lines and sends them; offers a line again that could not be sent."""
     session: PromptSession[str] = PromptSession(erase_when_done=True, enable_suspend=True)
     draft = ""
     while True:
@@ -75,9 +75,9 @@ async def _prompt(conversation: Conversation, name: str, tell: Callable[[str], N
 
 
 async def _say(conversation: Conversation, line: str, tell: Callable[[str], None]) -> str:
-    """Sends a line; returns what is left to send: nothing, or the line."""
+    """Sends a line; returns the text that is left to send: nothing, or the line."""
     if not is_utf8(line):
-        tell("not sent: what your terminal sends is not UTF-8; set it to that")
+        tell("not sent: your terminal does not send UTF-8; set it to UTF-8")
         return line.encode(errors="replace").decode()
     try:
         await conversation.say(line.removeprefix("/") if line.startswith("//") else line)
@@ -91,7 +91,7 @@ async def _say(conversation: Conversation, line: str, tell: Callable[[str], None
 
 
 async def _line_by_line(server: Server, options: ChatOptions) -> int:
-    """Sends each line of standard input, and ends when all of them came back from the room."""
+    """Sends each line of standard input; ends when all have come back from the room."""
     output = Output()
     async with client_for(server) as client:
         conversation = Conversation(
@@ -101,7 +101,7 @@ async def _line_by_line(server: Server, options: ChatOptions) -> int:
 
 
 async def _send_lines(conversation: Conversation, timeout: float) -> int:  # noqa: ASYNC109
-    """Sends the lines that can be sent; those that can't be are told of, each with its number."""
+    """Sends the lines that can be sent; reports the others, each with its number."""
     exit_code = OK
     await conversation.joined()
     try:
@@ -113,17 +113,17 @@ async def _send_lines(conversation: Conversation, timeout: float) -> int:  # noq
         raise CommandError(f"can't read standard input: {error.strerror or error}") from None
     try:
         async with asyncio.timeout(timeout):
-            await conversation.heard()
+            await conversation.all_shown()
     except TimeoutError:
         raise NoAnswerError(timeout) from None
     return exit_code
 
 
 async def _fault_of(line: InputLine, conversation: Conversation) -> str:
-    """Sends a line; returns what the server finds wrong with its text, empty if nothing.
+    """Sends a line; returns the fault that the server finds in its text, empty if none.
 
     Raises:
-        CommandError: another fault, which the lines after it would have as well.
+        CommandError: another fault, which later lines would have too.
     """
     try:
         await conversation.say(line.text)
@@ -140,7 +140,7 @@ async def _fault_of(line: InputLine, conversation: Conversation) -> str:
 async def _first_of(
     listening: Coroutine[None, None, None], speaking: Coroutine[None, None, int]
 ) -> int:
-    """Runs both until either ends, and raises what it raised; else the exit code of the second."""
+    """Runs both until one ends; raises its error, or returns the exit code of the second."""
     listener, speaker = asyncio.create_task(listening), asyncio.create_task(speaking)
     try:
         await asyncio.wait((listener, speaker), return_when=asyncio.FIRST_COMPLETED)

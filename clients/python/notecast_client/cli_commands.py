@@ -27,14 +27,14 @@ from notecast_client.rendering import (
 from notecast_client.terminal import OK, REFUSED, UNAVAILABLE, CommandError, Output, describe, say
 
 MAX_INPUT_BYTES = 1024 * 1024
-"""More than any server takes as one note; bounds what is read from standard input."""
+"""Bound on standard input: more than any server accepts as one note."""
 
 _NOTHING_DONE = {"OVERLOADED", "WRITES_REFUSED"}
 """Reasons of errors after which no note can have been stored (docs/protocol.md, Errors)."""
 
 
 def client_for(server: Server) -> Client:
-    """The client of the server that the command line names."""
+    """Makes a client of the server that the command line names."""
     return Client(
         server.address,
         connect_timeout=min(3.0, server.timeout),
@@ -84,7 +84,7 @@ async def tail(server: Server, options: TailOptions) -> int:
         ) as events,
     ):
         async for event in events:
-            news.heard()
+            news.received()
             printer.show(event)
             behind.discard(event.caught_up.room)
             if not (behind or options.follow):
@@ -93,7 +93,7 @@ async def tail(server: Server, options: TailOptions) -> int:
 
 
 async def history(server: Server, options: HistoryOptions) -> int:
-    """Prints the newest notes, oldest first; says so on standard error where there are none."""
+    """Prints the newest notes, oldest first; reports on standard error if there are none."""
     printed = Output()
     async with client_for(server) as client:
         notes = await client.newest_notes(
@@ -116,14 +116,14 @@ async def health(server: Server, service: str) -> int:
         except RequestRefusedError as error:
             if error.code is not grpc.StatusCode.NOT_FOUND:
                 raise
-            hint = "liveness and readiness are always there"
+            hint = "liveness and readiness always exist"
             raise CommandError(f"the server has no service {service!r}; {hint}") from None
     output.write_line(status)
     return OK if status == "SERVING" else REFUSED
 
 
 class _Printer:
-    """Writes events in the form that `tail` was asked for."""
+    """Writes events in the format of `tail`'s options."""
 
     def __init__(self, options: TailOptions) -> None:
         self._output = Output()
@@ -131,7 +131,7 @@ class _Printer:
         self._with_room = len(options.rooms) > 1
 
     def show(self, event: event_pb2.Event) -> None:
-        """Notes to standard output; breaks to standard error, and among the JSON."""
+        """Writes notes to standard output, and breaks to standard error and into the JSON."""
         match event.WhichOneof("kind"):
             case "note" if self._json:
                 self._output.write_line(as_json(event.note))
@@ -160,7 +160,7 @@ def _cursor(position: Position) -> note_pb2.Cursor:
 
 
 def _standard_input() -> str:
-    """All of standard input, without the line break at its end."""
+    """Reads all of standard input, without the line break at its end."""
     try:
         read = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
     except OSError as error:

@@ -6,10 +6,10 @@ ABOUT = """Chat from the shell: send notes to rooms, follow rooms, read back.
 Examples:
   notecast chat lobby --name ann          type and read
   notecast send lobby "Good morning"      send one note
-  make 2>&1 | notecast send builds        send what a program says
-  notecast tail lobby --last 10           the last ten notes, then what comes
-  notecast tail lobby ops --json          for programs, one note a line
-  notecast history lobby --all            all that is kept
+  make 2>&1 | notecast send builds        send the output of a program
+  notecast tail lobby --last 10           the last ten notes, then new ones
+  notecast tail lobby ops --json          for programs: one note a line
+  notecast history lobby --all            all notes that are kept
   notecast health                         is the server ready?
 """
 
@@ -24,11 +24,11 @@ Exit codes:
 
 CHAT = """Type and read.
 
-Begins with the room's last 20 notes. Ctrl-D or /quit leaves; a line that begins with // is
-sent with a single one.
+Begins with the room's last 20 notes. Ctrl-D or /quit leaves. A line that begins with // is sent
+with a single /.
 
-Where standard input or output is not a terminal, each line of standard input is sent as a note,
-and the command ends once all of them have come back from the room.
+If standard input or output is not a terminal, each line of standard input is sent as a note, and
+the command ends once all of them have come back from the room.
 
 \b
 Examples:
@@ -38,8 +38,9 @@ Examples:
 
 SEND = """Send one note.
 
-Prints its position in the room as EPOCH:SEQUENCE. A note is sent once: where the server is lost
-before it answers, the note may have been stored.
+Prints its position in the room as EPOCH:SEQUENCE. Without an answer the note is sent again
+until the timeout, with the same id, so that it is stored once. If no answer comes at all, it may
+have been stored.
 
 \b
 Examples:
@@ -49,8 +50,8 @@ Examples:
 
 TAIL = """Print the notes of rooms as they come.
 
-Begins now, unless told where. A lost connection is made again, and no note is printed twice.
-Notes go to standard output, all else to standard error.
+Begins with new notes, unless an option says otherwise. After a lost connection it reconnects, and
+prints no note twice. Notes go to standard output, all else to standard error.
 
 With --json a note is an object with the fields of the contract. Where the log of a room has a
 break, an object with the one key "discontinuity" says so.
@@ -62,7 +63,7 @@ Examples:
   notecast tail lobby --from-start --no-follow
 """
 
-HISTORY = """Print what was said in a room.
+HISTORY = """Print the notes of a room.
 
 The oldest note comes first.
 
@@ -74,7 +75,7 @@ Examples:
 
 HEALTH = """Print the server's health.
 
-Exits with 0 only where it is SERVING.
+Exits with 0 only if it is SERVING.
 
 \b
 Examples:

@@ -1,4 +1,4 @@
-"""Words and options of the command, as values. Light to import: no gRPC, no protobuf."""
+"""Arguments and options of the command, as values. Light to import: no gRPC, no protobuf."""
 
 import getpass
 import re
@@ -15,7 +15,7 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})")
 
 @dataclass(frozen=True)
 class Server:
-    """Which server to talk to, and how long to wait for its answers (seconds)."""
+    """The server to use, and how long to wait for its answers, in seconds."""
 
     address: str
     timeout: float
@@ -24,7 +24,7 @@ class Server:
 
 @dataclass(frozen=True)
 class SendOptions:
-    """`notecast send`; without a text it is read from standard input."""
+    """Options of `notecast send`; `text` is None: read standard input."""
 
     room: str
     name: str
@@ -36,7 +36,7 @@ class SendOptions:
 
 @dataclass(frozen=True)
 class TailOptions:
-    """`notecast tail`; of `last`, `from_start` and `after` one at most is given."""
+    """Options of `notecast tail`; at most one of `last`, `from_start` and `after` is given."""
 
     rooms: tuple[str, ...]
     last: int | None
@@ -48,7 +48,7 @@ class TailOptions:
 
 @dataclass(frozen=True)
 class HistoryOptions:
-    """`notecast history`; `last` is None for all notes."""
+    """Options of `notecast history`; `last` is None for all notes."""
 
     room: str
     last: int | None
@@ -58,14 +58,14 @@ class HistoryOptions:
 
 @dataclass(frozen=True)
 class ChatOptions:
-    """`notecast chat`."""
+    """Options of `notecast chat`."""
 
     room: str
     name: str
 
 
 def login_name() -> str:
-    """The name that a note bears unless another is given.
+    """The default author: the user's login name.
 
     Raises:
         typer.BadParameter: the system has no name for this user.
@@ -77,12 +77,12 @@ def login_name() -> str:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether what was read into a text was UTF-8; Python marks what was not by lone surrogates."""
+    """Whether a text was read from UTF-8; Python marks other bytes with lone surrogates."""
     return text.isascii() or text.encode(errors="replace").decode() == text
 
 
 def words(text: str) -> str:
-    """Takes any text.
+    """Accepts any text.
 
     Raises:
         typer.BadParameter: it is not valid UTF-8.
@@ -94,19 +94,19 @@ def words(text: str) -> str:
 
 
 def name(text: str) -> str:
-    """Takes the name of a room or an author, composed as servers want it (see names.composed).
+    """Accepts the name of a room or an author, and composes it as servers require (names.composed).
 
     Raises:
-        typer.BadParameter: as `words`.
+        typer.BadParameter: it is not valid UTF-8.
     """
     return composed(words(text))
 
 
 def server_address(text: str) -> str:
-    """Takes HOST:PORT, where HOST may be an IPv6 address in brackets.
+    """Accepts HOST:PORT; HOST may be an IPv6 address in brackets.
 
     Raises:
-        typer.BadParameter: it is something else.
+        typer.BadParameter: it has another form.
     """
     match = _ADDRESS.fullmatch(words(text))
     if match is None or not 1 <= int(match[2]) <= 65535:
@@ -115,10 +115,10 @@ def server_address(text: str) -> str:
 
 
 def position(text: str) -> Position:
-    """Takes EPOCH:SEQUENCE.
+    """Accepts EPOCH:SEQUENCE.
 
     Raises:
-        typer.BadParameter: it is something else.
+        typer.BadParameter: it has another form.
     """
     try:
         return parse_position(text)
@@ -127,10 +127,10 @@ def position(text: str) -> Position:
 
 
 def labels(pairs: Sequence[str]) -> dict[str, str]:
-    """Takes KEY=VALUE pairs; the last one of a key holds.
+    """Accepts KEY=VALUE pairs; the last value of a key counts.
 
     Raises:
-        typer.BadParameter: one is something else.
+        typer.BadParameter: one has another form.
     """
     taken: dict[str, str] = {}
     for pair in pairs:

@@ -1,4 +1,4 @@
-"""The client of one Notecast server, or of many behind one address."""
+"""A client of one Notecast server, or of many behind one address."""
 
 import asyncio
 import uuid
@@ -28,7 +28,7 @@ from notecast_text.names import composed
 if TYPE_CHECKING:
     from notecast.v1.chat_pb2_grpc import ChatServiceAsyncStub
 
-_GATHERED_PAGE = 200
+_NEWEST_PAGE = 200
 _LEAST_ATTEMPT_SECONDS = 1.0
 
 _OPTIONS = (
@@ -38,7 +38,8 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 5_000),
     # The largest page is 500 notes of 16 KiB, with 16 labels of up to 320 bytes each: 11 MiB.
     ("grpc.max_receive_message_length", 32 * 1024 * 1024),
-    # The channel's own waits stay below ours, which have jitter and heed the server's advice.
+    # The channel's own waits are shorter than this client's, which have jitter and follow the
+    # server's advice.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
@@ -48,7 +49,7 @@ Answer = TypeVar("Answer")
 
 
 def _start(room: str | chat_pb2.RoomSubscription) -> chat_pb2.RoomSubscription:
-    """Where to begin in a room; the caller's own request stays as it is."""
+    """Makes the subscription to a room; does not change the caller's request."""
     start = chat_pb2.RoomSubscription()
     if isinstance(room, str):
         start.room = composed(room)
@@ -63,22 +64,21 @@ def _ignore(_lost: ClientError | None, _delay: float) -> None:
 
 
 class Client:
-    """Sends, subscribes and reads back. Used as `async with Client("localhost:8080") as client:`.
+    """Sends, subscribes and reads back. Use it as `async with Client("localhost:8080") as client:`.
 
-    Every method may raise ServerUnavailableError (NotConnectedError where no server was reached
-    within `connect_timeout` of the first call), ServerFaultError, and RequestRefusedError.
+    Every method may raise ServerUnavailableError (NotConnectedError if no server was reached within
+    `connect_timeout` of the first call), ServerFaultError, and RequestRefusedError.
 
-    Names of rooms and authors are sent in Unicode's normal form C, the only one that servers take,
-    whichever the caller's system writes; events and notes carry that form.
+    Names of rooms and authors are sent in Unicode's normal form C, the only one that servers
+    accept, whatever form the caller's system uses. Events and notes have that form.
 
     Args:
         target: the server's address, as HOST:PORT or any other target of gRPC.
         connect_timeout: how long the first call waits for a connection, in seconds.
-        timeout: each call's deadline, and how long to wait for a subscription's first event, in
-            seconds.
-        proxy: go through the HTTP proxy that the environment names for gRPC (`grpc_proxy`,
+        timeout: the deadline of each call, and of a subscription's first event, in seconds.
+        proxy: whether to use the HTTP proxy that the environment names for gRPC (`grpc_proxy`,
             `https_proxy` or `http_proxy`; `no_grpc_proxy` or `no_proxy` names exceptions). Never
-            to this machine.
+            for this machine.
     """
 
     def __init__(
@@ -123,21 +123,20 @@ class Client:
         labels: Mapping[str, str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - it is the call's deadline
     ) -> chat_pb2.SendNoteResponse:
-        """Puts a note at the end of a room's log; returns its cursor, id and time.
+        """Appends a note to a room's log; returns its cursor, id and time.
 
-        Without an answer it is sent again, with the same id, so that the server makes one
-        note of it, until the deadline. Where ServerUnavailableError (other than
-        NotConnectedError) or ServerFaultError is raised, the note may have been stored: to
-        send it again later without making a second one, give the same `note_id`.
+        Without an answer it is sent again until the deadline, with the same id, so that the server
+        stores it once. After a ServerUnavailableError (other than NotConnectedError) or a
+        ServerFaultError the note may have been stored: to send it again later without a second
+        note, give the same `note_id`.
 
         Args:
             room: the room's name, which begins with its first note.
-            author: who writes.
-            text: what is written.
-            note_id: names the note in its room; made here (a random UUID) where it is None.
-            labels: annotations, handed on as they are.
-            timeout: the deadline of all attempts in seconds, where it is another than the
-                client's.
+            author: the author's name.
+            text: the text.
+            note_id: the note's id in its room; None: a random UUID.
+            labels: annotations, passed on as they are.
+            timeout: the deadline of all attempts, in seconds; None: the client's.
         """
         request = chat_pb2.SendNoteRequest(
             room=composed(room),
@@ -162,7 +161,7 @@ class Client:
     async def _attempt(
         self, request: chat_pb2.SendNoteRequest, deadline: float, limit: float
     ) -> chat_pb2.SendNoteResponse:
-        """Sends once; an attempt takes a part of the time only: its server may be dead."""
+        """Sends once; an attempt may only take a part of the time: its server may be dead."""
         remaining = max(0.0, deadline - asyncio.get_running_loop().time())
         share = min(remaining, max(_LEAST_ATTEMPT_SECONDS, limit / 3))
         return await self._call(lambda within: self._chat.SendNote(request, timeout=within), share)
@@ -173,21 +172,21 @@ class Client:
         patience: float | None = None,
         on_lost: OnLost = _ignore,
     ) -> AsyncGenerator[event_pb2.Event]:
-        """The events of one or more rooms, across reconnections, until the generator is closed.
+        """Yields the events of rooms, across reconnections, until the generator is closed.
 
-        Each note comes once, in the order of its room. A CaughtUp comes for each room whenever
-        a stream, the first or one that resumed, has met the live log. A Discontinuity comes
-        where notes are missing; one without `resumes_at` is the client's own: the server did not
-        know the cursor to resume from any more, and the room begins again from its start.
-        Use `contextlib.aclosing` to end the stream as soon as it is left.
+        Each note comes once, in the order of its room. A CaughtUp comes for each room whenever a
+        stream, the first or a resumed one, has reached the live log. A Discontinuity comes where
+        notes are missing. One without `resumes_at` is made by the client: the server no longer
+        knows the cursor to resume from, and the room begins again from its start. Use
+        `contextlib.aclosing` to end the stream as soon as the loop is left.
 
         Args:
-            rooms: a name begins now; a RoomSubscription where it says.
-            patience: after how many seconds without any event to give up; None: never, once the
-                first event came. Silence counts: it is for those who only wait to catch up.
-            on_lost: told of each stream that ended, unless its server had asked to go on elsewhere:
-                why (None: the server ended it in an orderly way), and in how many seconds the
-                next attempt follows.
+            rooms: a name begins with new notes, a RoomSubscription where it says.
+            patience: give up after this many seconds without any event; None: never, once the
+                first event came. A quiet room counts too, so use it only to catch up.
+            on_lost: called for each stream that ended, unless its server had sent it away: with
+                the error (None: the server ended it in an orderly way), and the seconds until the
+                next attempt.
         """
         await self.connect()
         starts = [_start(room) for room in rooms]
@@ -208,11 +207,11 @@ class Client:
         page_size: int = 0,
         before: note_pb2.Cursor | None = None,
     ) -> chat_pb2.ListNotesResponse:
-        """One page of a room's log, oldest note first.
+        """Reads one page of a room's log, oldest note first.
 
         Args:
             room: the room's name.
-            page_size: how many notes at most, 0 to 500; 0 means 50.
+            page_size: the most notes, 0 to 500; 0 means 50.
             before: only notes before this position; None: the newest.
         """
         request = chat_pb2.ListNotesRequest(room=composed(room), page_size=page_size, before=before)
@@ -221,17 +220,17 @@ class Client:
     async def newest_notes(
         self, room: str, count: int | None = None, before: note_pb2.Cursor | None = None
     ) -> list[note_pb2.Note]:
-        """The newest notes of a room, oldest first, gathered page by page.
+        """Reads the newest notes of a room page by page; returns them oldest first.
 
         Args:
             room: the room's name.
-            count: how many at most; None: all that retention has left.
+            count: the most notes; None: all that retention has kept.
             before: only notes before this position; None: up to the newest.
         """
         pages: list[list[note_pb2.Note]] = []
         missing = count
         while missing is None or missing > 0:
-            size = _GATHERED_PAGE if missing is None else min(missing, _GATHERED_PAGE)
+            size = _NEWEST_PAGE if missing is None else min(missing, _NEWEST_PAGE)
             page = await self.list_notes(room, page_size=size, before=before)
             pages.append(list(page.notes))
             if missing is not None:
@@ -242,7 +241,7 @@ class Client:
         return [note for page_notes in reversed(pages) for note in page_notes]
 
     async def health(self, service: str = "readiness") -> str:
-        """A service's health, as `SERVING` or `NOT_SERVING`; an unknown name is refused."""
+        """Returns a service's health, such as `SERVING`; raises for an unknown name."""
         request = health_pb2.HealthCheckRequest(service=service)
         answer: health_pb2.HealthCheckResponse = await self._call(
             lambda limit: self._health.Check(request, timeout=limit)
@@ -252,7 +251,7 @@ class Client:
     async def _call(
         self, call: Callable[[float], Awaitable[Answer]], limit: float | None = None
     ) -> Answer:
-        """Makes one unary call under its deadline; its failure becomes one of our errors."""
+        """Makes one unary call under its deadline; translates its errors."""
         await self.connect()
         limit = self._timeout if limit is None else limit
         try:
@@ -261,7 +260,7 @@ class Client:
             raise error_of(error, limit) from None
 
     async def connect(self) -> None:
-        """Waits for the first connection, as every other method does; later ones are the channel's.
+        """Waits for the first connection, like every other method; the channel makes later ones.
 
         Raises:
             NotConnectedError: there was none within `connect_timeout`.

@@ -1,4 +1,4 @@
-"""Tells of a lost connection once, and of its return once, however many attempts lie between."""
+"""Reports a lost connection once, and its return once, however many attempts are in between."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from notecast_client.rendering import neutralise
 
 
 class ConnectionNews:
-    """Listens to a subscription.
+    """Watches the connection of a subscription.
 
     Args:
         tell: shows one line to the person.
@@ -18,14 +18,14 @@ class ConnectionNews:
         self._is_lost = False
 
     def lost(self, error: ClientError | None, _delay: float) -> None:
-        """A stream ended; for Client.subscribe(on_lost=…)."""
+        """Reports that a stream ended; pass it to Client.subscribe(on_lost=…)."""
         if not self._is_lost:
             reason = f" ({neutralise(str(error))})" if error else ""
             self._tell(f"connection lost{reason}; trying again")
         self._is_lost = True
 
-    def heard(self) -> None:
-        """An event came."""
+    def received(self) -> None:
+        """Reports that an event came."""
         if self._is_lost:
             self._tell("connected again")
         self._is_lost = False

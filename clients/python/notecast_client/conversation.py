@@ -1,4 +1,4 @@
-"""One person in one room: what comes is shown, what is said is sent."""
+"""One person in one room: shows notes as they come, and sends what the person says."""
 
 import asyncio
 import uuid
@@ -16,12 +16,12 @@ _NOTES_AT_START = 20
 
 
 class Conversation:
-    """Listens to a room and speaks in it.
+    """Follows a room and sends notes to it.
 
     Args:
-        client: connected.
+        client: a connected client.
         room: the room's name.
-        name: who speaks.
+        name: the author's name.
         show: shows a note.
         tell: shows one line about the conversation itself.
     """
@@ -41,57 +41,57 @@ class Conversation:
         self._show = show
         self._tell = tell
         self._caught_up = asyncio.Event()
-        self._unheard: set[str] = set()
-        self._all_heard = asyncio.Event()
-        self._all_heard.set()
+        self._not_shown: set[str] = set()
+        self._all_shown = asyncio.Event()
+        self._all_shown.set()
 
     async def listen(self) -> None:
-        """Shows the room's last 20 notes and then what comes, until cancelled.
+        """Shows the room's last 20 notes and then new ones, until cancelled.
 
         Raises:
-            ClientError: as Client.subscribe.
+            ClientError: see `Client.subscribe`.
         """
         news = ConnectionNews(self._tell)
         start = chat_pb2.RoomSubscription(room=self._room, last=_NOTES_AT_START)
         async with aclosing(self._client.subscribe(start, on_lost=news.lost)) as events:
             async for event in events:
-                news.heard()
+                news.received()
                 self._handle(event)
 
     async def say(self, text: str) -> None:
         """Sends a note; it is shown when it comes back from the room.
 
         Raises:
-            ClientError: as Client.send.
+            ClientError: see `Client.send`.
         """
         note_id = uuid.uuid4().hex
-        self._unheard.add(note_id)
-        self._all_heard.clear()
+        self._not_shown.add(note_id)
+        self._all_shown.clear()
         try:
             await self._client.send(self._room, self._name, text, note_id=note_id)
         except BaseException:
-            self._hear(note_id)  # not to be waited for
+            self._shown(note_id)  # not to be waited for
             raise
 
     async def joined(self) -> None:
-        """Returns once the notes of before were shown: what is said now will be heard."""
+        """Waits until existing notes were shown: notes that are sent from now on come back."""
         await self._caught_up.wait()
 
-    async def heard(self) -> None:
-        """Returns once all that was said was shown."""
-        await self._all_heard.wait()
+    async def all_shown(self) -> None:
+        """Waits until all sent notes were shown."""
+        await self._all_shown.wait()
 
     def _handle(self, event: event_pb2.Event) -> None:
         match event.WhichOneof("kind"):
             case "note":
                 self._show(note_line(event.note, SHORT_TIME))
-                self._hear(event.note.note_id)
+                self._shown(event.note.note_id)
             case "discontinuity":
                 self._tell(discontinuity_words(event.discontinuity))
             case "caught_up":
                 self._caught_up.set()
 
-    def _hear(self, note_id: str) -> None:
-        self._unheard.discard(note_id)
-        if not self._unheard:
-            self._all_heard.set()
+    def _shown(self, note_id: str) -> None:
+        self._not_shown.discard(note_id)
+        if not self._not_shown:
+            self._all_shown.set()

@@ -1,4 +1,4 @@
-"""Positions in a room's log: how they are ordered, and how people write them."""
+"""Positions in a room's log: their order, and their text form."""
 
 from typing import NamedTuple, Protocol
 
@@ -17,23 +17,23 @@ class Positioned(Protocol):
 
     @property
     def epoch(self) -> int:
-        """As in Position."""
+        """The epoch of the position."""
 
     @property
     def sequence(self) -> int:
-        """As in Position."""
+        """The sequence of the position."""
 
 
 def position_of(where: Positioned) -> Position:
-    """The position that a cursor or a note names."""
+    """Returns the position of a cursor or a note."""
     return Position(where.epoch, where.sequence)
 
 
 def parse_position(text: str) -> Position:
-    """Reads `EPOCH:SEQUENCE`, as `format_position` writes it.
+    """Parses `EPOCH:SEQUENCE`, as `format_position` writes it.
 
     Raises:
-        ValueError: it is something else, or a number is out of its bounds.
+        ValueError: it has another form, or a number is out of bounds.
     """
     epoch, _, sequence = text.partition(":")
     if not (_is_number(epoch) and _is_number(sequence)):

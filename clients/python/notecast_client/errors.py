@@ -21,7 +21,7 @@ from grpc_status import rpc_status
 Detail = TypeVar("Detail", bound=Message)
 
 _UNREACHED = re.compile(r"failed to connect to all addresses.*: ", re.DOTALL)
-"""How gRPC begins, at length and with every address, before it gives the system's reason."""
+"""The beginning of gRPC's text, with every address, before the system's reason."""
 
 _REFUSALS = frozenset(
     {
@@ -47,14 +47,14 @@ class FieldViolation(NamedTuple):
 
 
 class ClientError(Exception):
-    """Whatever a call may raise."""
+    """The base of all errors that a call may raise."""
 
 
 class RequestRefusedError(ClientError):
     """The server refused the request and did nothing.
 
-    `code` is the gRPC status, `reason` the server's machine-readable name for it (empty
-    where it gave none), `violations` the fields at fault.
+    `code` is the gRPC status, `reason` the server's machine-readable name for it (empty if it gave
+    none), `violations` the fields at fault.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class RequestRefusedError(ClientError):
         self.violations = tuple(violations)
 
     def concerns_only(self, field: str) -> bool:
-        """Whether a field is all that is at fault: with another value, the server would take it."""
+        """Whether only this field is at fault: with another value, the server would accept it."""
         return {violation.field for violation in self.violations} == {field}
 
 
@@ -86,11 +86,11 @@ class ServerFaultError(ClientError):
 
 
 class ServerUnavailableError(ClientError):
-    """The server, or something that it needs, is away.
+    """The server, or a part that it needs, is away.
 
-    A request that changes something may have been carried out all the same: the answer
-    may be what was lost. `reason` is the server's name for what is away (empty where
-    the connection broke), `retry_after_seconds` the server's advice, None where it gave none.
+    A request that changes something may have been carried out: perhaps only the answer was lost.
+    `reason` is the server's name for what is away (empty if the connection broke),
+    `retry_after_seconds` the server's advice, None if it gave none.
     """
 
     def __init__(
@@ -121,21 +121,20 @@ class NoAnswerError(ServerUnavailableError):
 _PASSING_FAULTS = frozenset(
     {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED}
 )
-"""What a proxy makes of a server that died under a call; a server's own fault may be so, too."""
-
+"""The codes that a proxy sends if a server died during a call; a server's bug may have them too."""
 
 _PUSHBACK = "grpc-retry-pushback-ms"
 
 
 def may_pass(error: ServerUnavailableError | ServerFaultError) -> bool:
-    """Whether the same call may succeed soon, by a server that is reached already."""
+    """Whether the same call may succeed soon, on a server that was already reached."""
     if isinstance(error, ServerFaultError):
         return error.code in _PASSING_FAULTS
     return not isinstance(error, NotConnectedError)
 
 
 def retry_advice(error: ServerUnavailableError | ServerFaultError) -> float | None:
-    """Finds the seconds that the server asks to wait; None where it does not say."""
+    """Finds the seconds that the server asks to wait; None if it does not say."""
     return error.retry_after_seconds if isinstance(error, ServerUnavailableError) else None
 
 
@@ -143,8 +142,8 @@ def error_of(error: aio.AioRpcError, timeout: float) -> ClientError:
     """Makes an error of a failed call: its code decides the kind, its details fill the fields.
 
     Args:
-        error: as gRPC raised it.
-        timeout: the call's deadline in seconds, to be told where it was missed.
+        error: the error that gRPC raised.
+        timeout: the call's deadline in seconds, to report if it was missed.
     """
     code = error.code()
     details = _details_of(error)
@@ -162,7 +161,7 @@ def error_of(error: aio.AioRpcError, timeout: float) -> ClientError:
         for info in _of_kind(details, error_details_pb2.RetryInfo)
     ]
     delays += _pushback(error)
-    # A bound that is reached may be free again, which the server says by its advice.
+    # A reached bound may have room again soon; the server's advice says so.
     full = code is grpc.StatusCode.RESOURCE_EXHAUSTED and delays
     if code is grpc.StatusCode.UNAVAILABLE or full:
         return ServerUnavailableError(
@@ -174,16 +173,16 @@ def error_of(error: aio.AioRpcError, timeout: float) -> ClientError:
 
 
 def _details_of(error: aio.AioRpcError) -> status_pb2.Status:
-    """The google.rpc.Status of the trailing metadata; empty where it is missing or broken."""
+    """The google.rpc.Status of the trailing metadata; empty if missing or broken."""
     try:
-        # The type asked for is that of blocking calls; an error of grpc.aio has the same methods.
+        # The parameter's type is that of blocking calls; errors of grpc.aio have the same methods.
         return rpc_status.from_call(cast(grpc.Call, error)) or status_pb2.Status()
     except (ValueError, DecodeError):
         return status_pb2.Status()
 
 
 def _pushback(error: aio.AioRpcError) -> Iterable[float]:
-    """When to come again, in seconds, as a server says it that has no details (A6-client-retries).
+    """The seconds to wait, from a server that sends no details (A6-client-retries).
 
     Less than 0 means never.
     """

@@ -1,4 +1,4 @@
-"""Standard input, line by line, without standing in the way of what else goes on."""
+"""Reads standard input line by line, without blocking the event loop."""
 
 import asyncio
 import os
@@ -17,14 +17,14 @@ class InputLine(NamedTuple):
     """From 1."""
 
     text: str
-    """Empty where there is a fault."""
+    """Empty if there is a fault."""
 
     fault: str = ""
-    """Why the line can't be taken; empty where it can."""
+    """Why the line can't be used; empty if it can."""
 
 
 def decoded(data: bytes) -> str:
-    """Text of a file or a pipe: UTF-8, without the byte order mark that some programs begin with.
+    """Decodes UTF-8 text of a file or a pipe, without the byte order mark of some programs.
 
     Raises:
         UnicodeDecodeError: it is not UTF-8.
@@ -33,16 +33,15 @@ def decoded(data: bytes) -> str:
 
 
 async def input_lines(descriptor: int, longest: int) -> AsyncIterator[InputLine]:
-    """The lines of a file, a pipe or a terminal.
+    """Yields the lines of a file, a pipe or a terminal.
 
-    A thread reads: asyncio itself can't read from files, and would switch a pipe that is
-    shared with other processes to non-blocking. It may stay in a read that never returns, and so
-    is one that Python does not wait for at its end; and it reads past `sys.stdin`, whose
-    lock Python wants then.
+    A thread reads: asyncio itself can't read from files, and would switch a pipe that is shared
+    with other processes to non-blocking. A read may never return, so it is a thread that Python
+    does not wait for at its end. And it bypasses `sys.stdin`, whose lock Python needs then.
 
     Args:
-        descriptor: what to read, as 0.
-        longest: the most bytes that a line may have; of a longer one nothing is kept.
+        descriptor: the file descriptor to read, such as 0.
+        longest: bound on a line, in bytes; nothing is kept of a longer one.
 
     Raises:
         OSError: reading failed.
@@ -61,7 +60,7 @@ async def input_lines(descriptor: int, longest: int) -> AsyncIterator[InputLine]
 
 
 class _Lines:
-    """Cuts chunks into lines; holds no more than the longest line and a chunk."""
+    """Splits chunks into lines; holds at most the longest line and a chunk."""
 
     def __init__(self, longest: int) -> None:
         self._longest = longest
@@ -70,7 +69,7 @@ class _Lines:
         self._is_too_long = False
 
     def add(self, chunk: bytes) -> list[InputLine]:
-        """The lines that a chunk ends."""
+        """Adds a chunk; returns the lines that it completes."""
         *ended, self._rest = (self._rest + chunk).split(b"\n")
         lines = [self._line(each) for each in ended]
         if len(self._rest) > self._longest:
@@ -79,7 +78,7 @@ class _Lines:
         return lines
 
     def end(self) -> list[InputLine]:
-        """The last line, where no line break ends it."""
+        """Returns the last line, if no line break ended it."""
         return [self._line(self._rest)] if self._rest or self._is_too_long else []
 
     def _line(self, data: bytes) -> InputLine:
@@ -99,7 +98,7 @@ def _read(
     loop: asyncio.AbstractEventLoop,
     chunks: asyncio.Queue[bytes | OSError],
 ) -> None:
-    """Puts each chunk, at the end an empty one or an error; waits until there is room for it."""
+    """Queues each chunk, and at the end an empty one or an error; waits for room."""
     chunk: bytes | OSError = b"begin"
     while chunk and not isinstance(chunk, OSError):
         try:
@@ -109,6 +108,6 @@ def _read(
         put = chunks.put(chunk)
         try:
             asyncio.run_coroutine_threadsafe(put, loop).result()
-        except RuntimeError:  # the loop has closed: nobody wants to know any more
+        except RuntimeError:  # the loop has closed: the rest is not needed
             put.close()
             return

@@ -26,11 +26,11 @@ _REASONS = {
 
 
 def neutralise(text: str) -> str:
-    """One line of text that a terminal shows and does not obey.
+    """Makes one line of text safe to show on a terminal.
 
-    Control characters (escape sequences begin with one), line breaks, the characters that turn the
-    direction of writing and those that don't show at all, which could dress one name up as
-    another, become visible signs. Those that join emoji or letters stay where they do so.
+    Replaces with visible signs: control characters (escape sequences begin with one), line breaks,
+    characters that change the direction of writing, and invisible ones, which could disguise one
+    name as another. Characters that join emoji or letters stay where they do so.
     """
     return replace_invisible(text, _sign_for)
 
@@ -45,21 +45,21 @@ def _sign_for(character: str) -> str:
 
 
 def neutralise_lines(text: str, indent: str) -> str:
-    """As `neutralise`, but tabs become spaces, and lines stay lines.
+    """Makes several lines safe to show; tabs become spaces. See `neutralise`.
 
-    Every line but the first begins with the indent, so that a text can't pass for a note.
+    Every line but the first is indented, so that a text can't look like another note.
     """
     lines = text.replace("\r\n", "\n").expandtabs(4).split("\n")
     return f"\n{indent}".join(map(neutralise, lines))
 
 
 def colour_of(name: str) -> str:
-    """The colour of a name: the same each time, in each room and on each machine."""
+    """Returns the colour of a name: always the same, in each room and on each machine."""
     return _COLOURS[zlib.crc32(name.encode()) % len(_COLOURS)]
 
 
 def note_line(note: note_pb2.Note, time_format: str, *, with_room: bool = False) -> Text:
-    """A note for a terminal: local time, room if asked for, author in colour, text."""
+    """Formats a note for a terminal: local time, room if asked for, author in colour, text."""
     moment = datetime.fromtimestamp(note.create_time.seconds).astimezone()
     author = neutralise(note.author)
     line = Text(moment.strftime(time_format), style="dim")
@@ -72,27 +72,27 @@ def note_line(note: note_pb2.Note, time_format: str, *, with_room: bool = False)
 
 
 def discontinuity_words(broken: event_pb2.Discontinuity) -> str:
-    """A break in a room's log, for people."""
-    reason = _REASONS.get(broken.reason, "the log does not go on where it was left")
+    """Describes a break in a room's log for people."""
+    reason = _REASONS.get(broken.reason, "the log does not continue where you were")
     words = f"{neutralise(broken.room)}: {reason}"
     if broken.HasField("after"):
         words += f"; you were at {format_position(broken.after)}"
     if broken.HasField("resumes_at"):
-        return f"{words}, it goes on at {format_position(broken.resumes_at)}"
+        return f"{words}, it continues at {format_position(broken.resumes_at)}"
     return f"{words}, it begins again with the oldest note there is"
 
 
 def as_json(message: Message) -> str:
-    """A message as one line of JSON.
+    """Formats a message as one line of JSON.
 
-    Field names as in the contract, 64-bit numbers as strings (so does protobuf's JSON), and
-    whatever is not ASCII escaped: exact for programs, harmless for a terminal.
+    Field names are those of the contract, 64-bit numbers are strings (as in protobuf's JSON), and
+    all but ASCII is escaped: exact for programs, harmless for a terminal.
     """
     return _json_line(_fields(message))
 
 
 def discontinuity_as_json(broken: event_pb2.Discontinuity) -> str:
-    """A break as one line of JSON, told from a note's by its only key, `discontinuity`."""
+    """Formats a break as one line of JSON; its only key, `discontinuity`, tells it from a note."""
     return _json_line({"discontinuity": _fields(broken)})
 
 

@@ -1,7 +1,7 @@
-"""Where a subscription stands in each of its rooms, and what to ask for to go on from there.
+"""Tracks a subscription's position in each room, and makes the request to resume from there.
 
-Pure: events in, decisions out. Whatever the server repeats after a reconnection is told
-from what is new by its position in the log: a position that was passed does not come back.
+Pure: events in, decisions out. Positions tell new notes from those that the server repeats after a
+reconnection: a position that was passed does not come back.
 """
 
 import re
@@ -15,11 +15,10 @@ _CURSOR_FIELD = re.compile(r"subscriptions\[(\d+)\]\.after\b")
 
 
 class RoomProgress:
-    """How far one room was handed out.
+    """The progress in one room.
 
     Args:
-        start: what the subscriber asked for; asked for again until there is a position to resume
-            after.
+        start: the subscriber's request; repeated until there is a position to resume after.
     """
 
     def __init__(self, start: chat_pb2.RoomSubscription) -> None:
@@ -28,7 +27,7 @@ class RoomProgress:
         self._reached: Position | None = None
 
     def subscription(self) -> chat_pb2.RoomSubscription:
-        """The subscription of this room to ask the server for now."""
+        """Makes the subscription of this room to request now."""
         if self._reached is None:
             return self._start
         return chat_pb2.RoomSubscription(room=self._start.room, after=_cursor_at(self._reached))
@@ -41,29 +40,29 @@ class RoomProgress:
         return True
 
     def caught_up(self, position: Position) -> None:
-        """The server has delivered everything up to this position, which may hold no note."""
+        """Records that everything up to this position was delivered; it may have no note."""
         self._passed = self._reached = max(self._passed, position)
 
     def stands_at(self, position: Position) -> None:
-        """The server says how far it has delivered, as far as it was asked for.
+        """Records the position that the server names in `Reconnect`.
 
-        Whoever reads from the start and was shown nothing yet, whatever the position, asks for the
-        same again: that shows nothing twice, and leaves nothing to be told of what retention has
-        removed or of where a room was forgotten.
+        Ignored if the subscriber reads from the start and was shown nothing yet: the same request
+        again shows nothing twice, and reports no notes that retention has removed, nor a forgotten
+        room.
         """
         if self._reached is not None or not self._start.from_start:
             self.caught_up(position)
 
     def forget(self) -> event_pb2.Discontinuity | None:
-        """The server doesn't know the cursor asked for: its log is not the one that we read.
+        """Gives up a cursor that the server does not know: its log is another one.
 
-        The room begins again from its start, and nothing of it counts as handed out: in
-        another log the same position may hold another note, and a note shown twice is better
-        than one never shown.
+        The room begins again from its start, and nothing of it counts as handed out. In another log
+        the same position may have another note, and a note shown twice is better than one never
+        shown.
 
         Returns:
-            The break to tell of, without `resumes_at`, which nobody knows yet. None where the
-            cursor was the subscriber's own choice, which is theirs to correct.
+            The break to report, without `resumes_at`, which is not known yet. None if the cursor
+            was the subscriber's own, which the subscriber must correct.
         """
         if self._reached is None:
             return None
@@ -82,7 +81,7 @@ class Progress:
     """The progress of all rooms of one subscription.
 
     Args:
-        starts: one for each room, as first asked for.
+        starts: the first request of each room.
     """
 
     def __init__(self, starts: Sequence[chat_pb2.RoomSubscription]) -> None:
@@ -90,16 +89,16 @@ class Progress:
         self._by_name = {start.room: room for start, room in zip(starts, self._rooms, strict=True)}
 
     def request(self) -> chat_pb2.SubscribeRequest:
-        """The subscriptions to ask the server for now, rooms in their first order."""
+        """Makes the request for now, with the rooms in their first order."""
         return chat_pb2.SubscribeRequest(
             subscriptions=[room.subscription() for room in self._rooms]
         )
 
     def admit(self, event: event_pb2.Event) -> bool:
-        """Whether to hand an event out, which then counts as handed out.
+        """Whether to hand out an event; if so, it counts as handed out.
 
-        Notes that were passed, rooms that were not asked for and kinds that are not known are not,
-        nor `Reconnect`, from which the positions are taken.
+        Not: notes that were passed, rooms that were not asked for, unknown kinds, and `Reconnect`,
+        whose positions are recorded.
         """
         kind = event.WhichOneof("kind")
         if kind == "reconnect":
@@ -123,14 +122,14 @@ class Progress:
                 room.stands_at(position_of(told.cursor))
 
     def forget(self, fields: Iterable[str]) -> list[event_pb2.Event]:
-        """Gives up the cursors that the server refused; see RoomProgress.forget.
+        """Gives up the cursors that the server refused; see `RoomProgress.forget`.
 
         Args:
-            fields: the paths of the fields that it found at fault in the last `request`.
+            fields: the paths of the fields at fault in the last `request`.
 
         Returns:
-            The breaks to tell of. Empty where the refusal was for anything else as well, so
-            that asking again would not help.
+            The breaks to report. Empty if other fields were refused too, so that asking again would
+            not help.
         """
         refused: set[int] = set()
         for field in fields:

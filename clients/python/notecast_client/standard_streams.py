@@ -1,4 +1,4 @@
-"""The standard streams, as whatever started the command hands them down."""
+"""Prepares the standard streams, whatever started the command."""
 
 import codecs
 import os
@@ -11,11 +11,11 @@ _PICTURES_OF_CONTROLS = range(0x2400, 0x2422)
 
 
 def prepare() -> None:
-    """Makes the three streams usable, whatever they are. Comes first, before any file is opened.
+    """Makes the three streams usable. Call it first, before any file is opened.
 
-    A stream that is closed gets a descriptor on which every use fails as on a closed one: the first
-    file or connection that is opened would else take its number, and be written to. Only what is
-    said on a closed standard error is dropped. What an encoding can't hold is written as a sign.
+    A closed stream gets a descriptor on which every use fails, like on a closed one. Otherwise the
+    first file or connection that is opened would get its number, and be written to. Only output to
+    a closed standard error is dropped. Characters that an encoding lacks are written as signs.
     """
     for descriptor, wrong_way in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
@@ -33,7 +33,7 @@ def prepare() -> None:
 
 
 def drop(descriptor: int) -> None:
-    """Sends what is still to be written nowhere: it must not fail again when Python exits."""
+    """Redirects unwritten output to nowhere: it must not fail again when Python exits."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""A subscription that outlives its streams: it reconnects, and goes on where it was."""
+"""A subscription that outlives its streams: it reconnects, and resumes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -25,7 +25,7 @@ OnLost = Callable[[ClientError | None, float], None]
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a subscription goes without any event before it gives up, in seconds."""
+    """How long a subscription waits for an event before it gives up, in seconds."""
 
     first: float
     """Until its first event."""
@@ -38,12 +38,12 @@ class Subscription:
     """Reads one stream after the other and hands out each note once, in order.
 
     Args:
-        open_stream: begins a call of ChatService.Subscribe.
-        progress: what to subscribe to, and how far it was read.
+        open_stream: starts a call of ChatService.Subscribe.
+        progress: the rooms, and how far they were read.
         patience: when to give up.
-        on_lost: told of each stream that ended, unless its server had asked to go on elsewhere: why
-            (None: the server ended it in an orderly way), and in how many seconds the next
-            attempt follows.
+        on_lost: called for each stream that ended, unless its server had sent it away: with the
+            error (None: the server ended it in an orderly way), and the seconds until the next
+            attempt.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class Subscription:
         self._reconnect_after: float | None = None
 
     async def events(self) -> AsyncGenerator[event_pb2.Event]:
-        """The events, until the caller closes the generator.
+        """Yields the events, until the caller closes the generator.
 
         Raises:
-            RequestRefusedError: the server won't have this subscription.
+            RequestRefusedError: the server refuses this subscription.
             ServerFaultError: the server failed without giving any event.
             ServerUnavailableError: patience ran out.
         """
@@ -85,7 +85,7 @@ class Subscription:
                     raise
                 for event in breaks:
                     yield event
-                continue  # a room is forgotten once, so this can't go round without progress
+                continue  # a room is forgotten once, so this can't repeat without progress
             except ServerFaultError as error:
                 if not self._stream_has_spoken:
                     raise
@@ -114,7 +114,7 @@ class Subscription:
             call.cancel()
 
     async def _read(self, call: Stream) -> chat_pb2.SubscribeResponse | None:
-        """The next response; None where the stream ended."""
+        """Reads the next response; None if the stream ended."""
         try:
             async with asyncio.timeout(self._limit):
                 response = await call.read()
@@ -130,7 +130,7 @@ class Subscription:
         return response
 
     async def _wait_after(self, lost: ClientError | None) -> None:
-        """Waits for the next attempt, or gives up where patience would run out meanwhile."""
+        """Waits for the next attempt, or gives up if patience would run out before."""
         advice = lost.retry_after_seconds if isinstance(lost, ServerUnavailableError) else None
         delay = self._backoff.next_delay(advice)
         self._check_patience(delay, lost)
@@ -138,7 +138,7 @@ class Subscription:
         await asyncio.sleep(delay)
 
     async def _wait_as_asked(self, seconds: float, lived_seconds: float) -> None:
-        """Waits as `Reconnect` says: nothing was lost, so nobody is told."""
+        """Waits as `Reconnect` asks; not reported, as nothing was lost."""
         delay = self._backoff.planned_delay(seconds, lived_seconds)
         self._check_patience(delay, None)
         await asyncio.sleep(delay)

@@ -1,4 +1,4 @@
-"""How a command runs: its output, its errors in one line, and its exit code."""
+"""Runs a command: its output, its errors in one line, and its exit code."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ TERMINATED = 128 + signal.SIGTERM
 
 
 class CommandError(Exception):
-    """The command can't do what was asked; told in one line, with an exit code."""
+    """The command failed; reported in one line, with an exit code."""
 
     def __init__(self, message: str, exit_code: int = REFUSED) -> None:
         super().__init__(message)
@@ -39,10 +39,10 @@ class CommandError(Exception):
 
 
 class Output(Console):
-    """Standard output, as it is while writing: colours on a terminal only, lines never folded.
+    """Standard output: colours only on a terminal, lines never wrapped.
 
-    A reader that went away (`| head`) is an error like any other; Console would exit with 1.
-    Make it before anything is done of which it is to tell.
+    A reader that went away (`| head`) is an error like any other; Console would exit with 1. Make
+    it before doing anything that it must report.
 
     Raises:
         CommandError: standard output is closed.
@@ -54,24 +54,24 @@ class Output(Console):
         super().__init__()
 
     def on_broken_pipe(self) -> None:
-        """Called by Console where a write fails so."""
+        """Called by Console if a write fails like that."""
         raise BrokenPipeError
 
     def write_line(self, text: Text | str) -> None:
-        """Writes one line, and writes it now. No markup: a note's text is only text."""
+        """Writes one line at once. Without markup: a note's text is only text."""
         self.print(text, soft_wrap=True, markup=False, highlight=False, emoji=False)
 
 
 def say(words: str) -> None:
-    """Tells the person at the terminal something, on standard error."""
+    """Prints a message on standard error."""
     try:
         print(f"notecast: {words}", file=sys.stderr, flush=True)
-    except OSError:  # nobody reads it, or there is no room for it
+    except OSError:  # it has no reader, or no room
         drop(sys.stderr.fileno())
 
 
 def run(command: Coroutine[None, None, int]) -> int:
-    """Runs a command to its end and returns its exit code; all failures were told."""
+    """Runs a command to its end; returns its exit code, and reports failures."""
     try:
         return asyncio.run(_until_terminated(command))
     except KeyboardInterrupt:
@@ -88,7 +88,7 @@ def run(command: Coroutine[None, None, int]) -> int:
 
 
 def outcome(error: CommandError | ClientError | OSError) -> tuple[str, int]:
-    """Words a failure, and names its exit code."""
+    """Returns the message and the exit code of a failure."""
     match error:
         case CommandError():
             return str(error), error.exit_code
@@ -101,7 +101,7 @@ def outcome(error: CommandError | ClientError | OSError) -> tuple[str, int]:
 
 
 def describe(error: ClientError) -> str:
-    """An error in one line, with what to do about it."""
+    """Describes an error in one line, with what to do about it."""
     words = neutralise(str(error))
     if isinstance(error, NotConnectedError):
         return f"{words} (is it running? try `make run`, or name another with --server)"
@@ -115,9 +115,9 @@ def describe(error: ClientError) -> str:
 
 
 async def _until_terminated(command: Coroutine[None, None, int]) -> int:
-    """Lets SIGTERM end the command as Ctrl-C does: connections closed, the terminal restored.
+    """Ends the command on SIGTERM like on Ctrl-C: closes connections, restores the terminal.
 
-    So does a reader of standard output that goes away while there is nothing to write.
+    Also if the reader of standard output goes away while there is nothing to write.
     """
     task = asyncio.create_task(command)
     ended_by: list[int] = []
@@ -140,7 +140,7 @@ async def _until_terminated(command: Coroutine[None, None, int]) -> int:
 def _watching_reader(gone: Callable[[], None]) -> Iterator[None]:
     """Calls `gone` when standard output is a pipe whose reader went away.
 
-    The writing end of a pipe is never readable: all that polling it can report is that.
+    The writing end of a pipe is never readable, so polling it can only report that.
     """
     descriptor = sys.stdout.fileno()
     if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):

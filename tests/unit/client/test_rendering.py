@@ -126,5 +126,5 @@ def test_a_break_is_told_apart_by_its_only_key() -> None:
         }
     }
     assert discontinuity_words(broken) == (
-        "lobby: older notes were removed by retention; you were at 7:2, it goes on at 7:9"
+        "lobby: older notes were removed by retention; you were at 7:2, it continues at 7:9"
     )
