@@ -149,20 +149,12 @@ class TooManyRoomsError(TooManyOpenError):
         self.empty = empty
 
 
-class RoomPosition(NamedTuple):
-    """The position of a stream in one room."""
-
-    room: str
-    epoch: int
-    sequence: int
-    """The sequence of the last note that was written to the stream."""
-
-
 class SlowReaderError(LimitReachedError):
     """The stream's client has read nothing for too long while notes waited for it.
 
     Args:
-        positions: where to resume, for each room of the stream.
+        positions: where to resume, for each room of the stream: its name, an epoch, and the
+            sequence of the last note that was written to the stream.
         waited_seconds: how long pending data made no progress.
         limit_seconds: the bound on that.
     """
@@ -170,7 +162,10 @@ class SlowReaderError(LimitReachedError):
     reason = "SLOW_READER"
 
     def __init__(
-        self, positions: Sequence[RoomPosition], waited_seconds: float, limit_seconds: float
+        self,
+        positions: Sequence[tuple[str, int, int]],
+        waited_seconds: float,
+        limit_seconds: float,
     ) -> None:
         super().__init__(
             f"nothing of this stream was read for {waited_seconds:.1f} s;"
@@ -191,11 +186,11 @@ class SlowReaderError(LimitReachedError):
             "waited_seconds": f"{self.waited_seconds:.1f}",
             "limit_seconds": f"{self.limit_seconds:g}",
         }
-        for number, position in enumerate(self.positions[:_MAX_POSITIONS], start=1):
+        for number, (room, epoch, sequence) in enumerate(self.positions[:_MAX_POSITIONS], start=1):
             suffix = f"_{number}" if number > 1 else ""
-            told[f"room{suffix}"] = position.room
-            told[f"epoch{suffix}"] = str(position.epoch)
-            told[f"sequence{suffix}"] = str(position.sequence)
+            told[f"room{suffix}"] = room
+            told[f"epoch{suffix}"] = str(epoch)
+            told[f"sequence{suffix}"] = str(sequence)
         return told
 
 

@@ -1,4 +1,4 @@
-"""Limits how often an event is logged, whoever causes it. No I/O."""
+"""Limits how often an event is logged, whoever causes it, and tells what is new. No I/O."""
 
 import time
 from collections.abc import Callable
@@ -70,3 +70,19 @@ class LogLimiter:
             return 0
         suppressed, event.suppressed = event.suppressed, 0
         return suppressed
+
+
+class News:
+    """Remembers what was told last, so that an unchanged state is told once."""
+
+    def __init__(self) -> None:
+        self._told: tuple[object, ...] = ()
+
+    def is_new(self, *what: object) -> bool:
+        """Whether this differs from the last call; counts as told from now on."""
+        told, self._told = self._told, what
+        return what != told
+
+    def forget(self) -> None:
+        """Forgets what was told: the state is over, and is new if it comes again."""
+        self._told = ()

@@ -7,8 +7,8 @@ import grpc
 
 from chat_gateway.history.history import History, NotesPage, ReplayPart
 from chat_gateway.log.cursors import Start
-from chat_gateway.log.encodings import Encoding, as_frames
 from chat_gateway.log.positions import EpochHistory, Head
+from chat_gateway.log.ring import Encoding, as_frames
 from chat_gateway.log.ring_budget import RingBudget
 from chat_gateway.log.room_log import SequenceRange
 from chat_gateway.rooms.fan_out import FanOut

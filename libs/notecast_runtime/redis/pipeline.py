@@ -12,7 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.errors import OverloadedError, RedisUnavailableError, WritesRefusedError
-from notecast_runtime.news import News
+from notecast_runtime.log_limiter import News
 from notecast_runtime.redis.client import REDIS_AWAY, RedisError
 from notecast_runtime.redis.connection import RedisConnection
 from notecast_runtime.redis.connector import RedisConnector

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from history.logged_notes import from_outbox_entry
 from history.outbox_reader import OUTBOX_BEGIN, decode_batch
-from history.redis_errors import answering_redis
+from history.room_log import answering_redis
 from notecast.v1.history_pb2 import LoggedNote
 from notecast_runtime.keyspace import outbox_key, partition_of, persisted_key
 from notecast_runtime.redis.client import Redis

@@ -19,7 +19,7 @@ from history.persist_script import Failed, Persisted, Persister, Refused
 from notecast_runtime.backoff import Backoff
 from notecast_runtime.health import Health
 from notecast_runtime.keyspace import PARTITIONS
-from notecast_runtime.news import News
+from notecast_runtime.log_limiter import News
 from notecast_runtime.redis.client import REDIS_AWAY
 from notecast_runtime.redis.refusals import AllRefusedError, refusal_of
 

@@ -22,7 +22,7 @@ from notecast_runtime.keyspace import (
     heads_key,
     log_key,
 )
-from notecast_runtime.news import News
+from notecast_runtime.log_limiter import News
 from notecast_runtime.redis.client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.tasks import not_cancelled
 

@@ -1,14 +1,15 @@
 """Reads rooms from Redis: head, pages of the stream, and what is known of forgotten rooms."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import structlog
 from redis.exceptions import ResponseError
 
 from history.logged_notes import CorruptLogEntryError, from_log_entry
-from history.redis_errors import answering_redis
 from notecast.v1.history_pb2 import LoggedNote
+from notecast_runtime.errors import RedisUnavailableError
 from notecast_runtime.keyspace import (
     FLOOR_FIELD,
     KNOWN_FROM_FIELD,
@@ -20,7 +21,8 @@ from notecast_runtime.keyspace import (
     log_key,
     partition_of,
 )
-from notecast_runtime.redis.client import Redis
+from notecast_runtime.redis.client import REDIS_AWAY, Redis, RedisError
+from notecast_runtime.redis.refusals import refusal_of, words_for
 
 _log = structlog.get_logger(__name__)
 
@@ -58,6 +60,22 @@ class LogPage:
         self.full = full
         self.first = _sequence(raw[0][0]) if raw else 0
         self.last = _sequence(raw[-1][0]) if raw else 0
+
+
+@contextmanager
+def answering_redis() -> Iterator[None]:
+    """Translates errors of commands that a caller waits for.
+
+    Raises:
+        RedisUnavailableError: Redis can't be reached, did not answer in time, or refuses all
+            commands.
+    """
+    try:
+        yield
+    except (*REDIS_AWAY, RedisError) as error:
+        if isinstance(error, REDIS_AWAY) or refusal_of(error):
+            raise RedisUnavailableError(words_for(error)) from error
+        raise
 
 
 class RoomLog:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import structlog
 
-from notecast_runtime.log_limiter import Admission, LogLimiter
+from notecast_runtime.log_limiter import Admission, LogLimiter, News
 from notecast_runtime.logs import FloodGate
 from tests.support.waiting import eventually
 
@@ -104,3 +104,21 @@ async def test_an_exception_that_is_kept_back_is_named_without_its_stack() -> No
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_nothing_was_suppressed_of_what_was_never_logged(name: str) -> None:
     assert LogLimiter().tell_suppressed(name) == 0
+
+
+def test_the_same_is_new_once_and_again_when_something_else_came_or_it_was_over() -> None:
+    news = News()
+    assert [news.is_new(what) for what in ("away", "away", "full", "away")] == [
+        True,
+        False,
+        True,
+        True,
+    ]
+    news.forget()
+    assert news.is_new("away")
+
+
+def test_all_parts_of_it_have_to_be_the_same() -> None:
+    news = News()
+    assert news.is_new("redis_away", "no answer")
+    assert news.is_new("redis_refuses", "no answer")

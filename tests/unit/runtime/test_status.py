@@ -5,6 +5,7 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from chat_gateway.log.positions import RoomPosition
 from notecast_runtime.errors import (
     FieldViolation,
     HistoryUnavailableError,
@@ -12,7 +13,6 @@ from notecast_runtime.errors import (
     NotecastError,
     OverloadedError,
     RedisUnavailableError,
-    RoomPosition,
     ShuttingDownError,
     SlowReaderError,
     TooManyRoomsError,

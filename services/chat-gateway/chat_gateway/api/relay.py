@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from chat_gateway.api.deadlines import Patience
-from chat_gateway.log.encodings import Encoding
+from chat_gateway.log.ring import Encoding
 from chat_gateway.rooms.hub import Hub
 from chat_gateway.streams.joining import Joined, Joiner
 from chat_gateway.streams.streams import Streams

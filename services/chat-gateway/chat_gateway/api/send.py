@@ -1,16 +1,20 @@
 """Makes a note from a request, and puts it into its room."""
 
+import os
 import time
 from hashlib import blake2b
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from chat_gateway.api.note_ids import NoteIds
 from chat_gateway.api.validation import RequestLimits, check_send
 from chat_gateway.log.protobuf_fields import CREATE_TIME_TAG, varint
 from chat_gateway.store.accept import Acceptor, Submission
 from notecast.v1.chat_pb2 import SendNoteRequest, SendNoteResponse
 from notecast.v1.note_pb2 import Cursor, Note
+
+_ID_BYTES = 16
+_IDS_AT_A_TIME = 256
+"""Asking the system for each id would take a twentieth of the cost of a send."""
 
 
 class Sender:
@@ -59,6 +63,22 @@ class Sender:
             create_time=_timestamp(accepted.made_ns) if accepted.duplicate else create_time,
             duplicate=accepted.duplicate,
         )
+
+
+class NoteIds:
+    """Makes ids that are unique and can't be guessed."""
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        self._next = 0
+
+    def make(self) -> str:
+        """Makes an id: 32 hexadecimal digits."""
+        begin = self._next
+        if begin == len(self._bytes):
+            self._bytes, begin = os.urandom(_ID_BYTES * _IDS_AT_A_TIME), 0
+        self._next = end = begin + _ID_BYTES
+        return self._bytes[begin:end].hex()
 
 
 def _content(request: SendNoteRequest, note_id: str) -> bytes:

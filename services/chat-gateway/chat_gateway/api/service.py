@@ -17,8 +17,8 @@ from chat_gateway.api.validation import (
 )
 from chat_gateway.history.history import History
 from chat_gateway.log.cursors import check_reached
-from chat_gateway.log.encodings import as_frames
 from chat_gateway.log.event_bytes import note_bytes
+from chat_gateway.log.ring import as_frames
 from chat_gateway.store.heads import Heads
 from notecast.v1.chat_pb2 import (
     ListNotesRequest,

@@ -7,6 +7,7 @@ and is sent to every stream without being parsed again.
 
 from collections.abc import Iterable
 
+from chat_gateway.log.positions import RoomPosition
 from chat_gateway.log.protobuf_fields import (
     EPOCH_TAG,
     EVENT_NOTE_TAG,
@@ -16,7 +17,6 @@ from chat_gateway.log.protobuf_fields import (
 )
 from notecast.v1.event_pb2 import CaughtUp, Discontinuity, Event, Reconnect, RoomPlace
 from notecast.v1.note_pb2 import Cursor
-from notecast_runtime.errors import RoomPosition
 
 
 def note_bytes(epoch: int, sequence: int, note: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The heads of rooms: as Redis has them now, and at the ends of earlier epochs. Pure."""
+"""Heads of rooms, now and at the ends of earlier epochs, and positions of streams. Pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -50,3 +50,12 @@ class EpochHistory(NamedTuple):
     head: Head
     ends: Sequence[EpochEnd]
     """The ends of remembered epochs, oldest first."""
+
+
+class RoomPosition(NamedTuple):
+    """The position of a stream in one room."""
+
+    room: str
+    epoch: int
+    sequence: int
+    """The sequence of the last note that was written to the stream."""

@@ -2,6 +2,7 @@
 
 import sys
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from chat_gateway.log.ring_budget import RingBudget
@@ -16,6 +17,19 @@ class Run(NamedTuple):
     body: bytes
     next_sequence: int
     """The sequence after the run."""
+
+
+Encoding = Callable[[Run], Sequence[Run]]
+"""Turns a run of frames into runs of one message each.
+
+It returns at least one; the last one ends where the given run ends. A body is empty if there is
+nothing to send up to there. Streams with the same encoding (the same function) share its results.
+"""
+
+
+def as_frames(run: Run) -> Sequence[Run]:
+    """Returns the run itself: a run of frames is a serialised SubscribeResponse."""
+    return (run,)
 
 
 class Ring:

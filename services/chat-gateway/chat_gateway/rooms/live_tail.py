@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from chat_gateway.log.encodings import Encoding
-from chat_gateway.log.ring import Run
+from chat_gateway.log.ring import Encoding, Run
 from chat_gateway.transport.outlet import Audience, Outlet
 
 

@@ -13,7 +13,7 @@ from chat_gateway.log.announcement import Announcement
 from chat_gateway.log.epochs import common_sequence
 from chat_gateway.log.event_bytes import note_frame
 from chat_gateway.log.outbox_mark import BEFORE_ALL, UNMARKED, OutboxMark
-from chat_gateway.log.positions import EpochHistory, Head
+from chat_gateway.log.positions import EpochHistory, Head, RoomPosition
 from chat_gateway.log.ring_budget import RingBudget
 from chat_gateway.log.room_log import RoomLog, SequenceRange
 from chat_gateway.rooms.fan_out import FanOut
@@ -28,7 +28,6 @@ from notecast_runtime.errors import (
     HistoryUnavailableError,
     NotecastError,
     RedisUnavailableError,
-    RoomPosition,
 )
 from notecast_runtime.fair_turns import FairTurns
 from notecast_runtime.outbox import OutboxId

@@ -18,7 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from chat_gateway.store.live_feed import OnChange, OnMessage
 from notecast_runtime.backoff import Backoff
-from notecast_runtime.news import News
+from notecast_runtime.log_limiter import News
 from notecast_runtime.redis.client import REDIS_AWAY, Redis, RedisError
 from notecast_runtime.redis.connection import OnPush, RedisConnection, pack
 from notecast_runtime.redis.connector import RedisConnector

@@ -7,10 +7,9 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 
 from chat_gateway.log.cursors import Start
-from chat_gateway.log.encodings import Encoding
 from chat_gateway.log.event_bytes import caught_up_frame, discontinuity_frame
-from chat_gateway.log.positions import Head
-from chat_gateway.log.ring import Run
+from chat_gateway.log.positions import Head, RoomPosition
+from chat_gateway.log.ring import Encoding, Run
 from chat_gateway.rooms.past_reader import PastPage
 from chat_gateway.rooms.room import Room
 from notecast.v1.event_pb2 import Discontinuity
@@ -19,7 +18,6 @@ from notecast_runtime.backoff import Backoff
 from notecast_runtime.errors import (
     InternalFaultError,
     NotecastError,
-    RoomPosition,
     UnavailableError,
 )
 from notecast_runtime.tasks import not_cancelled

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from chat_gateway.log.cursors import Start
-from chat_gateway.log.encodings import Encoding
 from chat_gateway.log.event_bytes import reconnect_frame
-from chat_gateway.log.ring import Run
+from chat_gateway.log.positions import RoomPosition
+from chat_gateway.log.ring import Encoding, Run
 from chat_gateway.rooms.hub import Hub
 from chat_gateway.rooms.room import Room
 from chat_gateway.streams.joining import Joined
@@ -15,7 +15,7 @@ from chat_gateway.streams.room_cursor import RoomCursor
 from chat_gateway.streams.streams import Streams
 from chat_gateway.transport.outlet import Outlet
 from notecast.v1.event_pb2 import Discontinuity
-from notecast_runtime.errors import NotecastError, RoomPosition, SlowReaderError
+from notecast_runtime.errors import NotecastError, SlowReaderError
 from notecast_runtime.status import OK, Ending, ending_of
 from notecast_wire.fairness.clients import ClientId
 from notecast_wire.fairness.held_bytes import Holder

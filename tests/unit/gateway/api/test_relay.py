@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 from chat_gateway.api.relay import Relay
-from chat_gateway.log.encodings import as_frames
+from chat_gateway.log.ring import as_frames
 from chat_gateway.rooms.hub import Hub
 from chat_gateway.streams.joining import Joined, Joiner
 from chat_gateway.streams.streams import Streams

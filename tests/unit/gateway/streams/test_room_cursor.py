@@ -3,12 +3,11 @@
 import pytest
 
 from chat_gateway.log.cursors import Start
-from chat_gateway.log.positions import Head
+from chat_gateway.log.positions import Head, RoomPosition
 from chat_gateway.rooms.room import Room
 from chat_gateway.streams.room_cursor import RoomCursor
 from chat_gateway.streams.streams import Streams
 from notecast.v1.event_pb2 import Event
-from notecast_runtime.errors import RoomPosition
 from notecast_wire.fairness.shares import UNDIVIDED, Shares
 from tests.support.census import living
 from tests.support.room_parts import EPOCH, Window, open_room, subscribed

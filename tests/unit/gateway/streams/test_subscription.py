@@ -10,14 +10,14 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from chat_gateway.api.tutorial_service import as_notes
 from chat_gateway.log.cursors import Start
-from chat_gateway.log.encodings import as_frames
 from chat_gateway.log.event_bytes import note_frame
-from chat_gateway.log.positions import Head
+from chat_gateway.log.positions import Head, RoomPosition
+from chat_gateway.log.ring import as_frames
 from chat_gateway.rooms.room import Room, RoomLimits
 from notecast.v1.chat_pb2 import SubscribeResponse
 from notecast.v1.history_pb2 import LoggedNote
 from notecast.v1.note_pb2 import Note
-from notecast_runtime.errors import RoomPosition, ShuttingDownError, SlowReaderError
+from notecast_runtime.errors import ShuttingDownError, SlowReaderError
 from notecast_runtime.status import OK, ending_of
 from tests.support.room_parts import EPOCH, ScriptedHistory, Window, open_room, subscribed
 from tutorial import chat_pb2 as tutorial_pb2
