@@ -1,1 +1,1 @@
-"""What both services share: settings, logs, errors, Redis, health, and a server's life."""
+"""The parts that both services share: settings, logs, errors, Redis, health, the server."""

@@ -176,7 +176,7 @@ async def test_a_cursor_older_than_retention_is_told_what_remains(
     assert await replay(client, after=5) == (as_replayed(accepted)[90:], 91)
 
 
-async def test_what_remains_is_told_where_the_whole_stretch_is_gone(
+async def test_what_remains_is_told_where_the_whole_range_is_gone(
     client: Redis, writer: OutboxWriter
 ) -> None:
     writer.accept_all(ROOM, [f"{i}" for i in range(100)])

@@ -1,1 +1,1 @@
-"""Runs the whole of Notecast as local processes."""
+"""Runs all of Notecast as local processes."""

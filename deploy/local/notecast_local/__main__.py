@@ -1,4 +1,4 @@
-"""Runs the whole of Notecast as local processes: `python -m notecast_local`."""
+"""Runs all of Notecast as local processes: `python -m notecast_local`."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from notecast_local.supervisor import StopRequests, Supervisor
 
 
 def main() -> int:
-    """The command; returns its exit code."""
+    """Runs the command; returns its exit code."""
     settings = read_settings(sys.argv[1:])
     console = Console(sys.stdout)
     try:
@@ -44,19 +44,19 @@ async def _run(settings: LocalSettings, ports: StackPorts, console: Console) -> 
 
 
 def _client() -> str:
-    """How the sample client of this environment is called from here."""
+    """The path of this environment's sample client, relative to the current folder if possible."""
     path = Path(sys.executable).parent / "notecast"
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _requests_by_signal() -> StopRequests:
-    """Ctrl-C, SIGTERM and the terminal's closing stop; another Ctrl-C does not wait."""
+    """Stops on Ctrl-C, SIGTERM and when the terminal closes; another Ctrl-C does not wait."""
     requests = StopRequests()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
-            continue  # started by nohup: the terminal may go
+            continue  # started by nohup: the terminal may close
         ask = partial(requests.request, impatient=number == signal.SIGINT)
         loop.add_signal_handler(number, ask)
     return requests

@@ -1,4 +1,4 @@
-"""One child process: started on a leash, its output in a log, ended in two steps."""
+"""Runs one child process: on a leash, with its output in a log, ended in two steps."""
 
 import asyncio
 import os
@@ -22,10 +22,10 @@ class Program:
     """A program to run.
 
     Attributes:
-        name: names the child to people, and its log.
+        name: the name of the child and of its log.
         command: an absolute path, and the arguments.
-        environment: the whole of it.
-        is_ready: says whether the child does its work; comes back within seconds.
+        environment: its complete environment.
+        is_ready: tells whether the child is ready; returns within seconds.
     """
 
     name: str
@@ -35,10 +35,10 @@ class Program:
 
 
 class Child:
-    """A started program. `Child.start` makes it.
+    """A started program; made by `Child.start`.
 
     Attributes:
-        exited: done when the process has ended; gives its status as subprocess has it.
+        exited: done when the process has ended; its result is the status, as in subprocess.
     """
 
     def __init__(self, program: Program, process: asyncio.subprocess.Process, log: Path) -> None:
@@ -49,11 +49,11 @@ class Child:
 
     @classmethod
     async def start(cls, program: Program, logs: Path) -> Self:
-        """Starts a program, out of the terminal's reach: Ctrl-C is the supervisor's alone.
+        """Starts a program in a session of its own: only the supervisor gets Ctrl-C.
 
         Args:
-            program: what to run.
-            logs: the folder of the log, which begins anew.
+            program: the program to run.
+            logs: the folder of its log, which is overwritten.
         """
         log = logs / f"{program.name}.log"
         with log.open("wb") as output:
@@ -78,7 +78,7 @@ class Child:
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends the child, and whatever it has started, at once."""
+        """Kills the child, and the processes that it has started."""
         self._signal(signal.SIGKILL)
 
     def last_lines(self) -> list[str]:
@@ -89,7 +89,7 @@ class Child:
         return list(deque(text.splitlines(), maxlen=_LAST_LINES))
 
     def _signal(self, number: signal.Signals) -> None:
-        # The child leads a process group of its own; while it is not reaped, the number is its.
+        # The child leads its own process group. Until it is reaped, the number can't be reused.
         if not self.exited.done():
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)

@@ -1,4 +1,4 @@
-"""Prints what the user sees: progress while it starts, how to chat, and how it ends."""
+"""Prints for the user: progress at the start, how to chat, and the end."""
 
 from collections.abc import Sequence
 from typing import IO
@@ -8,16 +8,16 @@ import rich.status
 
 
 class _TerminalConsole(rich.console.Console):
-    """Falls silent where nobody reads any more, instead of ending the process (rich's way)."""
+    """Goes silent if its reader has gone, instead of ending the process as rich does."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
 
 
 class Console:
-    """Tells a terminal with colour and a spinner, and any other stream in plain lines.
+    """Prints to a terminal with colour and a spinner, to any other stream in plain lines.
 
-    A stream that is gone (the terminal was closed) is no reason not to stop in order.
+    If the stream is gone (the terminal was closed), the stack still stops in order.
     """
 
     def __init__(self, stream: IO[str]) -> None:
@@ -25,27 +25,27 @@ class Console:
         self._status: rich.status.Status | None = None
 
     def starting(self, names: Sequence[str]) -> None:
-        """A stage was started and is not ready yet."""
+        """Reports that a stage was started and is not ready yet."""
         if self._console.is_terminal:
             self._status = self._console.status(f"starting {', '.join(names)}", spinner="line")
             self._status.start()
 
     def ready(self, names: Sequence[str], seconds: float) -> None:
-        """The stage is ready."""
+        """Reports that the stage is ready."""
         self._end_status()
         self.say(f"  ready  {', '.join(names)} ({seconds:.1f} s)", style="green")
 
     def stopping(self) -> None:
-        """All is about to be stopped."""
+        """Reports that everything is about to be stopped."""
         self._end_status()
         self.say("stopping (Ctrl-C again: at once)")
 
     def killed(self, name: str) -> None:
-        """A child had to be ended by force."""
+        """Reports that a child had to be killed."""
         self.say(f"  killed {name}", style="yellow")
 
     def fail(self, text: str) -> None:
-        """Prints why it ends."""
+        """Prints the reason for the end."""
         self._end_status()
         self.say(text, style="bold red")
 

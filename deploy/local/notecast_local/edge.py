@@ -1,29 +1,29 @@
-"""Envoy's settings about clients: which names, pages and proxies it believes.
+"""Envoy's settings about clients: the host names, pages and proxies that it accepts.
 
-The containers' `start.sh` puts the same values at the same places of the same file.
+The containers' `start.sh` puts the same values into the same file.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
-"""Host names that lead nowhere but to this machine, whoever answers for names."""
+"""Host names that always lead to this machine, whatever name server answers."""
 ANY_HOST: Final = "*"
 STREAMS_PER_CONNECTION: Final = 250
-"""As the configuration has it: a quarter of what a connection to a gateway carries."""
+"""The value in the configuration: a quarter of what a connection to a gateway carries."""
 
 
 class Edge(NamedTuple):
     """The settings of Envoy."""
 
     hosts: tuple[str, ...] = ()
-    """Names that clients may ask for beside this machine's own; `*` for any."""
+    """Host names that clients may use besides this machine's own; `*`: any."""
 
     origins: tuple[str, ...] = ()
-    """Origins of web pages that may call; none: pages of this machine."""
+    """Origins of web pages that may call; empty: pages of this machine."""
 
     trusted_hops: int = 1
-    """The proxies on a client's way, Envoy included."""
+    """The number of proxies between a client and the gateways, Envoy included."""
 
     streams_per_connection: int = STREAMS_PER_CONNECTION
     """The calls that one connection may have open at a time."""
@@ -41,7 +41,7 @@ def put_in(configuration: Any, edge: Edge) -> None:  # noqa: ANN401 - YAML
         cors = host["typed_per_filter_config"]["envoy.filters.http.cors"]
         cors["allow_origin_string_match"] = [{"exact": origin} for origin in edge.origins]
     if edge.trusted_hops > 1:
-        # The connection is another proxy's, and says nothing of the client.
+        # The connection belongs to another proxy, and does not identify the client.
         (connection,) = routes["request_headers_to_add"]
         connection["header"]["value"] = ""
 

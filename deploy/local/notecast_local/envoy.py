@@ -1,4 +1,4 @@
-"""Envoy's configuration for local processes: the one of the containers, with other addresses."""
+"""Makes Envoy's configuration for local processes: that of the containers, with other addresses."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,20 +11,20 @@ from notecast_local.ports import StackPorts, proxy_address
 from notecast_local.settings import HOST
 
 CONFIGURATION = Path(__file__).with_name("envoy.yaml").resolve()
-"""The configuration that the containers use as it is: here a link, installed a file."""
+"""The containers' configuration; a link in the repository, a file when installed."""
 
 
 LOG_LIMIT = CONFIGURATION.with_name("access_log_limit.yaml")
-"""How much Envoy may log. It reads this file itself."""
+"""Bounds how much Envoy logs. Envoy reads this file itself."""
 
 
 def render(text: str, ports: StackPorts, edge: Edge = Edge()) -> str:  # noqa: B008 - immutable
-    """Puts local addresses and what is set into a configuration, and changes nothing else.
+    """Puts local addresses and settings into a configuration; changes nothing else.
 
     Args:
-        text: the YAML of CONFIGURATION.
-        ports: where Envoy listens, and where the gateways do.
-        edge: what is set. Unless it says otherwise, Envoy answers to this machine's names alone.
+        text: the YAML of `CONFIGURATION`.
+        ports: the ports of Envoy and of the gateways.
+        edge: the settings. By default, Envoy only accepts this machine's host names.
 
     Returns:
         The YAML to start Envoy with.
@@ -38,7 +38,7 @@ def render(text: str, ports: StackPorts, edge: Edge = Edge()) -> str:  # noqa: B
     listener["address"] = _address(ports.clients)
     tutorial["address"] = _address(ports.tutorial)
     endpoints["lb_endpoints"] = _endpoints(ports.gateways)
-    # By this address gateways tell Envoy from clients that come to them directly.
+    # This address tells gateways Envoy from clients that connect to them directly.
     source = {"address": proxy_address(), "port_value": 0}
     cluster["upstream_bind_config"] = {"source_address": source}
     put_in(configuration, edge)
@@ -48,7 +48,7 @@ def render(text: str, ports: StackPorts, edge: Edge = Edge()) -> str:  # noqa: B
 
 
 def log_limit_source(configuration: Any) -> dict[str, Any]:  # noqa: ANN401 - YAML
-    """Finds the part of a configuration that says how much Envoy may log."""
+    """Finds the part of a configuration that bounds how much Envoy logs."""
     (listener,) = configuration["static_resources"]["listeners"]
     (chain,) = listener["filter_chains"]
     (manager,) = chain["filters"]

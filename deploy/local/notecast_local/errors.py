@@ -1,7 +1,7 @@
-"""Why the local stack does not run, in words for the person that started it.
+"""The errors that end the local stack, in words for the user.
 
 LocalStackError
-├── PortTakenError          somebody else listens where clients are to connect
+├── PortTakenError          another program listens on a port for clients
 ├── AlreadyRunningError     a stack with the same data folder runs
 ├── UnusableFolderError     the data folder can't be made or written
 └── ChildError              a child, with the last lines of its log
@@ -19,7 +19,7 @@ class LocalStackError(Exception):
 
 
 class PortTakenError(LocalStackError):
-    """A port that clients are to use can't be listened on."""
+    """A port for clients can't be used."""
 
     def __init__(self, port: int, purpose: str, variable: str, fault: str) -> None:
         super().__init__(
@@ -30,7 +30,7 @@ class PortTakenError(LocalStackError):
 
 
 class AlreadyRunningError(LocalStackError):
-    """Two stacks on the same data would spoil them."""
+    """Another stack uses the same data, and two would corrupt them."""
 
     def __init__(self, folder: Path, pid: str) -> None:
         super().__init__(
@@ -41,7 +41,7 @@ class AlreadyRunningError(LocalStackError):
 
 
 class UnusableFolderError(LocalStackError):
-    """The data folder is not one, or not ours to write."""
+    """The data folder is no folder, or can't be written."""
 
     def __init__(self, folder: Path, fault: str) -> None:
         super().__init__(
@@ -51,7 +51,7 @@ class UnusableFolderError(LocalStackError):
 
 
 class ChildError(LocalStackError):
-    """Something is wrong with a child; carries its name and where its log is."""
+    """A child failed; has its name and the end of its log."""
 
     def __init__(self, name: str, fault: str, log: Path, last_lines: Sequence[str]) -> None:
         quoted = "".join(f"\n    {line}" for line in last_lines) or "\n    (nothing)"
@@ -60,7 +60,7 @@ class ChildError(LocalStackError):
 
 
 class ChildDiedError(ChildError):
-    """A child ended though nobody had asked it to."""
+    """A child ended by itself."""
 
     def __init__(self, name: str, status: int, log: Path, last_lines: Sequence[str]) -> None:
         super().__init__(name, f"died: {describe_status(status)}", log, last_lines)
@@ -68,14 +68,14 @@ class ChildDiedError(ChildError):
 
 
 class ChildNotReadyError(ChildError):
-    """A child runs and does not become ready."""
+    """A child runs, but does not become ready."""
 
     def __init__(self, name: str, seconds: float, log: Path, last_lines: Sequence[str]) -> None:
         super().__init__(name, f"is not ready after {seconds:g} s", log, last_lines)
 
 
 def describe_status(status: int) -> str:
-    """An exit status as subprocess has it: an exit code, or minus a signal's number."""
+    """Describes an exit status, as in subprocess: an exit code, or minus a signal's number."""
     if status >= 0:
         return f"exit code {status}"
     try:

@@ -1,4 +1,4 @@
-"""The data folder: made where it is missing, and one stack's alone while that runs."""
+"""Makes the data folder if it is missing, and locks it for one stack."""
 
 import fcntl
 import os
@@ -11,9 +11,9 @@ from notecast_local.errors import AlreadyRunningError, UnusableFolderError
 
 @contextmanager
 def data_folder(folder: Path) -> Iterator[None]:
-    """Holds the folder, with `valkey` and `log` in it, for as long as the context lasts.
+    """Locks the folder, with `valkey` and `log` in it, for the block.
 
-    The lock is the process's: it goes with it, however it ends.
+    The lock belongs to the process, and ends with it in any case.
 
     Raises:
         AlreadyRunningError: another stack holds it.

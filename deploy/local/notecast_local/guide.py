@@ -1,4 +1,4 @@
-"""The text that says how to chat."""
+"""The text that tells how to chat."""
 
 from notecast_local.ports import StackPorts
 from notecast_local.settings import HOST
@@ -8,10 +8,10 @@ _SEND = '{"room":"lobby","author":"ada","text":"hello"}'
 
 
 def guide(ports: StackPorts, client: str) -> str:
-    """Lists what to type in another shell.
+    """Lists the commands to type in another shell.
 
     Args:
-        ports: where the stack listens.
+        ports: the ports of the stack.
         client: the path of the sample client.
     """
     address = f"localhost:{ports.clients}"

@@ -1,9 +1,9 @@
 """Becomes a program that the kernel kills when its supervisor is gone.
 
-`leash.py SUPERVISOR_PID PROGRAM ARGUMENT...`, as a process of its own: what is set here
-outlives the exec (prctl(2), PR_SET_PDEATHSIG). SIGKILL, because nobody would be left to
-see to a child that is slow to end; Valkey has by then handed every write that it answered
-to the kernel. Elsewhere than on Linux there is no such thing, and only the orderly stop.
+`leash.py SUPERVISOR_PID PROGRAM ARGUMENT...` runs as a process of its own: the setting survives the
+exec (prctl(2), PR_SET_PDEATHSIG). It is SIGKILL, because no process would be left to watch a child
+that is slow to end. Valkey has by then passed every write that it answered to the kernel. Only
+Linux has this; other systems only have the orderly stop.
 """
 
 import ctypes

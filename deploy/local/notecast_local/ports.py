@@ -1,4 +1,4 @@
-"""The ports of the stack: two that clients know, the others wherever there is room."""
+"""Chooses the ports of the stack: two that clients know, and free ones for the rest."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ _HIGHEST_PORT = 65535
 
 @dataclass(frozen=True)
 class StackPorts:
-    """The ports on HOST, by the part that listens there."""
+    """The ports on `HOST`, by the part that listens there."""
 
     clients: int
     tutorial: int
@@ -28,11 +28,11 @@ class StackPorts:
 
 
 def proxy_address() -> str:
-    """The address that Envoy connects to gateways from.
+    """Returns the address from which Envoy connects to gateways.
 
-    It is not HOST, from which local clients come, so gateways that trust it do not trust these.
-    A program can bind to it all the same: between the processes of one machine this is no wall.
-    Where the machine has no second loopback address (macOS by default), it is HOST.
+    It differs from `HOST`, from which local clients come, so gateways that trust it don't trust
+    these. A local program can still bind to it: this does not protect the processes of a machine
+    from each other. It is `HOST` if there is no second loopback address (macOS by default).
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         try:
@@ -43,13 +43,13 @@ def proxy_address() -> str:
 
 
 def choose_ports(settings: LocalSettings) -> StackPorts:
-    """Checks the ports that are given and chooses the others among the free ones.
+    """Checks the given ports, and chooses free ones for the rest.
 
-    All are held until all are chosen, so that no two are the same. The gateways' own begin
-    at 50051, for a client that goes direct finds them there again.
+    All are held until all are chosen, so that no two are equal. Those of the gateways begin at
+    50051, so that a client that connects directly finds them again.
 
     Raises:
-        PortTakenError: one that is given can't be listened on.
+        PortTakenError: a given port can't be used.
     """
     with ExitStack() as held:
         for port, purpose, variable in (
@@ -77,10 +77,10 @@ def choose_ports(settings: LocalSettings) -> StackPorts:
 
 
 def _listening_on(port: int) -> socket.socket:
-    """Listens on a port (0: any); OSError where that can't be had."""
+    """Listens on a port (0: any); raises OSError if it can't be used."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        # A port is free though connections of the stack before linger on it (TIME_WAIT).
+        # Connections of an earlier stack may still linger on a free port (TIME_WAIT).
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
         listener.listen(1)

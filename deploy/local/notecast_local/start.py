@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> int:
-    """The command, or what to install for it; returns the exit code."""
+    """Runs the command, or tells what to install for it; returns the exit code."""
     try:
         from notecast_local.__main__ import main as run  # noqa: PLC0415 - it may not be possible
     except ModuleNotFoundError as missing:

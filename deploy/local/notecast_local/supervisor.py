@@ -1,4 +1,4 @@
-"""Starts children stage by stage, watches them, and stops them in the opposite order."""
+"""Starts children stage by stage, watches them, and stops them in reverse order."""
 
 import asyncio
 import time
@@ -16,30 +16,30 @@ Stage = Sequence[Program]
 
 
 class Reporter(Protocol):
-    """The listener that is told how it goes."""
+    """A listener for the progress."""
 
     def starting(self, names: Sequence[str]) -> None:
-        """A stage was started and is not ready yet."""
+        """Called when a stage was started and is not ready yet."""
 
     def ready(self, names: Sequence[str], seconds: float) -> None:
-        """The stage is ready, that many seconds after its start."""
+        """Called when the stage is ready, this many seconds after its start."""
 
     def stopping(self) -> None:
-        """All is about to be stopped."""
+        """Called when everything is about to be stopped."""
 
     def killed(self, name: str) -> None:
-        """A child had to be ended by force."""
+        """Called when a child had to be killed."""
 
 
 class StopRequests:
-    """The user's wishes: to stop, and then, not to wait."""
+    """The user's requests: to stop, and then not to wait."""
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
 
     def request(self, *, impatient: bool) -> None:
-        """Asks to stop; the second time, if it is an impatient one, at once."""
+        """Requests a stop; an impatient request after the first one stops at once."""
         if self.stop.is_set() and impatient:
             self.hurry.set()
         self.stop.set()
@@ -51,8 +51,8 @@ class Supervisor:
     Args:
         logs: the folder of the children's logs.
         requests: ends the run.
-        reporter: is told how it goes.
-        ready_seconds: how long a child may take until it is ready.
+        reporter: told of the progress.
+        ready_seconds: how long a child may take to be ready.
         stop_seconds: how long a child may take to end; then it is killed.
     """
 
@@ -73,9 +73,9 @@ class Supervisor:
         self._stages: list[list[Child]] = []
 
     async def run(self, stages: Sequence[Stage], on_ready: Callable[[], None]) -> None:
-        """Starts the stages, each when the one before is ready, and serves until asked to stop.
+        """Starts the stages, each when the one before is ready, and runs until asked to stop.
 
-        No child is left when it comes back, however it does.
+        No child is left when it returns or raises.
 
         Raises:
             ChildDiedError: a child ended by itself.
@@ -105,7 +105,7 @@ class Supervisor:
         self._stages.append(children)
         for program in stage:
             child = await Child.start(program, self._logs)
-            children.append(child)  # at once: what was started is to be stopped
+            children.append(child)  # at once: every started child must be stopped
         await self._unless_one_dies(_all_ready(children, self._ready_seconds))
         self._reporter.ready(names, time.monotonic() - began)
 

@@ -170,26 +170,26 @@ class RedisConnection(asyncio.Protocol):
             await asyncio.shield(self._gone)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """As asyncio.BaseProtocol."""
+        """Keeps the transport of a new connection."""
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """As asyncio.BaseProtocol."""
+        """Fails all commands in flight: the connection is closed."""
         self.give_up(RedisConnectionError(f"closed: {exc or 'by the other side'}"))
         if not self._gone.done():
             self._gone.set_result(None)
 
     def pause_writing(self) -> None:
-        """As asyncio.BaseProtocol."""
+        """Stops sending: the socket is full."""
         self._paused = True
 
     def resume_writing(self) -> None:
-        """As asyncio.BaseProtocol."""
+        """Resumes sending."""
         self._paused = False
         self._on_progress()
 
     def data_received(self, data: bytes) -> None:
-        """As asyncio.Protocol."""
+        """Parses received data; resolves answers, and passes on push messages."""
         self._heard = True
         try:
             self._take(data)

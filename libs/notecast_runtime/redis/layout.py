@@ -66,7 +66,7 @@ class LayoutError(RedisConnectionError):
 
     @property
     def advice(self) -> str:
-        """What an operator can do."""
+        """Advice for an operator."""
         if self.found == MIGRATION:
             return _BETWEEN
         if not self.found.isdecimal():

@@ -21,7 +21,7 @@ from notecast_wire.rpc.status import CallError, over_share, trailers, trailers_o
 
 
 class Successor(Expiring, StreamOwner, Protocol):
-    """What takes over the stream and the deadline of a call that is detached."""
+    """An object that takes over the stream and the deadline of a detached call."""
 
 
 Serve = Callable[["Call", Any], Coroutine[Any, Any, None]]

@@ -176,7 +176,7 @@ class Context(Response, aio.ServicerContext[Any, Any]):
         return self._details
 
     def set_compression(self, compression: Compression) -> None:
-        """How messages are sent, where the client takes that: Gzip or NoCompression.
+        """Sets the compression of messages, if the client accepts it: Gzip or NoCompression.
 
         Raises:
             RuntimeError: the response has begun.

@@ -221,11 +221,11 @@ class ServerProtocol(asyncio.Protocol):
         return refusal
 
     def _refuse(self, why: str) -> None:
-        """Closes a connection that has no place, without a word.
+        """Closes a connection over the bound, without sending anything.
 
-        A gRPC client that has our SETTINGS counts itself as connected: whatever comes behind them,
-        it connects again at once, and lets its calls wait. Without them it waits longer each time,
-        and its calls end with UNAVAILABLE.
+        A gRPC client that has received SETTINGS counts itself as connected. Whatever comes after
+        them, it connects again at once, and lets its calls wait. Without SETTINGS it waits longer
+        each time, and its calls end with UNAVAILABLE.
         """
         client = self.connection.peer.own.address
         _log.info("connection_refused", client=client, reason=why, **self.origin.fields())

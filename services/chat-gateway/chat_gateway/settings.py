@@ -1,4 +1,4 @@
-"""What an operator may tell a gateway."""
+"""The settings of a gateway."""
 
 from pydantic import Field, field_validator
 
@@ -155,11 +155,11 @@ class GatewaySettings(ServiceSettings):
         return value
 
     def proxies(self) -> TrustedProxies:
-        """Whose word about a call's client counts."""
+        """The proxies that may name a call's client."""
         return TrustedProxies.parse(self.trusted_proxies, self.trusted_hops)
 
     def share_ratios(self) -> ShareRatios:
-        """How much of what clients share one of them may hold."""
+        """The shares of one client and of one connection."""
         return ShareRatios(self.client_share, self.connection_share)
 
     def server_bounds(self) -> ServerBounds:
@@ -173,7 +173,7 @@ class GatewaySettings(ServiceSettings):
         )
 
     def drain_times(self) -> DrainTimes:
-        """When the end does what."""
+        """The times of a drain's steps."""
         return DrainTimes.within(
             self.shutdown_grace_seconds, self.drain_notice_seconds, self.drain_spread_seconds
         )

@@ -108,7 +108,7 @@ def _half_open_calls(door: Door) -> Steps:
 
 
 def _answers_that_nobody_reads(door: Door) -> Steps:
-    """Large unary answers behind a window of 0."""
+    """Large unary answers, held by a window of 0."""
     client = None
     while True:
         if client := door.again(client, _NO_WINDOW):
@@ -119,7 +119,7 @@ def _answers_that_nobody_reads(door: Door) -> Steps:
 
 
 def _pages_that_nobody_reads(door: Door) -> Steps:
-    """Streams with different pages of the past, behind windows of 0."""
+    """Streams with different pages of history, held by windows of 0."""
     client = None
     begun = 0
     while True:

@@ -66,7 +66,7 @@ def test_a_port_may_come_with_this_machines_address_as_for_compose(
     monkeypatch.setenv("NOTECAST_PORT", "127.0.0.1:9000")
     assert read_settings([]).port == 9000
     monkeypatch.setenv("NOTECAST_PORT", "0.0.0.0:9000")
-    assert "on this machine alone" in refusal([], capsys)
+    assert "on this machine only" in refusal([], capsys)
 
 
 def test_what_envoy_is_told_comes_from_the_variables_that_containers_take(

@@ -118,7 +118,7 @@ async def test_data_that_come_long_after_the_last_time_wait_for_nothing(
     assert taken == [("a", b"1")]
 
 
-async def test_what_waits_is_taken_no_sooner_than_at_the_time_that_was_named(
+async def test_waiting_data_are_processed_no_sooner_than_at_the_time_that_was_set(
     taken: list[tuple[str, bytes]],
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -149,7 +149,7 @@ async def test_nobody_is_kept_by_a_time_that_is_moved_on_again_and_again(
         pytest.param(900.0, 1_100.0, id="past"),
     ],
 )
-def test_what_waits_is_taken_at_the_time_that_was_named_or_else_at_the_usual_one(
+def test_waiting_data_are_processed_at_the_time_that_was_set_or_else_at_the_usual_one(
     named: float, taken_at: float
 ) -> None:
     loop = StillLoop()

@@ -1,4 +1,4 @@
-"""What a request may hold: every fault of it, each with its field and its bound."""
+"""Checks requests; finds every fault, each with its field and its bound."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -44,7 +44,7 @@ class RequestLimits:
 
 
 def room_fault(room: str) -> str | None:
-    """What is wrong with a room's name; None: nothing."""
+    """Returns the fault of a room's name; None: there is none."""
     return next((violation.fault for violation in _name_faults("room", room)), None)
 
 

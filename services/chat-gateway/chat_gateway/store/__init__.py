@@ -1,1 +1,1 @@
-"""What the gateway asks of Redis: accepting notes, heads, the outbox, the live feed."""
+"""The gateway's use of Redis: accepting notes, heads, the outbox, the live feed."""

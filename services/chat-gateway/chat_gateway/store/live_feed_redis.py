@@ -60,11 +60,11 @@ class RedisLiveFeed:
 
     @property
     def complete(self) -> bool:
-        """As LiveFeed.complete."""
+        """Whether all wanted channels are subscribed to; see `LiveFeed.complete`."""
         return self._complete
 
     async def subscribe(self, channel: str) -> None:
-        """As LiveFeed.subscribe."""
+        """Subscribes to a channel; see `LiveFeed.subscribe`."""
         self._wanted.add(channel)
         if channel in self._heard and channel in self._requested:
             return
@@ -74,14 +74,14 @@ class RedisLiveFeed:
         await asyncio.shield(self._waiting[channel])
 
     def unsubscribe(self, channel: str) -> None:
-        """As LiveFeed.unsubscribe."""
+        """Ends the subscription to a channel."""
         self._wanted.discard(channel)
         if waiting := self._waiting.pop(channel, None):
             waiting.cancel()
         self._request_soon()
 
     def replace(self) -> None:
-        """As LiveFeed.replace."""
+        """Replaces the connection."""
         self._give_up(RedisConnectionError("the connection was given up"))
 
     def _give_up(self, error: Exception) -> None:

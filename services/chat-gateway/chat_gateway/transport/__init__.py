@@ -1,1 +1,1 @@
-"""Clients' streams as the fan-out writes to them, whatever carries them."""
+"""The streams of clients, as the fan-out writes to them, on either transport."""

@@ -1,4 +1,4 @@
-"""Clients' streams as the fan-out sees them, whatever transport carries them."""
+"""The interface to clients' streams, for the fan-out, on either transport."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
@@ -19,34 +19,34 @@ TrailingMetadata = tuple[tuple[str, str | bytes], ...]
 class Outlet(Protocol):
     """One stream. Takes one message at a time, and has no queue.
 
-    While what it took is not on its way (flow control), it refuses more; the reader's place
-    in the log is kept by whoever writes, so a slow stream costs no memory.
+    While a message is not on its way (flow control), it refuses more. The writer keeps the reader's
+    position in the log, so a slow stream costs no memory.
     """
 
     def write(self, message: bytes) -> bool:
-        """Takes a message to send; False, taking nothing, while there is no room for it.
+        """Takes a message to send; returns False, and takes nothing, if there is no room for it.
 
         Args:
             message: serialised, not empty.
         """
 
     def on_writable(self, callback: Callable[[], None]) -> None:
-        """Has the callback called once there is room again, after a message was refused."""
+        """Calls the callback once there is room again, after a message was refused."""
 
     def on_done(self, callback: Callable[[], None]) -> None:
-        """Has the callback called when the stream is over: once, and always.
+        """Calls the callback once when the stream is over, in any case.
 
-        Its client has left, or its status is out.
+        The stream is over when its client has left, or its status is out.
         """
 
     def hold(self, holder: Holder, size: int) -> None:
-        """Counts what the holder keeps for this stream against what its client may have us hold.
+        """Counts data that is held for this stream in the budget of its client.
 
-        Where that becomes too much, `Holder.lose` is called, and the holder must give it up.
+        If that becomes too much, `Holder.lose` makes the holder give it up.
 
         Args:
-            holder: of one thing.
-            size: in bytes, from now on; 0: nothing.
+            holder: the holder of the data. Each holder counts once.
+            size: the bytes held from now on; 0: none.
         """
 
     @property
@@ -55,7 +55,7 @@ class Outlet(Protocol):
 
     @property
     def waiting_since(self) -> float | None:
-        """Since when, in seconds of the monotonic clock, nothing of what is to be sent got out.
+        """Monotonic time since which pending data has made no progress.
 
         None while there is nothing to send: an idle stream does not wait.
         """
@@ -63,30 +63,30 @@ class Outlet(Protocol):
     def end(
         self, code: grpc.StatusCode, details: str, trailing_metadata: TrailingMetadata = ()
     ) -> None:
-        """Ends the stream with a status, behind what was taken; takes nothing from now on."""
+        """Ends the stream with a status, after what was taken; takes nothing from now on."""
 
 
 class Audience(Protocol):
-    """Streams of one transport that are sent the same messages, at a cost far below one each.
+    """Streams of one transport that get the same messages, far cheaper than one by one.
 
-    One that is over may leave by itself.
+    A stream that is over may leave by itself.
     """
 
     def __len__(self) -> int:
-        """How many they are."""
+        """The number of streams."""
 
     @property
     def connections(self) -> int:
-        """On how many connections they are; as many as they are themselves where nobody knows."""
+        """The number of their connections; if that is unknown, the number of streams."""
 
     def add(self, outlet: Outlet) -> None:
-        """Has the stream sent what comes from now on."""
+        """Adds a stream; it gets all later messages."""
 
     def discard(self, outlet: Outlet) -> None:
-        """Has it sent no more; nothing happens where it is no member."""
+        """Removes a stream, if it is a member."""
 
     def send(self, message: bytes) -> Sequence[Outlet]:
-        """Writes to all. Who could not take it is returned, and is still a member.
+        """Writes to all; returns the streams that could not take it. They stay members.
 
         Args:
             message: serialised, not empty.
@@ -97,28 +97,28 @@ class Transport(ServerTransport, Protocol):
     """A gateway's server, and all that its streams need of it."""
 
     run_bytes: int
-    """The most that is well sent as one message, but for a note that is larger by itself."""
+    """The best size of a message, in bytes; a single note may be larger."""
 
     def make_audience(self) -> Audience:
-        """An audience without a member."""
+        """Makes an audience without members."""
 
     def pace(self, seconds: float) -> None:
         """Learns when the next round of delivery may begin.
 
-        What comes from clients may be kept until then, where it is taken together: what it
-        leads to would only wait for that round.
+        The transport may batch received data until then: their results would only wait for that
+        round.
 
         Args:
-            seconds: from now.
+            seconds: the time from now.
         """
 
     async def carry(self, context: Context, flow: Callable[[Outlet], None]) -> None:
-        """Makes an outlet of a call, sends the call's headers, and hands the outlet over.
+        """Makes an outlet of a call, sends the call's headers, and passes the outlet to `flow`.
 
-        The call then lives until the outlet is ended or its client has left, whether this
-        returns before or not.
+        The call then lives until the outlet is ended or its client has left, even if this returns
+        before.
 
         Args:
-            context: a call whose responses are sent as they are; nothing has been sent.
+            context: a call whose responses are sent as they are; nothing has been sent yet.
             flow: takes the outlet.
         """

@@ -15,7 +15,7 @@ from notecast_wire.calls.peers import Origin
 from notecast_wire.fairness.held_bytes import Holder
 
 Clock = Callable[[], float]
-"""Seconds that only ever grow."""
+"""Monotonic time in seconds."""
 
 
 class GrpcioOutlet:
@@ -23,7 +23,7 @@ class GrpcioOutlet:
 
     Args:
         peer: as the call's context gives it.
-        clock: of `waiting_since`.
+        clock: the clock of `waiting_since`.
 
     Attributes:
         origin: as Outlet.origin; without an id of the connection, of which grpc.aio tells nothing.
@@ -42,22 +42,22 @@ class GrpcioOutlet:
 
     @property
     def waiting_since(self) -> float | None:
-        """As Outlet.waiting_since."""
+        """Monotonic time since which pending data has made no progress."""
         return self._waiting_since
 
     def on_writable(self, callback: Callable[[], None]) -> None:
-        """As Outlet.on_writable."""
+        """Sets the callback for when there is room again."""
         self._writable = callback
 
     def hold(self, holder: Holder, size: int) -> None:
         """As Outlet.hold; grpc.aio has no budget of what it keeps, so nothing is ever too much."""
 
     def on_done(self, callback: Callable[[], None]) -> None:
-        """As Outlet.on_done."""
+        """Sets the callback for the end of the stream."""
         self._done = callback
 
     def write(self, message: bytes) -> bool:
-        """As Outlet.write."""
+        """Takes a message for `run` to send, if there is room."""
         if self._message is not None or self._ending is not None:
             self._has_refused = True
             return False
@@ -69,7 +69,7 @@ class GrpcioOutlet:
     def end(
         self, code: grpc.StatusCode, details: str, trailing_metadata: TrailingMetadata = ()
     ) -> None:
-        """As Outlet.end."""
+        """Ends the stream with a status, after what was taken."""
         self._ending = self._ending or Ending(code, details, trailing_metadata)
         self._news.set()
 
@@ -94,7 +94,7 @@ class GrpcioOutlet:
         return self._ending
 
     def finish(self) -> None:
-        """Says that the stream is over."""
+        """Reports that the stream is over."""
         self._message = self._waiting_since = None
         self._done()
 
@@ -110,7 +110,7 @@ class GrpcioAudience:
         self._outlets: dict[Outlet, None] = {}
 
     def __len__(self) -> int:
-        """As Audience.__len__."""
+        """The number of streams."""
         return len(self._outlets)
 
     @property
@@ -119,15 +119,15 @@ class GrpcioAudience:
         return len(self._outlets)
 
     def add(self, outlet: Outlet) -> None:
-        """As Audience.add."""
+        """Adds a stream."""
         self._outlets[outlet] = None
 
     def discard(self, outlet: Outlet) -> None:
-        """As Audience.discard."""
+        """Removes a stream, if it is a member."""
         self._outlets.pop(outlet, None)
 
     def send(self, message: bytes) -> Sequence[Outlet]:
-        """As Audience.send."""
+        """Writes to each stream; returns those that could not take it."""
         return [outlet for outlet in self._outlets if not outlet.write(message)]
 
 
@@ -154,8 +154,8 @@ class GrpcioTransport(GrpcioServerTransport, Transport):
             flow(outlet)
             await context.send_initial_metadata(())
             code, details, trailing_metadata = await outlet.run(context.write)
-            # Behind what the client does not read the status waits too. The stream is over
-            # then only, or a client could hold on to more of them than there may be.
+            # The status waits for what the client does not read. Only then the stream is over:
+            # otherwise a client could keep more streams than it may have.
             if code is grpc.StatusCode.OK:
                 return  # which says it; to abort with OK would be an error of ours
             with suppress(aio.InternalError):  # the client has left instead

@@ -157,7 +157,7 @@ def test_what_was_read_up_to_the_ring_is_kept_in_it(head: int, asked: int, gone:
         assert run == (b"".join(f for _, f in expected), head + 1)
 
 
-def test_what_was_read_up_to_another_place_is_not_taken_for_the_ring_s_beginning() -> None:
+def test_what_was_read_up_to_another_position_is_not_taken_for_the_ring_s_beginning() -> None:
     log = new_log(10)
     log.extend_back(SequenceRange(0, 9), frames(SequenceRange(0, 9)))
     assert log.oldest == 11

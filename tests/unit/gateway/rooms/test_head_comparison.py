@@ -133,8 +133,8 @@ async def test_a_room_that_lags_keeps_its_position_while_the_others_move_on() ->
     assert [room.outbox_id for room in log.rooms] == [kept, log.outbox_id]
 
 
-async def test_in_another_epoch_all_are_looked_at_and_no_place_of_the_old_one_counts() -> None:
-    """Redis has lost its newest note, and its clock runs behind the one before."""
+async def test_in_another_epoch_all_are_looked_at_and_no_position_of_the_old_one_counts() -> None:
+    """Redis has lost its newest note, and its clock lags the one before."""
     heads = ScriptedHeads()
     log = Log(2, heads)
     log.accept(0, heard=True)

@@ -95,7 +95,7 @@ def test_a_lagging_reader_that_was_shown_nothing_that_is_gone_is_told_of_no_brea
     assert told(window) == []
 
 
-def test_the_place_of_a_client_that_has_to_be_told_is_where_it_stood(
+def test_the_position_of_a_client_that_has_to_be_told_is_where_it_stood(
     room: Room,
     window: Window,  # noqa: ARG001 - its stream is what is looked at
 ) -> None:

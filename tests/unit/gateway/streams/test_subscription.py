@@ -1,4 +1,4 @@
-"""Streams at live tails and behind them: whatever their clients do, each has all notes once."""
+"""Streams at live tails and before them: whatever their clients do, each has all notes once."""
 
 import asyncio
 from collections.abc import Coroutine
