@@ -29,10 +29,10 @@ class Silent:
     """Shows nothing."""
 
     def watch(self, crowd: Crowd, injector: Injector) -> None:
-        """As Live.watch."""
+        """Implements `Live.watch`."""
 
     def phase(self, name: str, seconds: float | None = None) -> None:
-        """As Live.phase."""
+        """Implements `Live.phase`."""
 
 
 class Line:
@@ -73,11 +73,11 @@ class Line:
             self._status.stop()
 
     def watch(self, crowd: Crowd, injector: Injector) -> None:
-        """As Live.watch."""
+        """Implements `Live.watch`."""
         self._crowd, self._injector = crowd, injector
 
     def phase(self, name: str, seconds: float | None = None) -> None:
-        """As Live.phase."""
+        """Implements `Live.phase`."""
         self._name, self._seconds, self._begin = name, seconds, time.monotonic()
         if self._status is None:
             self._console.print(self._text(), highlight=False)

@@ -28,7 +28,7 @@ class LogState(NamedTuple):
 
     @property
     def newest(self) -> int:
-        """As RoomLog.newest."""
+        """Models `RoomLog.newest`."""
         return self.oldest + len(self.frames) - 1
 
 
@@ -39,43 +39,43 @@ def opened(epoch: int, head: int) -> LogState:
 
 @cache
 def missing(state: LogState) -> SequenceRange | None:
-    """As RoomLog.missing."""
+    """Models `RoomLog.missing`."""
     return _log(state).missing()
 
 
 @cache
 def run_from(state: LogState, sequence: int) -> Run | None:
-    """As RoomLog.run_from."""
+    """Models `RoomLog.run_from`."""
     return _log(state).run_from(sequence)
 
 
 @cache
 def heard(state: LogState, sequence: int, frame: bytes) -> LogState:
-    """As RoomLog.append_live."""
+    """Models `RoomLog.append_live`."""
     return _after(state, lambda log: log.append_live(sequence, frame))
 
 
 @cache
 def heard_head(state: LogState, sequence: int) -> LogState:
-    """As RoomLog.on_head."""
+    """Models `RoomLog.on_head`."""
     return _after(state, lambda log: log.on_head(sequence))
 
 
 @cache
 def filled(state: LogState, sequences: SequenceRange, frames: Frames) -> LogState:
-    """As RoomLog.fill."""
+    """Models `RoomLog.fill`."""
     return _after(state, lambda log: log.fill(sequences, frames))
 
 
 @cache
 def extended_back(state: LogState, sequences: SequenceRange, frames: Frames) -> LogState:
-    """As RoomLog.extend_back."""
+    """Models `RoomLog.extend_back`."""
     return _after(state, lambda log: log.extend_back(sequences, frames))
 
 
 @cache
 def entered_epoch(state: LogState, epoch: int, survived: int) -> LogState:
-    """As RoomLog.enter_epoch."""
+    """Models `RoomLog.enter_epoch`."""
     return _after(state, lambda log: log.enter_epoch(epoch, survived))
 
 

@@ -13,7 +13,7 @@ from tests.model.relay_state import Gateway, Reader, Rule
 
 
 def hear(gateway: Gateway, note: Note, rules: frozenset[Rule]) -> Gateway:
-    """As Room.on_announcement."""
+    """Models `Room.on_announcement`."""
     log = gateway.log
     if log is None:
         return gateway._replace(early=(*gateway.early, note)[-RING_NOTES:])
@@ -38,7 +38,7 @@ def id_of(note: Note) -> OutboxId:
 
 
 def see(gateway: Gateway, epoch: int, newest: OutboxId = BEGIN) -> Gateway:
-    """As Fence.see."""
+    """Models `Fence.see`."""
     seen = gateway.seen
     if epoch > seen.epoch:
         return gateway._replace(seen=Seen(epoch, newest, seen.begins), suspects=frozenset())
@@ -48,7 +48,7 @@ def see(gateway: Gateway, epoch: int, newest: OutboxId = BEGIN) -> Gateway:
 
 
 def suspect(gateway: Gateway, epoch: int, outbox_id: OutboxId) -> Gateway:
-    """As Fence.suspect."""
+    """Models `Fence.suspect`."""
     gateway = see(gateway, epoch)
     if epoch < gateway.seen.epoch or outbox_id == BEGIN:
         return gateway
@@ -72,7 +72,7 @@ def recalled(gateway: Gateway, data: Data) -> Seen:
 
 
 def hear_early(gateway: Gateway, rules: frozenset[Rule]) -> Gateway:
-    """As Room._take_early."""
+    """Models `Room._take_early`."""
     early = gateway.early
     gateway = gateway._replace(early=())
     for note in early:
@@ -101,7 +101,7 @@ def enter(
 
 
 def _reader_enters(reader: Reader, head: Head, survived: int, rules: frozenset[Rule]) -> Reader:
-    """As RoomCursor.enter_epoch."""
+    """Models `RoomCursor.enter_epoch`."""
     place = reader.next_sequence
     to_tell = None
     if reader.to_tell is not None and Rule.TELLING_KEPT in rules:
@@ -116,7 +116,7 @@ def _reader_enters(reader: Reader, head: Head, survived: int, rules: frozenset[R
 
 
 def hear_head(gateway: Gateway, head: Head) -> Gateway:
-    """As Room.on_head."""
+    """Models `Room.on_head`."""
     log = gateway.log
     assert log is not None
     if head.epoch > log.epoch:

@@ -69,7 +69,7 @@ class ScriptedHistory(History):
         client: ClientId | None,  # noqa: ARG002
         enough_bytes: int = 0,
     ) -> AsyncGenerator[ReplayPart]:
-        """As History.replay."""
+        """Implements `History.replay`."""
         self.asked.append(sequences)
         self.enough_bytes.append(enough_bytes)
         left = [n for n in self.notes if sequences.after < n.sequence]
@@ -101,7 +101,7 @@ class ScriptedHeads(Heads):
         self.answer = EpochHistory(Head(EPOCH, 0), ())
 
     async def epoch_history(self, room: str) -> EpochHistory:  # noqa: ARG002
-        """As Heads.epoch_history."""
+        """Implements `Heads.epoch_history`."""
         return self.answer
 
 
@@ -109,13 +109,13 @@ class NoDoubts(Doubts):
     """Takes whatever is heard for right."""
 
     def see(self, room: str, epoch: int) -> None:
-        """As Doubts.see."""
+        """Implements `Doubts.see`."""
 
     def suspect(self, room: str, epoch: int, entry: OutboxId) -> None:
-        """As Doubts.suspect."""
+        """Implements `Doubts.suspect`."""
 
     async def check(self) -> None:
-        """As Doubts.check."""
+        """Implements `Doubts.check`."""
 
 
 class TrimmedOutbox(OutboxRange):
@@ -130,7 +130,7 @@ class TrimmedOutbox(OutboxRange):
         sequences: SequenceRange,  # noqa: ARG002
         behind: OutboxId,  # noqa: ARG002
     ) -> Found | None:
-        """As OutboxRange.read."""
+        """Implements `OutboxRange.read`."""
         return None
 
 
@@ -179,7 +179,7 @@ class Window:
         self._done: Callable[[], None] = lambda: None
 
     def write(self, message: bytes) -> bool:
-        """As Outlet.write."""
+        """Implements `Outlet.write`."""
         if self.room < 1 or self.ending is not None:
             return False
         self.room -= 1
@@ -187,15 +187,15 @@ class Window:
         return True
 
     def on_writable(self, callback: Callable[[], None]) -> None:
-        """As Outlet.on_writable."""
+        """Implements `Outlet.on_writable`."""
         self._writable = callback
 
     def on_done(self, callback: Callable[[], None]) -> None:
-        """As Outlet.on_done."""
+        """Implements `Outlet.on_done`."""
         self._done = callback
 
     def hold(self, holder: Holder, size: int) -> None:
-        """As Outlet.hold."""
+        """Implements `Outlet.hold`."""
         self.held[holder] = size
 
     def lose_pages(self) -> None:
@@ -214,7 +214,7 @@ class Window:
     def end(
         self, code: grpc.StatusCode, details: str, trailing_metadata: TrailingMetadata = ()
     ) -> None:
-        """As Outlet.end."""
+        """Implements `Outlet.end`."""
         self.ending = self.ending or Ending(code, details, trailing_metadata)
 
     def close(self) -> None:

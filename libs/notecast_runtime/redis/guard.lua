@@ -1,22 +1,21 @@
--- Begins a new epoch where the newest writes may be lost: another run of Redis than the
--- remembered one answers, or its data are older than what the caller has seen of them. Any
--- number of callers may ask; the first of them does it. And where a later epoch has begun without
--- the one that the caller has seen, has the common past end where that one parted from these data.
+-- Begins a new epoch if the newest writes may be lost: another run of Redis than the remembered one
+-- answers, or its data are older than what the caller has seen. Any number of callers may ask; the
+-- first of them does it. If a later epoch has begun without the one that the caller has seen, moves
+-- the end of the common log to where that one forked from these data.
 --
 -- KEYS: epoch, run, heads, epochs, outbox, began (of one partition)
 -- ARGV: 1 the run id
---       2 the prefix of the keys that hold where rooms stood when an epoch ended
+--       2 the prefix of the keys that hold the rooms' heads at the end of an epoch
 --       3 how many such epochs to remember
 --       4 the latest epoch that the caller has seen; 0: none
 --       5 entries of the outbox that it has seen in that epoch and does not find, oldest first, with
 --         blanks between them; 0-0: none
---       6 where data of an earlier epoch and what the caller has seen parted: the last entry of
---         the outbox that they have in common; 0-0: none, or it is not known
---       7 how epochs began that the caller has seen: of each, oldest first, the epoch before it and
---         the last entry of the outbox then, with blanks between all
--- Returns the epoch, or '' where the partition has none yet, and how it began, or '' where that is
--- not known; an error that begins with CORRUPT where a key is of another type than it should be,
--- or the epoch no number.
+--       6 where data of an earlier epoch forked from what the caller has seen: the last entry of the
+--         outbox that they have in common; 0-0: none, or not known
+--       7 the beginnings of epochs that the caller has seen: for each, oldest first, the epoch before
+--         it and the last entry of the outbox then, with blanks between all
+-- Returns the epoch, or '' if the partition has none yet, and how it began, or '' if that is not
+-- known; an error that begins with CORRUPT if a key has a wrong type, or the epoch is no number.
 local ENTRIES_PER_READ, MOST_READS = 500, 20
 
 local function holds(key, wanted)
@@ -24,7 +23,7 @@ local function holds(key, wanted)
   return found == wanted or found == 'none'
 end
 
--- With one of these two wrong no note is accepted in this epoch: it may stay as it is.
+-- If one of these two is wrong, no note is accepted in this epoch: it may stay as it is.
 if not holds(KEYS[1], 'string') then
   return redis.error_reply('CORRUPT ' .. KEYS[1] .. ' is no string')
 end
@@ -47,7 +46,7 @@ local function is_before(id, other)
   return tonumber(counter) < tonumber(its_counter)
 end
 
--- What the outbox remembers also where it is trimmed.
+-- Facts that the outbox remembers even if it is trimmed.
 local function outbox_fact(name)
   local facts = redis.call('XINFO', 'STREAM', KEYS[5])
   for i = 1, #facts, 2 do
@@ -65,7 +64,7 @@ end
 -- have been trimmed, if anything was.
 local function was_never_here(entry)
   if not holds(KEYS[5], 'stream') then
-    return false -- it tells nothing
+    return false -- not known
   elseif is_before(last_id(), entry) then
     return true
   elseif redis.call('XRANGE', KEYS[5], entry, entry, 'COUNT', 1)[1] then
@@ -90,7 +89,7 @@ local function is_older()
   end
 end
 
--- Whether the outbox still has all that was written to it after an entry.
+-- Whether the outbox still has all entries after a given one.
 local function tells_all_after(entry)
   local first = redis.call('XRANGE', KEYS[5], '-', '+', 'COUNT', 1)[1]
   return not is_before(entry, last_id())
@@ -98,12 +97,11 @@ local function tells_all_after(entry)
     or outbox_fact('entries-added') == redis.call('XLEN', KEYS[5])
 end
 
--- These data may hold notes after where they parted from what the caller has seen, which has
--- other notes under their sequences. There a room's common past ends. And rooms may have been
--- forgotten after that: how high the floor was then is not known, so nothing of a room that stands
--- at it, or came from there, counts as common. This holds also where the outbox has no entry after
--- that place, and for another run: forgetting a room writes none, and what another run serves may
--- be the data of a primary that was left, and that went on with it.
+-- After the fork, these data may have notes under sequences that the caller has seen for others. So a
+-- room's common log ends at the fork. Rooms may also have been forgotten after it. The floor at that
+-- time is not known, so nothing of a room that is at it, or came from it, counts as common. This is
+-- also true if the outbox has no entry after the fork, and for another run: forgetting a room writes
+-- no entry, and another run may serve the data of an abandoned primary that went on forgetting.
 local function end_at_the_fork(ended, fork)
   if not holds(ended, 'hash') then
     redis.call('UNLINK', ended)
@@ -123,7 +121,7 @@ local function end_at_the_fork(ended, fork)
       end
       local sequence = tonumber(fields.s)
       if fields.r and sequence then
-        -- Where it ended at another fork, or stood at nothing, it stays at that.
+        -- If it ended at another fork, or was empty, it stays so.
         local stood = redis.call('HGET', ended, fields.r) or (knew_the_floor and sequence or 0)
         local common = math.min(fields.f and 0 or sequence - 1, tonumber(stood) or 0)
         redis.call('HSET', ended, fields.r, string.format('%d', common))
@@ -134,11 +132,11 @@ local function end_at_the_fork(ended, fork)
       return
     end
   end
-  redis.call('UNLINK', ended) -- too many to tell
+  redis.call('UNLINK', ended) -- too many to find out
 end
 
--- The last epoch of these data before the one that the caller has seen, where they never had that
--- one: it began in data that parted from these, by another Redis that took over for a while.
+-- The last epoch of these data before the one that the caller has seen, if they never had that one:
+-- it began in data that forked from these, in another Redis that took over for a while.
 local function epoch_before_the_unknown()
   if not epoch or seen_epoch >= tonumber(epoch) or not holds(KEYS[4], 'list') then
     return
@@ -173,7 +171,7 @@ local same_run = holds(KEYS[2], 'string') and redis.call('GET', KEYS[2]) == ARGV
 if same_run and not older then
   return { epoch or '', holds(KEYS[6], 'string') and redis.call('GET', KEYS[6]) or '' }
 end
-redis.call('DEL', KEYS[2]) -- first, since it takes no memory: a full Redis refuses the script else
+redis.call('DEL', KEYS[2]) -- first, as it takes no memory: otherwise a full Redis refuses the script
 redis.call('SET', KEYS[2], ARGV[1])
 if not epoch then
   return { '', '' }
@@ -185,8 +183,8 @@ redis.call('SET', KEYS[1], string.format('%d', new))
 local began = epoch .. ' ' .. last_id()
 redis.call('SET', KEYS[6], began)
 
--- The epoch has begun whatever becomes of the one before: without a record of it, those
--- who come with its cursors are told of a break.
+-- The epoch has begun whatever happens to the record of the one before: without it, clients with
+-- its cursors are told of a break.
 if not holds(KEYS[4], 'list') then
   return redis.error_reply('CORRUPT ' .. KEYS[4] .. ' is no list: no past epoch is known')
 end

@@ -1,4 +1,4 @@
-"""The chat gateway: everything is made and joined together here, and nowhere else."""
+"""The chat gateway as a process: `python -m chat_gateway`. Everything is wired here."""
 
 import asyncio
 import sys
@@ -71,14 +71,14 @@ _log = structlog.get_logger(__name__)
 
 
 class _Redis(NamedTuple):
-    """The ways of one gateway to Redis."""
+    """The clients and connections of one gateway to Redis."""
 
     guard: EpochGuard
     connector: RedisConnector
     pipeline: RedisPipeline
     serving: Redis
     watching: Redis
-    """On connections that nobody else uses, so that a dead one is noticed as what it is."""
+    """A client with connections of its own, so that a dead one is noticed."""
 
     @classmethod
     def connect(cls, settings: GatewaySettings) -> "_Redis":
@@ -94,14 +94,14 @@ class _Redis(NamedTuple):
 
 
 class _Turns(NamedTuple):
-    """At work that clients cause and that costs others something; they share all of it fairly."""
+    """Turns at work that one client causes and that delays others; all clients share it fairly."""
 
     joins: FairTurns
-    """Half-open rooms; those that ask at once share their questions to Redis."""
+    """Joins; concurrent ones share their queries to Redis."""
     reads: FairTurns
-    """From history. One that hangs keeps its turn for up to 10 s, so they are not few."""
+    """Reads of history. One that hangs keeps its turn for up to 10 s, so there are many."""
     questions: FairTurns
-    """To Redis, of which each takes a connection of its own: half of the pool."""
+    """Queries to Redis. Each takes a connection, and together at most half of the pool."""
 
     @classmethod
     def of(cls, shares: ShareRatios) -> "_Turns":
@@ -114,7 +114,7 @@ class _Turns(NamedTuple):
 
 @asynccontextmanager
 async def running(settings: GatewaySettings) -> AsyncIterator[int]:
-    """A gateway, from its start to its end; gives the port that it listens on.
+    """Runs a gateway, from start to end; yields the port that it listens on.
 
     It serves at once, and is ready when Redis is. On leaving it drains, within the grace, and
     closes what it opened. A part that fails for good ends the task that entered, and leaving
@@ -266,7 +266,7 @@ def _route_live_messages(probe: FeedProbe, hub: Hub) -> OnMessage:
 
 @asynccontextmanager
 async def _running_parts(parts: Iterable[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """Runs the parts until the end; one that fails ends whoever is inside."""
+    """Runs the parts during the block; one that fails ends the block."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(part) for part in parts]
         try:
@@ -276,7 +276,7 @@ async def _running_parts(parts: Iterable[Coroutine[Any, Any, None]]) -> AsyncIte
 
 
 async def _end(parts: list[asyncio.Task[None]]) -> None:
-    """Cancels the parts, again where a cancellation was swallowed on its way."""
+    """Cancels the parts, again if a cancellation was swallowed on its way."""
     while not all(part.done() for part in parts):
         for part in parts:
             part.cancel()

@@ -1,24 +1,23 @@
--- Removes the notes at the beginning of a room's stream that have grown too old, and forgets
--- a room of which no note is left.
+-- Removes the oldest notes of a room's stream that are too old, and forgets a room without notes.
 --
--- What is forgotten is the stream, the room's head, and where it stood when epochs ended. Its
--- sequences must not be given out again while cursors of it may come: the floor, which all
--- rooms of the partition stand at that are not there, rises above them, and above the floor as
--- it was: each floor is another place.
+-- Forgetting removes the stream, the room's head, and its heads at the ends of epochs. Its sequences
+-- must not be given out again while cursors of it may come. So the floor, the head of all rooms of
+-- the partition that have none, rises above them. It also rises above the earlier floor, so that
+-- each floor is another position.
 --
--- Its last sequence is remembered, for as long as some number of rooms is forgotten after it: who
--- comes with a cursor of before has missed notes if it is below that, and else has not (room_log.py).
--- And the latest epoch at the end of which it was there: where it stood then is known no more
--- (epoch_ends.lua).
+-- The room's last sequence is remembered until a number of other rooms is forgotten. A client with
+-- an earlier cursor has missed notes if the cursor is below that sequence, otherwise not
+-- (room_log.py). The latest epoch at whose end the room existed is remembered too: its head then is
+-- no longer known (epoch_ends.lua).
 --
 -- KEYS: 1 the room's stream, 2 the heads, 3 the epochs (of its partition),
---       4 the last sequences of rooms that were forgotten, 5 those of before
+--       4 the last sequences of forgotten rooms, 5 those of the period before
 -- ARGV: 1 the outbox id up to which notes are too old (position_marks.lua)
 --       2 how many notes to look at
 --       3 the room
---       4 the prefix of the keys that hold where rooms stood when an epoch ended
---       5 how many forgotten rooms to remember at least; twice as many are at most
--- Returns {how many notes were removed, 1 where the room was forgotten, else 0}.
+--       4 the prefix of the keys that hold the rooms' heads at the end of an epoch
+--       5 the minimum number of forgotten rooms to remember; at most twice as many are
+-- Returns {number of removed notes, 1 if the room was forgotten, else 0}.
 if redis.call('TYPE', KEYS[1]).ok ~= 'stream' then
   return {0, 0}
 end
@@ -51,7 +50,7 @@ if removed > 0 then
   redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', redis.call('XLEN', KEYS[1]) - removed)
 end
 
--- The last sequence that the stream ever had, whatever was trimmed.
+-- The last sequence that the stream ever had, even if it was trimmed.
 local function last_sequence()
   local facts = redis.call('XINFO', 'STREAM', KEYS[1])
   for i = 1, #facts, 2 do
@@ -61,18 +60,18 @@ local function last_sequence()
   end
 end
 
--- With a note that is not persisted yet it stays.
+-- A room with a note that is not persisted yet stays.
 local head = tonumber(redis.call('HGET', KEYS[2], ARGV[3]))
 if not head or redis.call('XLEN', KEYS[1]) > 0 or last_sequence() ~= head then
   return {removed, 0}
 end
 local floor_before = tonumber(redis.call('HGET', KEYS[2], '')) or 0
 local floor = math.max(floor_before, head) + 1
-redis.call('HDEL', KEYS[2], ARGV[3]) -- first, since it takes no memory: a full Redis refuses the script else
+redis.call('HDEL', KEYS[2], ARGV[3]) -- first, as it takes no memory: otherwise a full Redis refuses the script
 redis.call('HSET', KEYS[2], '', string.format('%.0f', floor))
 redis.call('UNLINK', KEYS[1])
 
--- Of a room that lived through the end of an epoch, nobody can say any more what it lost then.
+-- If the room lived through the end of an epoch, its loss at that end is no longer known.
 local lived_through = 0
 if redis.call('TYPE', KEYS[3]).ok == 'list' then
   for _, ended in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do

@@ -1,33 +1,32 @@
--- Puts a batch of one partition's outbox into the streams of its rooms.
+-- Appends a batch of one partition's outbox to the streams of its rooms.
 --
--- Running it again with the same batch, or with an older one, changes nothing: a note that
--- is not after the position is in its stream, or was and has been removed by retention, with
--- all that Redis knew of the room if it was the last. And one whose sequence is not above its
--- stream's last id was written by a run that did not come to its end. That holds because
--- every worker goes in the outbox's order from the shared position.
+-- Running it again with the same batch, or with an older one, changes nothing. A note that is not
+-- after the position is in its stream, or retention has removed it, perhaps with the whole room. A
+-- note whose sequence is not above its stream's last id was written by a run that was interrupted.
+-- This holds because every worker follows the outbox's order from the shared position.
 --
 -- KEYS: 1 the epoch, 2 the persisted position, 3 the outbox, 4 the heads, 5 the rejected,
 --       6... the rooms' streams
--- ARGV: 1 the epoch in which the batch was read, empty where there was none
+-- ARGV: 1 the epoch in which the batch was read; empty: there was none
 --       2 the outbox id of the batch's last entry
 --       3 how many notes a room keeps
 --       4 the outbox id up to which to trim the outbox; empty: not now
 --       5 how many rejected entries to keep
 --       6 the outbox id of the batch's first entry; empty: there is none, only trim
---       7 how many entries of the batch can't be read
---       8 how many notes came at a floor (accept.lua)
---       then of each entry that can't be read: its outbox id, the reason
---       of each note that came at a floor: its outbox id, the floor
---       and of each note: its stream's index in KEYS, room, sequence, epoch, outbox id, note
--- Returns {'refused'} where another epoch has begun, or the data went back, else
---   {'persisted', the persisted position, {outbox id, reason, and so on, of what was set aside}}
+--       7 the number of unreadable entries of the batch
+--       8 the number of notes that came at a floor (accept.lua)
+--       then for each unreadable entry: its outbox id, the reason;
+--       for each note that came at a floor: its outbox id, the floor;
+--       for each note: its stream's index in KEYS, room, sequence, epoch, outbox id, note
+-- Returns {'refused'} if another epoch has begun, or the data went back, else
+--   {'persisted', the persisted position, {outbox id, reason, and so on, of entries set aside}}
 local REJECTION_ARGUMENTS, FLOOR_ARGUMENTS, NOTE_ARGUMENTS = 2, 2, 6
 local OUTBOX_ID = 4 -- of a note's arguments, counted from 0
 local FIRST_REJECTION = 9
-local MOST_FIELDS_KEPT = 128 -- names and values of a rejected entry; ours have 10
+local MOST_FIELDS_KEPT = 128 -- names and values of a rejected entry; valid ones have 10
 
--- A batch of an epoch that is over may hold notes that no longer exist, under sequences
--- that are taken again.
+-- A batch of an earlier epoch may have notes that no longer exist, under sequences that are given
+-- again.
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
   return {'refused'}
 end
@@ -46,16 +45,16 @@ local function is_before(outbox_id, other)
     or (its_milliseconds == other_milliseconds and its_counter < other_counter)
 end
 
-local function behind_position(outbox_id)
+local function after_position(outbox_id)
   return is_before(position, outbox_id)
 end
 
--- Trims nothing where nothing is due, and never what is not persisted.
+-- Trims nothing if nothing is due, and never what is not persisted.
 local function trim_outbox()
   local up_to = ARGV[4]
   if up_to == '' then
     up_to = '0-0'
-  elseif behind_position(up_to) then
+  elseif after_position(up_to) then
     up_to = position
   end
   redis.call('XTRIM', KEYS[3], 'MINID', '~', up_to)
@@ -66,11 +65,11 @@ if ARGV[6] == '' then
   return {'persisted', position, {}}
 end
 
--- A batch is a run of the outbox, so it begins where persisting goes on or before, and its last
--- entry is there: else Redis has older data than it was read from. Its notes may no longer exist,
--- and others before it would be passed over.
-if not behind_position(ARGV[2]) then
-  return {'persisted', position, {}} -- by another worker, as far as these data have it
+-- A batch is a run of the outbox: it begins at the persisted position or before, and its last entry
+-- is there. Otherwise Redis has older data than those that it was read from: its notes may no longer
+-- exist, and others before it would be skipped.
+if not after_position(ARGV[2]) then
+  return {'persisted', position, {}} -- by another worker, according to these data
 elseif not redis.call('XRANGE', KEYS[3], ARGV[2], ARGV[2])[1] then
   return {'refused'}
 end
@@ -79,16 +78,16 @@ if is_before(next_entry[1], ARGV[6]) then
   return {'refused'}
 end
 
--- First what is due already. It makes room; and where Redis is full, a script whose first write
--- takes no memory may go on (EVAL, "Using scripts in limited memory conditions"): what is
--- persisted was accepted, and takes more room where it is.
+-- First trim what is due already. This makes room. And in a full Redis, a script whose first write
+-- takes no memory may go on (EVAL, "Using scripts in limited memory conditions"). The batch was
+-- accepted already, and takes more room in the outbox than in the streams.
 trim_outbox()
 
--- Sets an entry aside as it stands in the outbox, once: another worker did it for what is
--- not behind the position. A key of the wrong type here must not stop the partition.
+-- Sets an entry aside as it is in the outbox, once: another worker did it for entries that are not
+-- after the position. A key of the wrong type here must not stop the partition.
 local set_aside = {}
 local function reject(outbox_id, reason)
-  if not behind_position(outbox_id) then
+  if not after_position(outbox_id) then
     return
   end
   table.insert(set_aside, outbox_id)
@@ -101,7 +100,7 @@ local function reject(outbox_id, reason)
   end
 end
 
--- The last sequence that the stream ever had, whatever was trimmed; nil: it's no stream.
+-- The last sequence that the stream ever had, even if it was trimmed; nil: it is no stream.
 local function last_sequence(key)
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' then
@@ -117,7 +116,7 @@ local function last_sequence(key)
   end
 end
 
--- A sequence that was never given out would, once in the stream, hide all that come.
+-- Once in the stream, a sequence that was never given out would hide all later ones.
 local heads = {}
 local function given_out(stream, room, sequence)
   if not heads[stream] then
@@ -128,8 +127,8 @@ end
 
 local NO_STREAM = "its room's key holds no stream"
 
--- That the stream has it already is what XADD says itself: asking first would cost each
--- note twice as much.
+-- XADD itself tells if the stream has the note already: asking first would double the cost of each
+-- note.
 local floors = {}
 local function add(stream, sequence, epoch, outbox_id, note)
   local added
@@ -170,18 +169,18 @@ local first_note = first_floor + ARGV[8] * FLOOR_ARGUMENTS
 for i = first_floor, first_note - 1, FLOOR_ARGUMENTS do
   floors[ARGV[i]] = ARGV[i + 1]
 end
-local all_new = first_note > #ARGV or behind_position(ARGV[first_note + OUTBOX_ID])
+local all_new = first_note > #ARGV or after_position(ARGV[first_note + OUTBOX_ID])
 for i = first_note, #ARGV, NOTE_ARGUMENTS do
-  if all_new or behind_position(ARGV[i + OUTBOX_ID]) then
+  if all_new or after_position(ARGV[i + OUTBOX_ID]) then
     persist(tonumber(ARGV[i]), unpack(ARGV, i + 1, i + NOTE_ARGUMENTS - 1))
   end
 end
 
-if behind_position(ARGV[2]) then
+if after_position(ARGV[2]) then
   position = ARGV[2]
   redis.call('SET', KEYS[2], position)
 end
 
--- Here and nowhere else, because here the position can't be one that Redis has lost.
+-- Only here, because here the position can't be one that Redis has lost.
 trim_outbox()
 return {'persisted', position, set_aside}

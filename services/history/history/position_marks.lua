@@ -1,26 +1,25 @@
--- Says up to where a partition was persisted an age ago, and remembers how far persisting has
--- come by now.
+-- Returns the persisted position of a partition an age ago, and marks the one of now.
 --
--- What tells an entry's age is when its place was seen to be persisted. Outbox ids begin with
--- Redis's time and are no clock: where that was ahead once, all ids stay ahead until real time
--- gets there. A time that was noted then, and is still to come, becomes the present one.
+-- The age of an entry counts from the time when its position was seen to be persisted. Outbox ids
+-- begin with Redis's time, but are no clock: if that was ahead once, all ids stay ahead until real
+-- time catches up. A marked time that is in the future becomes the present one.
 --
--- Where history's clock is asked too, a mark has the later of both times, and an age has passed when
--- it has by the earlier of them. So no clock alone makes anything older than it is: neither one that
--- jumps ahead, nor that of a server or a replica that is replaced. As long as one is right, what is
--- said here is never too much; where the other is wrong, it is late by the difference.
+-- If history's clock is given, a mark has the later of both times, and an age has passed if it has
+-- by the earlier one. So no single clock makes anything older than it is: neither one that jumps
+-- ahead, nor that of a replaced server or replica. As long as one clock is right, the returned
+-- position is never too new. If the other one is wrong, it is late by the difference.
 --
--- The marks are kept beside the data, so that they are as old as these are, and whoever goes on
--- with a partition goes on with its marks.
+-- The marks are stored with the data, so that they are as old as the data, and any replica that
+-- continues with a partition continues with its marks.
 --
 -- KEYS: 1 the persisted position, 2 the marks: `milliseconds position`, oldest first
 -- ARGV: 1 the age in milliseconds
 --       2 how many marks an age is divided into
 --       3 the time by history's clock, in milliseconds; empty: Redis's counts alone
--- Returns {the outbox id up to which all was persisted an age ago, or '' where it is not known yet;
---   how many milliseconds Redis's clock is ahead of history's}.
-local MOST_AGES = 2 -- of marks are kept; so many there are only where clocks differ
-redis.call('LTRIM', KEYS[2], 0, -1) -- nothing, and first: a full Redis refuses the script else
+-- Returns {the outbox id up to which all was persisted an age ago, or '' if it is not known yet;
+--   the milliseconds by which Redis's clock is ahead of history's}.
+local MOST_AGES = 2 -- bound on the marks, in ages; reached only if clocks differ
+redis.call('LTRIM', KEYS[2], 0, -1) -- no change, and first: otherwise a full Redis refuses the script
 local time = redis.call('TIME')
 local by_redis = time[1] * 1000 + math.floor(time[2] / 1000)
 local by_history = tonumber(ARGV[3]) or by_redis

@@ -1,18 +1,18 @@
--- Accepts one note: takes the room's next sequence, puts the note into the outbox and
--- announces it, in one step, so that a room's announcements come in order of sequence.
+-- Accepts one note: takes the room's next sequence, appends the note to the outbox and announces
+-- it. It does so in one step, so that a room's announcements come in order of sequence.
 --
--- Running it again with the same id, for whatever reason, stores nothing and returns the
--- first answer, as long as the id is remembered.
+-- As long as the note's id is remembered, running it again with that id stores nothing and returns
+-- the first answer.
 --
--- A room that is not among the heads stands at the floor, the heads' field without a name: its
--- next note comes after every sequence of rooms that were forgotten (age_retention.lua). The
--- outbox tells of it (`f`): between the floor and what was before, there is nothing to look for.
+-- A room without a head is at the floor, which is the heads' field without a name: its next note
+-- comes after all sequences of forgotten rooms (age_retention.lua). The outbox entry says so (`f`):
+-- there are no notes between the floor and what was before.
 --
--- KEYS: epoch, heads, outbox (of one partition), what is known of the note's id
--- ARGV: 1 the room, 2 its live channel, 3 the serialised note without its place,
---       4 the digest of its content, 5 when it was made (ns since 1970),
---       6 how many ms to remember the id; 0: it is new for sure, and not remembered
--- Returns {'stored' or 'duplicate', epoch, sequence, when made}, or {'taken'}
+-- KEYS: epoch, heads, outbox (of one partition), the record of the note's id
+-- ARGV: 1 the room, 2 its live channel, 3 the serialised note without its position,
+--       4 the digest of its content, 5 the time when it was made (ns since 1970),
+--       6 how many ms to remember the id; 0: it is certainly new, and not remembered
+-- Returns {'stored' or 'duplicate', epoch, sequence, time when made}, or {'taken'}
 local window = tonumber(ARGV[6])
 if window > 0 then
   local first = redis.call('HMGET', KEYS[4], 'e', 's', 't', 'd')
@@ -27,7 +27,7 @@ end
 local epoch = tonumber(redis.call('GET', KEYS[1]))
 if not epoch then
   local now = redis.call('TIME')
-  -- Never before 2020, whatever the clock says: no cursor of an earlier epoch is taken.
+  -- Never before 2020, whatever the clock says: cursors of earlier epochs are refused.
   epoch = math.max(now[1] * 1000 + math.floor(now[2] / 1000), 1577836800000)
   redis.call('SET', KEYS[1], string.format('%d', epoch))
 end

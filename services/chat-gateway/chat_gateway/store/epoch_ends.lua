@@ -1,13 +1,12 @@
--- Says where a room stands, and where it stood when the epochs before ended.
+-- Reads the head of a room, now and at the ends of earlier epochs.
 --
--- KEYS: 1 epoch, 2 heads, 3 epochs, 4 and 5 what is remembered of forgotten rooms (of one partition)
--- ARGV: the room, the prefix of the keys that hold where rooms stood when an epoch ended
--- A room that is not in one of these hashes stood at the floor (accept.lua) that is there, or was
--- forgotten since then: nothing is known to be left of what it had (age_retention.lua). So it may have
--- been, too, where rooms that were forgotten since are remembered no more.
--- Returns {epoch, newest sequence (below 0 where it is the floor), and of each epoch that is
--- remembered, oldest first: the epoch, the room's end in it}; an empty list where the partition
--- has no epoch.
+-- KEYS: 1 epoch, 2 heads, 3 epochs, 4 and 5 the records of forgotten rooms (of one partition)
+-- ARGV: the room, the prefix of the keys that hold the rooms' heads at the end of an epoch
+-- A room that is missing in one of these hashes was at its floor (accept.lua), or has been forgotten
+-- since: it is not known that anything of it is left (age_retention.lua). The same may be true if
+-- the record of rooms forgotten since then is no longer complete.
+-- Returns {epoch, newest sequence (negative if it is the floor), and for each remembered epoch,
+-- oldest first: the epoch, the room's end in it}; an empty list if the partition has no epoch.
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then
   return {}
@@ -22,7 +21,7 @@ if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 0 then
   newest = -newest
 end
 local lived_through = 0
-local known_from = 0 -- the floor since which each room that was forgotten is remembered
+local known_from = 0 -- the floor since which all forgotten rooms are remembered
 for index = 4, 5 do
   if redis.call('TYPE', KEYS[index]).ok == 'hash' then
     local field = string.sub(redis.sha1hex(ARGV[1]), 1, 16)

@@ -1,16 +1,16 @@
--- Says where rooms of one partition stand.
+-- Reads the heads of rooms of one partition.
 --
 -- KEYS: epoch, heads, outbox
 -- ARGV: the rooms
--- Returns the epoch, the newest outbox id, and after them each room's newest sequence; where Redis
--- has nothing of the room, the partition's floor (accept.lua), as a number below 0.
--- A partition without an epoch gets one: a cursor must be in one.
+-- Returns the epoch, the newest outbox id, and then each room's newest sequence. If Redis has
+-- nothing of a room: the partition's floor (accept.lua), as a negative number.
+-- Begins an epoch if the partition has none, because each cursor has one.
 local epoch = tonumber(redis.call('GET', KEYS[1]))
 if not epoch then
   local now = redis.call('TIME')
-  -- Never before 2020, whatever the clock says: no cursor of an earlier epoch is taken.
+  -- Never before 2020, whatever the clock says: cursors of earlier epochs are refused.
   epoch = math.max(now[1] * 1000 + math.floor(now[2] / 1000), 1577836800000)
-  redis.call('DEL', KEYS[1]) -- first, since it takes no memory: a full Redis refuses the script else
+  redis.call('DEL', KEYS[1]) -- first, as it takes no memory: otherwise a full Redis refuses the script
   redis.call('SET', KEYS[1], string.format('%d', epoch))
 end
 local newest = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1]

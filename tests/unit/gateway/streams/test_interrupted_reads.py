@@ -30,7 +30,7 @@ class SilentHistory(ScriptedHistory):
         client: ClientId | None,  # noqa: ARG002
         enough_bytes: int = 0,  # noqa: ARG002
     ) -> AsyncGenerator[ReplayPart]:
-        """As History.replay."""
+        """Implements `History.replay`."""
         self.asked.append(sequences)
         await asyncio.Event().wait()
         yield ReplayPart((), 0)
