@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Final
 
 _MOST: Final = 1_048_576
-"""What Linux allows by default (fs.nr_open); asked for where the hard bound is none."""
+"""Linux's default maximum (fs.nr_open); requested if there is no hard bound."""
 _OWN_FILES: Final = 256
 """Kept for connections to Redis and to history, DNS and logs; a service needs some 60."""
 

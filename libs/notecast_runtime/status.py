@@ -81,7 +81,7 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class Ending(NamedTuple):
-    """How a call ends."""
+    """The ending of a call."""
 
     code: grpc.StatusCode
     details: str

@@ -118,7 +118,7 @@ class WireServerTransport(ServerTransport):
         )
 
     def client_of(self, context: Context) -> ClientId:
-        """As ServerTransport.client_of."""
+        """Returns the client of a call; see `ServerTransport.client_of`."""
         return wire_context(context).client()
 
 
@@ -136,7 +136,7 @@ class GrpcioServerTransport(ServerTransport):
         self._proxies = bounds.trusted_proxies
 
     def client_of(self, context: Context) -> ClientId:
-        """As ServerTransport.client_of."""
+        """Returns the client of a call; see `ServerTransport.client_of`."""
         return self._proxies.client_of_call(context.peer(), context.invocation_metadata() or ())
 
 

@@ -133,7 +133,7 @@ async def leave_nothing(rooms: Sequence[str], tasks_before: int) -> None:
 
     def forgotten() -> bool:
         return not any(
-            channels & set(kept) for kept in (feed._requested, feed._unconfirmed, feed._heard)
+            channels & set(kept) for kept in (feed._requested, feed._unconfirmed, feed._confirmed)
         )
 
     await eventually(forgotten, "no room is heard")

@@ -101,5 +101,5 @@ def _after(state: LogState, call: Callable[[RoomLog], None]) -> LogState:
         log.oldest,
         tuple(log._ring._frames),
         tuple(sorted(log._parked.items())),
-        log._heard,
+        log._known,
     )

@@ -62,7 +62,7 @@ class RedisConnection(asyncio.Protocol):
         self._reader = Reader(notEnoughData=_PARTIAL)
         self._in_flight: deque[asyncio.Future[Any] | None] = deque()
         self._transport: asyncio.Transport | None = None
-        self._paused = self._heard = False
+        self._paused = self._has_received = False
         self._silent_looks = 0
         self._error: Exception | None = None
         self._given_up: asyncio.Future[Exception] = loop.create_future()
@@ -190,7 +190,7 @@ class RedisConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parses received data; resolves answers, and passes on push messages."""
-        self._heard = True
+        self._has_received = True
         try:
             self._take(data)
         except ProtocolError as error:
@@ -227,7 +227,7 @@ class RedisConnection(asyncio.Protocol):
         It counts looks, not time: a process that was stopped itself must not take its own silence
         for the server's.
         """
-        owed = self._in_flight and not self._heard
+        owed = self._in_flight and not self._has_received
         self._silent_looks = self._silent_looks + 1 if owed else 0
-        self._heard = False
+        self._has_received = False
         return self._silent_looks

@@ -32,8 +32,8 @@ class Keepalive:
 
     __slots__ = (
         "_age_end",
-        "_heard",
         "_idle_since",
+        "_last_received",
         "_leave_at",
         "_leaving",
         "_options",
@@ -46,7 +46,7 @@ class Keepalive:
 
     def __init__(self, options: ServerOptions, now: float) -> None:
         self._options = options
-        self._heard = now
+        self._last_received = now
         self._ping_sent: float | None = None
         self._quiet_until = now + options.handshake_timeout
         self._leave_at = now + options.jittered_age()
@@ -59,7 +59,7 @@ class Keepalive:
 
     def received(self, now: float) -> None:
         """Records that data came from the client: it is alive."""
-        self._heard = now
+        self._last_received = now
         self._ping_sent = None
 
     def settle(self) -> None:
@@ -110,7 +110,7 @@ class Keepalive:
             if calls or self._options.keepalive_without_calls:
                 self._ping_sent = now
                 return Due.PING
-            self._heard = now  # not now; check again after another interval
+            self._last_received = now  # not now; check again after another interval
         return Due.NOTHING
 
     def next_check(self) -> float:
@@ -126,7 +126,7 @@ class Keepalive:
     def _next_ping(self) -> float:
         if self._ping_sent is not None:
             return self._ping_sent + self._options.keepalive_timeout
-        return self._heard + self._options.keepalive_time
+        return self._last_received + self._options.keepalive_time
 
     def _dead(self, now: float) -> bool:
         return (

@@ -31,7 +31,7 @@ class RoomLog:
     """
 
     __slots__ = (
-        "_heard",
+        "_known",
         "_max_notes",
         "_max_parked_bytes",
         "_parked",
@@ -56,7 +56,7 @@ class RoomLog:
         self._max_parked_bytes = max_bytes
         self._parked: dict[int, bytes] = {}
         self._parked_bytes = 0
-        self._heard = head
+        self._known = head
 
     @property
     def newest(self) -> int:
@@ -74,9 +74,9 @@ class RoomLog:
         If it is longer than the ring, this is only its newest part. Readers at an earlier position
         read the rest themselves, like all readers that have fallen behind the ring.
         """
-        if self._heard == self.newest:
+        if self._known == self.newest:
             return None
-        through = min(self._parked) - 1 if self._parked else self._heard
+        through = min(self._parked) - 1 if self._parked else self._known
         return SequenceRange(max(self.newest, through - self._max_notes), through)
 
     def append_live(self, sequence: int, frame: bytes) -> None:
@@ -87,20 +87,20 @@ class RoomLog:
         """
         if sequence == self.newest + 1:
             self._ring.append(frame)
-            self._heard = max(self._heard, sequence)
+            self._known = max(self._known, sequence)
             self._unpark()
         elif sequence > self.newest:
-            self._heard = max(self._heard, sequence)
+            self._known = max(self._known, sequence)
             self._park(sequence, frame)
 
     def has_all(self, epoch: int, sequence: int) -> bool:
         """Whether the log is complete, at least up to this sequence of this epoch."""
         newest = self._ring.newest
-        return sequence <= newest == self._heard and epoch == self.epoch
+        return sequence <= newest == self._known and epoch == self.epoch
 
     def on_head(self, sequence: int) -> None:
         """Learns from Redis that the log reaches this sequence."""
-        self._heard = max(self._heard, sequence)
+        self._known = max(self._known, sequence)
 
     def enter_epoch(self, epoch: int, survived: int) -> None:
         """Continues in a new epoch with the part of the log that survived.
@@ -113,7 +113,7 @@ class RoomLog:
         self._ring.truncate(survived)
         self._parked.clear()
         self._parked_bytes = 0
-        self._heard = survived
+        self._known = survived
 
     def fill(self, sequences: SequenceRange, frames: Iterable[tuple[int, bytes]]) -> None:
         """Adds the notes that were read of a missing range.
@@ -130,7 +130,7 @@ class RoomLog:
             self._ring.skip_to(sequences.after)
         for sequence in range(self.newest + 1, sequences.through + 1):
             self._ring.append(found.get(sequence, b""))
-        self._heard = max(self._heard, self.newest)
+        self._known = max(self._known, self.newest)
         self._unpark()
 
     def extend_back(self, sequences: SequenceRange, frames: Iterable[tuple[int, bytes]]) -> None:

@@ -80,7 +80,7 @@ class PartitionRooms:
         is_next = asked_at - self._mark.agreed_at <= SURE_SECONDS
         if is_next and self._agreed is not None and self._agreed.epoch == answer.epoch:
             changed = map(ne, self._agreed.newest, answer.newest)
-            if self._all_have_heard(answer, compress(range(len(self._rooms)), changed)):
+            if self._all_up_to_date(answer, compress(range(len(self._rooms)), changed)):
                 self._agreed = answer
                 self._mark.outbox_id = answer.outbox_id
                 self._mark.agreed_at = asked_at
@@ -99,7 +99,7 @@ class PartitionRooms:
                 room.follow(self._mark)
         return behind
 
-    def _all_have_heard(self, answer: PartitionHeads, indices: Iterable[int]) -> bool:
+    def _all_up_to_date(self, answer: PartitionHeads, indices: Iterable[int]) -> bool:
         """Whether the rooms at these indices are up to date; changes nothing."""
         rooms, newest, epoch = self._rooms, answer.newest, answer.epoch
         return all(rooms[index].has_all(epoch, int(newest[index] or 0)) for index in indices)

@@ -130,7 +130,7 @@ class Room:
         "_early",
         "_entering",
         "_floor",
-        "_heard_id",
+        "_live_id",
         "_log",
         "_mark",
         "_past",
@@ -146,7 +146,7 @@ class Room:
         self._log: RoomLog | None = None
         self._floor = 0  # no note has this sequence or a lower one, or none is left
         self.readers: RoomReaders[RoomReader] = RoomReaders(shared.make_audience)
-        self._heard_id = self._agreed_id = BEFORE_ALL
+        self._live_id = self._agreed_id = BEFORE_ALL
         self._agreed_at = shared.clock()
         self._mark = UNMARKED
         self._early: deque[Announcement] | None = None
@@ -173,12 +173,12 @@ class Room:
     @property
     def outbox_id(self) -> OutboxId:
         """The outbox id after which all notes come that the log still lacks."""
-        return max(self._heard_id, self._agreed_id, self._mark.outbox_id)
+        return max(self._live_id, self._agreed_id, self._mark.outbox_id)
 
     @property
     def _last_id(self) -> OutboxId:
         """The id of the newest live note; if there was none, the one that was agreed on."""
-        return self._heard_id if self._heard_id > BEFORE_ALL else self._agreed_id
+        return self._live_id if self._live_id > BEFORE_ALL else self._agreed_id
 
     @property
     def live_position(self) -> RoomPosition:
@@ -219,7 +219,7 @@ class Room:
         elif announcement.epoch == log.epoch:
             epoch, sequence, outbox_id, note = announcement
             if sequence == log.newest + 1:
-                self._heard_id = outbox_id
+                self._live_id = outbox_id
             elif sequence > log.newest or outbox_id > self._last_id:
                 # It came before lost ones, or late, after repair had fetched it. Or its sequence
                 # was given twice, and Redis has lost this note or the earlier one.
@@ -387,7 +387,7 @@ class Room:
         # on may belong to another room of the partition, and be lost.
         self._leave_mark(BEFORE_ALL, UNMARKED)
         if survived < log.newest:
-            self._heard_id = BEFORE_ALL
+            self._live_id = BEFORE_ALL
         # A reader from another gateway may have been shown more than this one has received.
         self.change_readers_epoch(head, common)
         log.enter_epoch(head.epoch, survived)

@@ -39,13 +39,13 @@ class FeedProbe:
         self._pipeline = pipeline
         self._feed = feed
         self._timeout_seconds = timeout_seconds
-        self._unheard: dict[bytes, float] = {}
+        self._pending: dict[bytes, float] = {}
 
     def on_probe(self, payload: bytes) -> None:
         """Takes a message of `channel`; stops waiting for it and for earlier probes."""
-        sent_at = self._unheard.get(payload)
+        sent_at = self._pending.get(payload)
         if sent_at is not None:
-            self._unheard = {p: at for p, at in self._unheard.items() if at > sent_at}
+            self._pending = {p: at for p, at in self._pending.items() if at > sent_at}
 
     async def run(self) -> None:
         """Probes until cancelled."""
@@ -58,7 +58,7 @@ class FeedProbe:
             self._judge()
 
     async def _publish(self, payload: bytes) -> None:
-        self._unheard[payload] = time.monotonic()  # before it is sent: it may arrive at once
+        self._pending[payload] = time.monotonic()  # before it is sent: it may arrive at once
         deadline = asyncio.get_running_loop().time() + self._timeout_seconds
         try:
             answer = await self._pipeline.call(pack(("PUBLISH", self.channel, payload)), deadline)
@@ -66,14 +66,14 @@ class FeedProbe:
         except UnavailableError:
             taken = False
         if not taken:
-            self._unheard.pop(payload, None)  # Redis itself is away; other parts report that
+            self._pending.pop(payload, None)  # Redis itself is away; other parts report that
 
     def _judge(self) -> None:
         if not self._feed.complete:
-            self._unheard.clear()  # the connection is being replaced; the new one gets new probes
+            self._pending.clear()  # the connection is being replaced; the new one gets new probes
             return
-        oldest = min(self._unheard.values(), default=None)
+        oldest = min(self._pending.values(), default=None)
         if oldest is not None and time.monotonic() - oldest > _PATIENCE_SECONDS:
-            _log.warning("live_feed_deaf", unheard=len(self._unheard))
-            self._unheard.clear()
+            _log.warning("live_feed_deaf", pending=len(self._pending))
+            self._pending.clear()
             self._feed.replace()

@@ -55,7 +55,7 @@ class RedisLiveFeed:
         self._request_due = False
         self._requested: set[str] = set()
         self._unconfirmed: Counter[str] = Counter()
-        self._heard: set[str] = set()
+        self._confirmed: set[str] = set()
         self._complete = False
 
     @property
@@ -66,7 +66,7 @@ class RedisLiveFeed:
     async def subscribe(self, channel: str) -> None:
         """Subscribes to a channel; see `LiveFeed.subscribe`."""
         self._wanted.add(channel)
-        if channel in self._heard and channel in self._requested:
+        if channel in self._confirmed and channel in self._requested:
             return
         self._request_soon()
         if channel not in self._waiting:
@@ -148,7 +148,7 @@ class RedisLiveFeed:
         dropped = self._requested - self._wanted
         added = self._wanted - self._requested
         self._requested -= dropped
-        self._heard -= dropped
+        self._confirmed -= dropped
         self._requested |= added
         self._unconfirmed.update(added)
         commands = [*_commands("UNSUBSCRIBE", dropped), *_commands("SUBSCRIBE", added)]
@@ -164,13 +164,13 @@ class RedisLiveFeed:
         del self._unconfirmed[channel]
         if channel not in self._requested:
             return  # dropped since
-        self._heard.add(channel)
+        self._confirmed.add(channel)
         if waiting := self._waiting.pop(channel, None):
             waiting.set_result(None)
         self._consider_complete()
 
     def _consider_complete(self) -> None:
-        if not self._complete and self._wanted <= self._heard:
+        if not self._complete and self._wanted <= self._confirmed:
             self._complete = True
             self._losses.forget()
             self._backoff.reset()

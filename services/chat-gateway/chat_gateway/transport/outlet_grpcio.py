@@ -50,7 +50,7 @@ class GrpcioOutlet:
         self._writable = callback
 
     def hold(self, holder: Holder, size: int) -> None:
-        """As Outlet.hold; grpc.aio has no budget of what it keeps, so nothing is ever too much."""
+        """Does nothing: grpc.aio has no budget of unsent data, so nothing is ever too much."""
 
     def on_done(self, callback: Callable[[], None]) -> None:
         """Sets the callback for the end of the stream."""
@@ -115,7 +115,7 @@ class GrpcioAudience:
 
     @property
     def connections(self) -> int:
-        """As Audience.connections: grpc.aio does not tell of them."""
+        """The number of streams: grpc.aio does not tell their connections."""
         return len(self._outlets)
 
     def add(self, outlet: Outlet) -> None:
@@ -141,14 +141,14 @@ class GrpcioTransport(GrpcioServerTransport, Transport):
     """
 
     def make_audience(self) -> Audience:
-        """As Transport.make_audience."""
+        """Makes an audience without members."""
         return GrpcioAudience()
 
     def pace(self, seconds: float) -> None:
-        """As Transport.pace: what comes is taken at once here."""
+        """Does nothing: grpc.aio does not batch received data."""
 
     async def carry(self, context: Context, flow: Callable[[Outlet], None]) -> None:
-        """As Transport.carry; returns when the stream is over, and aborts the call on an error."""
+        """Carries a stream; returns when it is over, and aborts the call on an error."""
         outlet = GrpcioOutlet(context.peer())
         try:
             flow(outlet)
@@ -157,7 +157,7 @@ class GrpcioTransport(GrpcioServerTransport, Transport):
             # The status waits for what the client does not read. Only then the stream is over:
             # otherwise a client could keep more streams than it may have.
             if code is grpc.StatusCode.OK:
-                return  # which says it; to abort with OK would be an error of ours
+                return  # this sends OK; aborting with OK would be an error
             with suppress(aio.InternalError):  # the client has left instead
                 await context.abort(code, details, trailing_metadata)
         finally:

@@ -18,15 +18,15 @@ class WireTransport(WireServerTransport, Transport):
     """
 
     def make_audience(self) -> Audience:
-        """As Transport.make_audience."""
+        """Makes an audience without members."""
         return _OutletAudience()
 
     def pace(self, seconds: float) -> None:
-        """As Transport.pace."""
+        """Batches received data until the next round."""
         self.server.flush_reads_in(seconds)
 
     async def carry(self, context: Context, flow: Callable[[Outlet], None]) -> None:
-        """As Transport.carry; returns at once, and the stream goes on without a task."""
+        """Carries a stream; returns at once, and the stream goes on without a task."""
         flow(wire_context(context).detach())
 
 
