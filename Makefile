@@ -53,6 +53,10 @@ test-slow: .venv/.development ## the tests that take minutes each
 cases: .venv/.development ## inputs that once failed (CASES_FOLDER=), on the system behind Envoy and on a gateway
 	@$(BIN)/python -m pytest tests/cases
 
+coverage: .venv/.development ## the packages without I/O: nothing in them that no test of theirs runs
+	@CI=true $(BIN)/coverage run -m pytest --quiet tests/wire/http2 tests/wire/rpc tests/unit/gateway
+	@$(BIN)/coverage report
+
 lint: .venv/.development ## every static check
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -100,4 +104,4 @@ clean: ## remove the environment and all caches; the notes in .run stay
 	@rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run up down test test-slow cases lint proto docs bench chaos fuzz k8s-check k8s-e2e lock clean
+.PHONY: help run up down test test-slow coverage cases lint proto docs bench chaos fuzz k8s-check k8s-e2e lock clean

@@ -300,3 +300,10 @@ def test_header_lists_over_the_bound_are_paid_for_by_the_octet() -> None:
     assert (
         10 <= sent_until_ended(RawClient(ConnectionLimits(reset_burst=1_000)), bombs(), 100) <= 20
     )
+
+
+def test_work_that_no_client_is_known_for_is_charged_to_the_connection() -> None:
+    abuse = RawClient().connection._abuse
+    before = abuse.resets.left
+    assert abuse.charge_work(None, 3) == ""
+    assert abuse.resets.left == before - 3

@@ -1,15 +1,23 @@
 """What we send (RFC 9113, 5.2 and 6.9): as far as the windows go, the rest later and in turns."""
 
+from collections.abc import Callable
+from typing import cast
+
 import pytest
 
+from notecast_wire.fairness.held_bytes import HeldBytes
+from notecast_wire.fairness.shares import ShareRatios, ShareRefusal
 from notecast_wire.http2.codes import ErrorCode
-from notecast_wire.http2.events import StreamEnded, StreamWritable
+from notecast_wire.http2.events import AnswerSent, StreamEnded, StreamWritable
 from notecast_wire.http2.header_encoder import encode_headers
+from notecast_wire.http2.shared_window import SharedWindow
+from notecast_wire.http2.stream import StreamOwner
 from tests.wire.http2.raw_client import (
     DATA,
     END_HEADERS,
     END_STREAM,
     HEADERS,
+    RST_STREAM,
     Frame,
     RawClient,
     rst_stream,
@@ -195,3 +203,89 @@ def test_kept_data_of_a_stream_that_was_reset_is_forgotten() -> None:
     assert not client.send(window_update(0, 100_000))
     assert not client.sent()
     assert stream.unsent is None
+
+
+class Owner:
+    """Owns a stream, and is told what becomes of it."""
+
+    def __init__(self) -> None:
+        self.lost: list[ShareRefusal] = []
+
+    def lose(self, refusal: ShareRefusal) -> None:
+        self.lost.append(refusal)
+
+
+def test_an_end_that_was_kept_goes_out_when_the_data_before_it_are_dropped() -> None:
+    client = with_window(10)
+    stream = client.begin(1, ended=True)
+    client.sender.send_data(stream, bytes(20), end_stream=True)
+    client.sent()
+    client.sender.drop_unsent(stream)
+    assert client.sent() == [Frame(DATA, END_STREAM, 1, b"")]
+    assert stream.over
+
+
+def test_an_empty_end_needs_no_window() -> None:
+    client = with_window(0)
+    stream = client.begin(1, ended=True)
+    assert client.sender.send_data(stream, b"", end_stream=True)
+    assert client.sent() == [Frame(DATA, END_STREAM, 1, b"")]
+    assert stream.over
+
+
+def test_too_much_that_is_kept_for_a_client_ends_its_stream_or_is_for_the_streams_owner() -> None:
+    client = with_window(10)
+    due: list[Callable[[], None]] = []
+    budget = HeldBytes("bytes", 50, ShareRatios(1, 1), due.append)
+    client.sender.held_output = budget
+    owned, alone = client.begin(1), client.begin(3)
+    owner = Owner()
+    owned.call = cast("StreamOwner", owner)
+    client.sender.send_data(owned, bytes(30))
+    client.sender.send_data(alone, bytes(90))
+    for settle in due:
+        settle()
+    assert Frame(RST_STREAM, 0, 3, ErrorCode.ENHANCE_YOUR_CALM.to_bytes(4)) in client.sent()
+    assert alone.over
+    assert (owner.lost, budget.total) == ([], 20)
+    refusal = ShareRefusal("bytes", "total", 50)
+    client.sender.lose(owned, refusal)
+    assert owner.lost == [refusal]
+    client.sender.drop_unsent(owned)
+    assert budget.total == 0
+
+
+def test_a_stream_that_has_ended_for_us_ends_with_another_block_in_place_of_what_is_kept() -> None:
+    client = with_window(10)
+    stream = client.begin(1, ended=True)
+    client.sender.send_data(stream, bytes(20), end_stream=True)
+    client.sent()
+    client.sender.end_instead(stream, TRAILERS)
+    assert client.sent() == [Frame(HEADERS, END_HEADERS | END_STREAM, 1, TRAILERS)]
+    assert stream.over
+
+
+def test_the_owner_of_an_answer_learns_that_the_last_of_it_is_out() -> None:
+    client = with_window(10)
+    stream = client.begin(1, ended=True)
+    stream.call = cast("StreamOwner", Owner())
+    client.sender.send_data(stream, bytes(20), end_stream=True)
+    assert client.send(window_update(1, 10)) == [AnswerSent(stream)]
+
+
+def test_nothing_is_sent_or_kept_of_no_data() -> None:
+    client = with_window(10)
+    stream = client.begin(1)
+    client.connection.pause()
+    assert client.sender.send_data(stream, b"")
+    assert not client.sender._send_kept(stream)
+    assert client.sent() == []
+
+
+def test_a_window_that_shrinks_is_the_smallest_of_those_it_is_shared_with() -> None:
+    stream = with_window(10).begin(1)
+    stream.shared = SharedWindow(8)
+    stream.send_window = 9
+    assert stream.shared.left == 8
+    stream.send_window = 5
+    assert stream.shared.left == 5

@@ -222,3 +222,10 @@ def pings(served: Served) -> int:
     (link,) = served.connections
     count: int = link.connection._pings
     return count
+
+
+def test_a_client_is_settled_once_its_settings_have_come() -> None:
+    made = Keepalive(ServerOptions(), 0.0)
+    assert not made.settled
+    made.settle()
+    assert made.settled

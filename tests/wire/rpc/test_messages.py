@@ -131,3 +131,10 @@ def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_not_one_gzip_member_is_an_error(data: bytes) -> None:
     with pytest.raises(MessageError):
         unpack(data, MOST)
+
+
+def test_a_message_is_compressed_only_where_that_makes_it_smaller() -> None:
+    assert length_prefixed_gzip(b"x") == length_prefixed(b"x")
+    packed = length_prefixed_gzip(bytes(1_000))
+    assert packed[0] == 1
+    assert gzip.decompress(packed[5:]) == bytes(1_000)

@@ -113,3 +113,29 @@ def test_details_come_back_from_percent_encoding(details: str) -> None:
 def test_plain_details_stay_as_they_are() -> None:
     assert percent_encode("no such room: lobby/2 (~)") == b"no such room: lobby/2 (~)"
     assert percent_encode("100 %") == b"100 %25"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error"),
+    [
+        ("Bad Key", "value", ValueError),
+        (":status", "200", ValueError),
+        ("x-bytes-bin", "text", TypeError),
+        ("x-text", "caf\u00e9", ValueError),
+        ("x-text", "line\nbreak", ValueError),
+    ],
+)
+def test_what_may_not_be_sent_is_named_by_its_key_alone(
+    key: str, value: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error) as raised:
+        encode_metadata([(key, value)])
+    assert key in str(raised.value)
+    assert value not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("details", "encoded"), [(" a b ", b"%20a b%20"), ("  ", b"%20%20"), ("a ", b"a%20")]
+)
+def test_space_at_the_ends_of_details_is_encoded(details: str, encoded: bytes) -> None:
+    assert percent_encode(details) == encoded

@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_gateway.log.ring import Ring
+from chat_gateway.log.ring import Ring, Run
+from chat_gateway.log.ring_budget import RingBudget
 
 FRAMES = st.lists(st.binary(min_size=1, max_size=40), max_size=60)
 
@@ -72,3 +73,27 @@ def test_nothing_is_before_the_first_sequence() -> None:
     ring = Ring(1, 3, 100, 100)
     assert ring.extend_back(b"1")
     assert not ring.extend_back(b"0")
+
+
+def test_a_ring_gives_up_what_it_has_joined_before_a_frame_and_nothing_where_it_is_empty() -> None:
+    ring = filled([b"a", b"b", b"c"], max_notes=10, max_bytes=100, run_bytes=100)
+    joined = ring.run_from(1)
+    assert ring.run_from(1) is joined
+    ring.give_up_some()
+    assert ring.oldest == 1
+    assert ring.run_from(1) is not joined
+    ring.give_up_some()
+    ring.give_up_some()
+    assert ring.oldest == 2
+    empty = filled([], max_notes=10, max_bytes=100, run_bytes=100)
+    empty.give_up_some()
+    assert (empty.oldest, empty.newest) == (1, 0)
+
+
+def test_what_is_joined_for_others_is_given_up_where_it_exceeds_the_budget_of_all() -> None:
+    ring = Ring(0, 10, 100, 100, RingBudget(8))
+    for frame in (b"abc", b"def"):
+        ring.append(frame)
+    first = ring.run_from(1)
+    assert first == Run(b"abcdef", 3)
+    assert ring.run_from(1) is not first

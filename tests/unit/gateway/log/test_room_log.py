@@ -161,3 +161,11 @@ def test_what_was_read_up_to_another_position_is_not_taken_for_the_ring_s_beginn
     log = new_log(10)
     log.extend_back(SequenceRange(0, 9), frames(SequenceRange(0, 9)))
     assert log.oldest == 11
+
+
+def test_what_is_parked_and_has_come_by_another_way_is_forgotten() -> None:
+    log = new_log(0)
+    log.append_live(3, frame(3))
+    log.fill(SequenceRange(0, 3), frames(SequenceRange(0, 3)))
+    assert log.newest == 3
+    assert not log._parked
