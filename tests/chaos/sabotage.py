@@ -164,9 +164,11 @@ def _patch(owner: type[Any] | ModuleType, name: str, replacement: Any) -> None: 
 
 def main() -> None:
     """Switches the mechanisms off, and runs the service."""
-    for mechanism in sys.argv[1].split(","):
+    mechanisms, package = sys.argv[1:]
+    for mechanism in mechanisms.split(","):
         MECHANISMS[mechanism]()
-    import_module(f"{sys.argv[2]}.__main__").main()
+    sys.argv[1:] = []  # a service takes no arguments
+    import_module(f"{package}.__main__").main()
 
 
 if __name__ == "__main__":
