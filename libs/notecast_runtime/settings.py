@@ -45,10 +45,12 @@ class ServiceSettings(BaseSettings):
         default=6.0,
         ge=0,
         le=300,
-        description="how long an orderly end may take, from the signal on",
+        description="longest time of an orderly end, counted from the signal",
     )
     log_level: str = Field(
-        default="info", pattern="^(debug|info|warning|error)$", description="the least level logged"
+        default="info",
+        pattern="^(debug|info|warning|error)$",
+        description="the lowest level that is logged",
     )
 
     @field_validator("redis_url")

@@ -25,29 +25,30 @@ class GatewaySettings(ServiceSettings):
     )
     trusted_proxies: str = Field(
         default="",
-        description="the proxies that say whom a call comes from: networks (10.0.0.0/8), addresses"
-        " and the word unix, separated by commas; empty: none, and every peer is a client itself",
+        description="the proxies that are believed when they name a call's client: networks"
+        " (10.0.0.0/8), addresses and the word unix, separated by commas; empty: none, and every"
+        " peer is a client itself",
     )
     trusted_hops: int = Field(
         default=1,
         ge=1,
         le=16,
-        description="how many of these proxies a call passes: so many entries from the right of"
-        " x-forwarded-for is the client's address",
+        description="the number of these proxies that a call passes: the client's address is so"
+        " many entries from the right of x-forwarded-for",
     )
     client_share: float = Field(
         default=0.5,
         gt=0,
         le=1,
-        description="how much of what all clients share one address may hold (an IPv6 network of"
-        " 64 bits is one); 1: all",
+        description="the part of what all clients share that one address may hold (an IPv6 network"
+        " of 64 bits counts as one); 1: all",
     )
     connection_share: float = Field(
         default=0.25,
         gt=0,
         le=1,
-        description="the same for one connection of an address, behind which there may be many"
-        " people; 1: all",
+        description="the same for one connection of an address: many people may share an address;"
+        " 1: all",
     )
     history_target: str = Field(
         default="127.0.0.1:50052",
@@ -70,7 +71,8 @@ class GatewaySettings(ServiceSettings):
         default=300,
         ge=1,
         le=86_400,
-        description="how long a note's id is remembered, so that a retry makes no second note",
+        description="time for which a note's id is remembered: a send that is repeated within it"
+        " makes no second note",
     )
     ring_notes: int = Field(
         default=1_024, ge=1, le=65_536, description="newest notes kept in memory for each open room"
@@ -86,7 +88,7 @@ class GatewaySettings(ServiceSettings):
         ge=65_536,
         le=68_719_476_736,
         description="bound on the notes kept in memory for all open rooms together, in bytes;"
-        " those that were quiet for longest give theirs up",
+        " the rooms that have been quiet for longest give theirs up first",
     )
     max_open_rooms: int = Field(
         default=10_000, ge=1, le=1_000_000, description="bound on the rooms that have readers here"
@@ -101,44 +103,44 @@ class GatewaySettings(ServiceSettings):
         default=MAX_CALLS,
         ge=1,
         le=1_000_000,
-        description="bound on the calls under way here that are no streams;"
-        " NOTECAST_CLIENT_SHARE and NOTECAST_CONNECTION_SHARE say how many of them are for one."
-        " Without effect where NOTECAST_TRANSPORT is grpcio",
+        description="bound on the calls under way here, streams apart; NOTECAST_CLIENT_SHARE and"
+        " NOTECAST_CONNECTION_SHARE set the part of one client and of one connection. No effect if"
+        " NOTECAST_TRANSPORT is grpcio",
     )
     held_output_bytes: int = Field(
         default=HELD_OUTPUT_BYTES,
         ge=1_048_576,
         le=68_719_476_736,
-        description="bound on what is held of answers and messages that clients do not read, in"
-        " bytes; NOTECAST_CLIENT_SHARE and NOTECAST_CONNECTION_SHARE say how much of it is for one."
-        " Without effect where NOTECAST_TRANSPORT is grpcio",
+        description="bound on the answers and messages held for clients that do not read them, in"
+        " bytes; NOTECAST_CLIENT_SHARE and NOTECAST_CONNECTION_SHARE set the part of one client and"
+        " of one connection. No effect if NOTECAST_TRANSPORT is grpcio",
     )
     slow_reader_seconds: float = Field(
         default=60,
         ge=0.1,
         le=3_600,
-        description="how long a stream may have notes to send of which its client reads none,"
-        " before it is ended",
+        description="longest time in which a client that has notes to read reads none; then its"
+        " stream ends",
     )
 
     stream_lifetime_seconds: float = Field(
         default=1_800,
         ge=0,
         le=604_800,
-        description="after how long, by 20 % more or less, a stream is sent to where there is"
-        " room, so that new gateways get their share; 0: never",
+        description="age, 20 % more or less, at which a stream is sent to another gateway, so that"
+        " new gateways get their share; 0: never",
     )
     drain_notice_seconds: float = Field(
         default=2,
         ge=0,
         le=120,
-        description="at the end: how long all is served while load balancers find out",
+        description="at the end, first: time in which all is served while load balancers find out",
     )
     drain_spread_seconds: float = Field(
         default=3,
         ge=0,
         le=240,
-        description="at the end, then: over how long streams are sent elsewhere",
+        description="at the end, then: time over which streams are sent elsewhere",
     )
 
     @field_validator("tutorial_room")

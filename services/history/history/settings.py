@@ -13,23 +13,23 @@ class HistorySettings(ServiceSettings):
         default=10_000,
         ge=1,
         le=10_000_000,
-        description="how many notes a room keeps at most; it is trimmed with its next note",
+        description="the most notes that a room keeps; its next note trims it",
     )
     retention_seconds: float = Field(
-        default=0, ge=0, le=3_155_760_000, description="how old a note may grow; 0: any age"
+        default=0, ge=0, le=3_155_760_000, description="the greatest age of a note; 0: any age"
     )
     retention_sweep_seconds: float = Field(
         default=60,
         ge=0.05,
         le=86_400,
-        description="how often every room is looked at for old notes",
+        description="interval at which every room is checked for old notes",
     )
     outbox_trim_margin_seconds: float = Field(
         default=60,
         ge=0,
         le=86_400,
-        description="how long a note stays in the outbox once it and what came later is persisted;"
-        " gateways repair from it",
+        description="time for which a note stays in the outbox after it was persisted; gateways"
+        " repair gaps from there",
     )
     persist_batch: int = Field(
         default=32, ge=1, le=1024, description="the most notes of one partition to persist at once"
@@ -38,5 +38,5 @@ class HistorySettings(ServiceSettings):
         default=3,
         ge=0.3,
         le=60,
-        description="after how long another replica takes the place of one that is gone",
+        description="time after which another replica takes the place of one that is gone",
     )
