@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeVar
 
 from notecast_runtime.errors import OverloadedError
@@ -45,8 +45,9 @@ class FairTurns:
         """The number of turns that are taken."""
         return self._shares.held
 
-    def turn(self, client: ClientId, timeout_seconds: float | None) -> "_Turn":
-        """Makes a turn that lasts as long as a block: `async with turns.turn(…)`.
+    @asynccontextmanager
+    async def turn(self, client: ClientId, timeout_seconds: float | None) -> AsyncIterator[None]:
+        """Gives a turn for as long as a block runs: `async with turns.turn(…)`.
 
         A task that is cancelled while it waits gets no turn.
 
@@ -55,10 +56,13 @@ class FairTurns:
             timeout_seconds: bound on the wait; None: no bound.
 
         Raises:
-            OverloadedError: on entering: no turn came in time, or too many calls of the client
-                wait already.
+            OverloadedError: no turn came in time, or too many calls of the client wait already.
         """
-        return _Turn(self, client, timeout_seconds)
+        await self.take(client, timeout_seconds)
+        try:
+            yield
+        finally:
+            self.give_back(client)
 
     async def run(
         self, client: ClientId, timeout_seconds: float | None, work: Callable[[], Awaitable[Result]]
@@ -180,20 +184,3 @@ class FairTurns:
 def _give_up(turn: asyncio.Future[bool]) -> None:
     if not turn.done():
         turn.set_result(False)
-
-
-class _Turn:
-    """One turn, as a block. A generator would do, but each join of a storm has one."""
-
-    __slots__ = ("_client", "_timeout_seconds", "_turns")
-
-    def __init__(self, turns: FairTurns, client: ClientId, timeout_seconds: float | None) -> None:
-        self._turns = turns
-        self._client = client
-        self._timeout_seconds = timeout_seconds
-
-    async def __aenter__(self) -> None:
-        await self._turns.take(self._client, self._timeout_seconds)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._turns.give_back(self._client)

@@ -11,7 +11,7 @@ import structlog
 from grpc import Compression, StatusCode, aio
 
 from notecast_wire.calls.outlet import StreamOutlet
-from notecast_wire.calls.peers import AuthContext, auth_context, identity_key, peer_name
+from notecast_wire.calls.peers import AuthContext, auth_context, identity_key
 from notecast_wire.calls.response import Response
 from notecast_wire.fairness.clients import ClientId
 from notecast_wire.rpc.metadata import Metadata, Metadatum, decode_metadata, encode_metadata
@@ -198,7 +198,7 @@ class Context(Response, aio.ServicerContext[Any, Any]):
 
     def peer(self) -> str:
         """The peer's address: `ipv4:1.2.3.4:5`, `ipv6:%5B::1%5D:5`, or `unix:`."""
-        return peer_name(self._call.handle.transport)
+        return self._call.handle.origin.peer
 
     def client(self) -> ClientId:
         """The client of the call: if `peer` is a trusted proxy, the client behind it."""

@@ -46,9 +46,8 @@ class Origin(NamedTuple):
         return fields
 
 
-def peer_name(transport: asyncio.BaseTransport) -> str:
-    """The peer's address: `ipv4:1.2.3.4:5`, `ipv6:%5B::1%5D:5`, or `unix:`."""
-    host, port = peer_address(transport)
+def peer_name(host: str | None, port: str) -> str:
+    """Makes `ipv4:1.2.3.4:5`, `ipv6:%5B::1%5D:5` or `unix:` of what `peer_address` gives."""
     if host is None:
         return "unix:"
     if ":" in host:

@@ -111,7 +111,7 @@ class ServerProtocol(asyncio.Protocol):
         host, port = peer_address(self.transport)
         connection = self.server.next_connection()
         peer = self.server.options.trusted_proxies.peer(host, port or connection)
-        self.origin = Origin(peer_name(self.transport), connection, peer.proxied)
+        self.origin = Origin(peer_name(host, port), connection, peer.proxied)
         self._writer.origin = self.origin
         self.connection.serve(peer)
         if not peer.proxied and (refusal := self._take_place(peer.own)):

@@ -152,15 +152,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
             lifetime_seconds=settings.stream_lifetime_seconds,
         )
         writes = WriteWatch(redis.watching, health)
-        relay = Relay(
-            hub,
-            joiner,
-            streams,
-            transport,
-            settings.redis_timeout_seconds,
-            turns.joins,
-            transport.client_of,
-        )
+        relay = Relay(hub, joiner, streams, transport, settings.redis_timeout_seconds, turns.joins)
         probe = FeedProbe(redis.pipeline, feed, settings.redis_timeout_seconds)
         check = HeadCheck(hub, Heads(redis.watching), feed, writes, health, data)
         acceptor = Acceptor(

@@ -12,7 +12,6 @@ from chat_gateway.streams.subscription import Subscription
 from chat_gateway.transport.outlet import Context, Transport
 from notecast.v1.chat_pb2 import RoomSubscription
 from notecast_runtime.fair_turns import FairTurns
-from notecast_runtime.standard_streams import ClientOf
 from notecast_wire.fairness.clients import ClientId
 
 _TURN_SECONDS: Final = 10.0
@@ -27,10 +26,9 @@ class Relay:
         hub: rooms are left there at the end.
         joiner: joins the rooms of a stream.
         streams: counts the stream as open.
-        transport: carries it.
+        transport: carries it, and tells which client a call comes from.
         join_timeout_seconds: bound on joining the rooms of a stream.
         joins: turns at joining.
-        client_of: tells which client a call comes from.
     """
 
     def __init__(
@@ -41,7 +39,6 @@ class Relay:
         transport: Transport,
         join_timeout_seconds: float,
         joins: FairTurns,
-        client_of: ClientOf,
     ) -> None:
         self._hub = hub
         self._joiner = joiner
@@ -49,7 +46,6 @@ class Relay:
         self._transport = transport
         self._join_timeout_seconds = join_timeout_seconds
         self._joins = joins
-        self._client_of = client_of
 
     async def run(
         self, wanted: Sequence[RoomSubscription], context: Context, encode: Encoding
@@ -66,7 +62,7 @@ class Relay:
         Raises:
             NotecastError: a bound on streams is reached, or the rooms could not be joined.
         """
-        client = self._client_of(context)
+        client = self._transport.client_of(context)
         subscription = Subscription(self._hub, self._streams, encode, client)
         self._streams.add(subscription)
         try:

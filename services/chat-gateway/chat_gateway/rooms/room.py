@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -324,13 +324,13 @@ class Room:
             self._enter_later_epoch(epoch)
             raise HistoryUnavailableError("another epoch has begun")
 
-    def read_past(
+    async def read_past(
         self,
         after: int,
         client: ClientId,
         most_notes: int | None = None,
         most_bytes: int | None = None,
-    ) -> Coroutine[Any, Any, PastPage]:
+    ) -> PastPage:
         """Reads a page of older notes; see `PastReader.read`."""
         if self._past is None:
             history, limits = self._shared.history, self._shared.limits
@@ -338,7 +338,7 @@ class Room:
             self._past = PastReader(
                 self.name, self.log, history, page, self.refuse_later_epoch, self._shared.reads
             )
-        return self._past.read(after, client, most_notes, most_bytes)
+        return await self._past.read(after, client, most_notes, most_bytes)
 
     def end(self, error: NotecastError) -> None:
         """Ends every stream that reads this room."""

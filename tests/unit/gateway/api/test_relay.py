@@ -30,6 +30,9 @@ class Door:
         await self.let_go.wait()
         return []
 
+    def client_of(self, _context: Context) -> ClientId:
+        return ClientId("192.0.2.1", "1")
+
     async def carry(self, _context: Context, _flow: Callable[[Outlet], None]) -> None:
         self.carried += 1
 
@@ -48,7 +51,6 @@ async def test_a_stream_that_waits_for_a_turn_at_joining_has_more_time_than_redi
         cast(Transport, door),
         _JOIN_SECONDS,
         FairTurns("joins", 1, UNDIVIDED),
-        lambda _: ClientId("192.0.2.1", "1"),
     )
     loop = asyncio.get_running_loop()
     calls = [asyncio.create_task(relay.run([], context, as_frames)) for _ in range(3)]
