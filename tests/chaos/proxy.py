@@ -9,6 +9,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
+from typing import Self
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER: on, zero seconds
 
@@ -28,7 +29,7 @@ class ReplyTrap:
 
 
 class Proxy:
-    """Stands in front of one port.
+    """Stands in front of one port. Entered, it listens until it is left: `async with Proxy(port)`.
 
     Args:
         upstream_port: the port on 127.0.0.1 that it stands for.
@@ -48,6 +49,18 @@ class Proxy:
         self.trap: ReplyTrap | None = None
         self.dropped: bytes | None = None
         self.port = 0
+
+    @property
+    def redis_url(self) -> str:
+        """The URL of the Redis that it stands for, as in NOTECAST_REDIS_URL."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stop()
 
     async def start(self) -> None:
         """Listens on a free port, `port`."""

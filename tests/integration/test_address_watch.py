@@ -41,13 +41,12 @@ class Watched(NamedTuple):
 @pytest.fixture
 async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
     with ValkeyProcess(tmp_path / "one") as one, ValkeyProcess(tmp_path / "other") as other:
-        proxy, guard = Proxy(one.port), EpochGuard()
-        await proxy.start()
-        connector = RedisConnector(f"redis://127.0.0.1:{proxy.port}/0", guard, 5)
-        async with connector.connected() as connection:
-            watch = AddressWatch(connector)
-            yield Watched(proxy, one, other, guard, connector, watch, connection)
-        proxy.stop()
+        async with Proxy(one.port) as proxy:
+            guard = EpochGuard()
+            connector = RedisConnector(proxy.redis_url, guard, 5)
+            async with connector.connected() as connection:
+                watch = AddressWatch(connector)
+                yield Watched(proxy, one, other, guard, connector, watch, connection)
 
 
 async def test_a_look_costs_one_connection_and_two_commands_where_all_is_as_before(

@@ -280,25 +280,6 @@ async def test_a_stream_that_waits_for_its_replay_is_sent_away_with_the_place_it
             assert await reader.kinds(4) == ["n3", "n4", "n5", "caught_up"]
 
 
-async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(valkey: ValkeyProcess) -> None:
-    times: dict[str, Any] = {
-        "drain_notice_seconds": 0.1,
-        "drain_spread_seconds": 0.1,
-        "shutdown_grace_seconds": 2,
-    }
-    async with (
-        started_gateway(valkey.url, **times) as (process, gateway),
-        aio.insecure_channel(gateway.target, [("grpc.use_local_subchannel_pool", 1)]) as channel,
-    ):
-        call = subscribe(channel, RoomSubscription(room="lobby"))
-        await call.initial_metadata()
-        for _ in range(200):  # more than the windows and buffers in between take
-            await gateway.send("lobby", "x" * 16_384)
-        process.terminate()
-        assert await ended(process) == 0
-        call.cancel()
-
-
 async def test_a_client_of_the_tutorial_stays_as_long_as_there_is_time(
     valkey: ValkeyProcess,
 ) -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from grpc import aio
@@ -18,24 +16,13 @@ from tests.support.valkey import ValkeyProcess
 NOTE = SendNoteRequest(room="lobby", author="ann", text="once", note_id="n-1")
 
 
-@asynccontextmanager
-async def proxied(valkey: ValkeyProcess) -> AsyncIterator[tuple[Proxy, str]]:
-    """A proxy in front of Valkey, and the URL that leads through it."""
-    proxy = Proxy(valkey.port)
-    await proxy.start()
-    try:
-        yield proxy, f"redis://127.0.0.1:{proxy.port}/0"
-    finally:
-        proxy.stop()
-
-
 async def test_a_send_whose_answer_was_lost_after_it_ran_is_one_note(
     valkey: ValkeyProcess,
 ) -> None:
     """No part repeats the script by itself; the sender repeats it with the same id."""
     async with (
-        proxied(valkey) as (proxy, url),
-        running_gateway(url) as gateway,
+        Proxy(valkey.port) as proxy,
+        running_gateway(proxy.redis_url) as gateway,
         running_gateway(valkey.url) as other,
         other.read("lobby") as reader,
     ):
@@ -60,8 +47,8 @@ async def test_a_connection_that_falls_silent_is_noticed_and_what_was_missed_arr
 ) -> None:
     """Half-open connections are replaced; the gateway is not ready until then."""
     async with (
-        proxied(valkey) as (proxy, url),
-        running_gateway(url) as gateway,
+        Proxy(valkey.port) as proxy,
+        running_gateway(proxy.redis_url) as gateway,
         running_gateway(valkey.url) as other,
         gateway.read("lobby") as reader,
     ):
@@ -80,8 +67,8 @@ async def test_a_connection_that_falls_silent_is_noticed_and_what_was_missed_arr
 
 async def test_a_link_that_stalls_and_goes_on_loses_nothing(valkey: ValkeyProcess) -> None:
     async with (
-        proxied(valkey) as (proxy, url),
-        running_gateway(url) as gateway,
+        Proxy(valkey.port) as proxy,
+        running_gateway(proxy.redis_url) as gateway,
         running_gateway(valkey.url) as other,
         gateway.read("lobby") as reader,
     ):

@@ -3,15 +3,17 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from grpc import aio
 
+from notecast.v1.note_pb2 import Note
 from notecast_runtime.keyspace import outbox_key, partition_of
 from tests.chaos.proxy import Proxy
 from tests.support.health import wait_until_serving
 from tests.support.history_parts import REMOVING, is_forgotten, neighbour_of
-from tests.support.services import Gateway, behind, running_gateway, running_history, texts
+from tests.support.services import Gateway, Reader, behind, running_gateway, running_history, texts
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually
 
@@ -21,22 +23,6 @@ def other_valkey(tmp_path: Path) -> Iterator[ValkeyProcess]:
     """Another Valkey, which replicates or is replicated."""
     with ValkeyProcess(tmp_path / "other-valkey") as process:
         yield process
-
-
-@asynccontextmanager
-async def address_of(valkey: ValkeyProcess) -> AsyncIterator[Proxy]:
-    """An address that leads to a Valkey, and can be turned to another one."""
-    proxy = Proxy(valkey.port)
-    await proxy.start()
-    try:
-        yield proxy
-    finally:
-        proxy.stop()
-
-
-def url(proxy: Proxy) -> str:
-    """As in NOTECAST_REDIS_URL."""
-    return f"redis://127.0.0.1:{proxy.port}/0"
 
 
 def last_entry(valkey: ValkeyProcess) -> bytes:
@@ -84,9 +70,9 @@ async def test_a_reader_that_saw_what_a_failback_to_the_old_primary_has_lost_is_
     valkey: ValkeyProcess, other_valkey: ValkeyProcess
 ) -> None:
     async with (
-        address_of(valkey) as proxy,
-        running_history(url(proxy)) as history,
-        running_gateway(url(proxy), history) as gateway,
+        Proxy(valkey.port) as proxy,
+        running_history(proxy.redis_url) as history,
+        running_gateway(proxy.redis_url, history) as gateway,
         gateway.read("lobby") as reader,
     ):
         for number in range(1, 4):
@@ -115,9 +101,9 @@ async def test_a_lost_note_of_an_empty_room_is_told_though_the_old_primary_has_t
     """Another room has left it meanwhile: the sequence of the lost note counts as passed there."""
     neighbour = neighbour_of("lobby")
     async with (
-        address_of(valkey) as proxy,
-        running_history(url(proxy)) as history,
-        running_gateway(url(proxy), history) as gateway,
+        Proxy(valkey.port) as proxy,
+        running_history(proxy.redis_url) as history,
+        running_gateway(proxy.redis_url, history) as gateway,
         gateway.read("lobby") as reader,
     ):
         async with running_history(valkey.url, **REMOVING):
@@ -144,9 +130,9 @@ async def test_a_log_that_began_in_an_empty_redis_has_nothing_in_common_with_the
 ) -> None:
     """Its notes have the sequences of the old one's, so no sequence tells them apart."""
     async with (
-        address_of(valkey) as proxy,
-        running_history(url(proxy)) as history,
-        running_gateway(url(proxy), history) as gateway,
+        Proxy(valkey.port) as proxy,
+        running_history(proxy.redis_url) as history,
+        running_gateway(proxy.redis_url, history) as gateway,
         gateway.read("lobby") as reader,
     ):
         for number in range(1, 4):
@@ -212,6 +198,55 @@ async def test_a_reader_that_is_shown_nothing_after_a_replicated_backup_is_told_
         assert (told.after.sequence, told.resumes_at.sequence) == (last.sequence, 2)
 
 
+class Parted(NamedTuple):
+    """Two gateways at two primaries, each with a reader. The logs have three notes in common."""
+
+    proxy: Proxy
+    staying: Gateway
+    """It is at the old primary."""
+    moving: Gateway
+    """It is at the new one, where it has accepted three notes more."""
+    stayed: Reader
+    moved: Reader
+    last_lost: Note
+
+    async def come_together(self, old: ValkeyProcess) -> None:
+        """Turns the moving gateway back, sends `new9`, and checks what readers are told.
+
+        Where the new primary had three notes, the old one has `new4` to `new9`.
+        """
+        await turn(self.proxy, old, self.moving)
+        await wait_until_serving(self.moving.target)
+        await self.staying.send("lobby", "new9")
+        new = [f"new{number}" for number in range(4, 10)]
+        assert (await self.moved.event()).discontinuity.resumes_at.sequence == 4
+        assert texts(await self.moved.notes(6)) == new
+        for gateway in (self.staying, self.moving):
+            async with gateway.read(behind(self.last_lost)) as resumed:
+                assert (await resumed.event()).discontinuity.resumes_at.sequence == 4
+                assert texts(await resumed.notes(6)) == new
+
+
+@asynccontextmanager
+async def parted(old: ValkeyProcess, new: ValkeyProcess) -> AsyncIterator[Parted]:
+    """Starts two gateways, of which one follows a failover and the other one stays."""
+    async with (
+        Proxy(old.port) as proxy,
+        running_gateway(old.url) as staying,
+        running_gateway(proxy.redis_url) as moving,
+        moving.read("lobby") as moved,
+        staying.read("lobby") as stayed,
+    ):
+        for number in range(1, 4):
+            await staying.send("lobby", f"kept{number}")
+        await replicate(old, new)
+        await turn(proxy, new, moving)
+        for number in range(4, 7):
+            await moving.send("lobby", f"lost{number}")
+        last_lost = (await moved.notes(6))[-1]
+        yield Parted(proxy, staying, moving, stayed, moved, last_lost)
+
+
 async def test_a_split_brain_ends_where_the_two_logs_parted(
     valkey: ValkeyProcess, other_valkey: ValkeyProcess
 ) -> None:
@@ -219,68 +254,24 @@ async def test_a_split_brain_ends_where_the_two_logs_parted(
 
     Each has notes under the same sequences. What only the new primary had is lost.
     """
-    async with (
-        address_of(valkey) as proxy,
-        running_gateway(valkey.url) as staying,
-        running_gateway(url(proxy)) as moving,
-        moving.read("lobby") as moved,
-        staying.read("lobby") as stayed,
-    ):
-        for number in range(1, 4):
-            await staying.send("lobby", f"kept{number}")
-        await replicate(valkey, other_valkey)
-        await turn(proxy, other_valkey, moving)
-        for number in range(4, 7):
-            await moving.send("lobby", f"lost{number}")
-        last = (await moved.notes(6))[-1]
+    async with parted(valkey, other_valkey) as gateways:
         for number in range(4, 9):
-            await staying.send("lobby", f"new{number}")
-        await stayed.notes(8)
-        await turn(proxy, valkey, moving)
-        await wait_until_serving(moving.target)
-        await staying.send("lobby", "new9")
-        new = [f"new{number}" for number in range(4, 10)]
-        assert (await moved.event()).discontinuity.resumes_at.sequence == 4
-        assert texts(await moved.notes(6)) == new
-        for gateway in (staying, moving):
-            async with gateway.read(behind(last)) as resumed:
-                assert (await resumed.event()).discontinuity.resumes_at.sequence == 4
-                assert texts(await resumed.notes(6)) == new
+            await gateways.staying.send("lobby", f"new{number}")
+        await gateways.stayed.notes(8)
+        await gateways.come_together(valkey)
 
 
 async def test_it_ends_there_also_where_the_old_primary_restarted_before_the_others_came_back(
     valkey: ValkeyProcess, other_valkey: ValkeyProcess
 ) -> None:
     """A later epoch has begun then, by a gateway that has seen nothing of what is lost."""
-    async with (
-        address_of(valkey) as proxy,
-        running_gateway(valkey.url) as staying,
-        running_gateway(url(proxy)) as moving,
-        moving.read("lobby") as moved,
-        staying.read("lobby") as stayed,
-    ):
-        for number in range(1, 4):
-            await staying.send("lobby", f"kept{number}")
-        await replicate(valkey, other_valkey)
-        await turn(proxy, other_valkey, moving)
-        for number in range(4, 7):
-            await moving.send("lobby", f"lost{number}")
-        last = (await moved.notes(6))[-1]
+    async with parted(valkey, other_valkey) as gateways:
         for number in range(4, 8):
-            await staying.send("lobby", f"new{number}")
-        await stayed.notes(7)
+            await gateways.staying.send("lobby", f"new{number}")
+        await gateways.stayed.notes(7)
         valkey.stop()
         valkey.start()
-        await sent_when_back(staying, "lobby", "new8")
-        assert texts(await stayed.notes(1)) == ["new8"]  # so it has entered the epoch
-        await turn(proxy, valkey, moving)
-        await wait_until_serving(moving.target)
-        await staying.send("lobby", "new9")
-        new = [f"new{number}" for number in range(4, 10)]
-        assert (await moved.event()).discontinuity.resumes_at.sequence == 4
-        assert texts(await moved.notes(6)) == new
-        assert texts(await stayed.notes(1)) == ["new9"]
-        for gateway in (staying, moving):
-            async with gateway.read(behind(last)) as resumed:
-                assert (await resumed.event()).discontinuity.resumes_at.sequence == 4
-                assert texts(await resumed.notes(6)) == new
+        await sent_when_back(gateways.staying, "lobby", "new8")
+        assert texts(await gateways.stayed.notes(1)) == ["new8"]  # so it has entered the epoch
+        await gateways.come_together(valkey)
+        assert texts(await gateways.stayed.notes(1)) == ["new9"]

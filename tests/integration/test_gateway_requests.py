@@ -34,19 +34,6 @@ async def refused(gateway: Gateway, wanted: RoomSubscription) -> dict[str, str]:
     return faulty_fields(error.value)
 
 
-async def test_a_note_keeps_all_that_its_sender_gave(valkey: ValkeyProcess) -> None:
-    async with running_gateway(valkey.url) as gateway, gateway.read("lobby") as reader:
-        request = SendNoteRequest(
-            room="lobby", author="ann", text="hé\n🙂", note_id="n-1", labels={"lang": "fr"}
-        )
-        answer = await gateway.stub.SendNote(request, timeout=10)
-        (note,) = await reader.notes(1)
-        assert (note.room, note.author, note.text) == ("lobby", "ann", "hé\n🙂")
-        assert (note.note_id, dict(note.labels)) == ("n-1", {"lang": "fr"})
-        assert (note.epoch, note.sequence) == (answer.cursor.epoch, answer.cursor.sequence)
-        assert note.create_time == answer.create_time
-
-
 async def test_a_note_without_an_id_gets_one_of_its_own(valkey: ValkeyProcess) -> None:
     async with running_gateway(valkey.url) as gateway:
         first, second = await gateway.send("lobby", "a"), await gateway.send("lobby", "b")

@@ -1,35 +1,15 @@
 """What tools expect of a gRPC server, and what the tutorial's client expects of its own."""
 
-import asyncio
-
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
-    ProtoReflectionDescriptorDatabase,
-)
 
 from tests.support.health import health_of
 from tests.support.services import running_gateway, running_history
 from tests.support.valkey import ValkeyProcess
 from tutorial.chat_pb2 import Empty, Note
 from tutorial.chat_pb2_grpc import ChatServerStub
-
-
-async def test_reflection_tells_every_service(valkey: ValkeyProcess) -> None:
-    def services(target: str) -> set[str]:
-        with grpc.insecure_channel(target) as channel:
-            return set(ProtoReflectionDescriptorDatabase(channel).get_services())
-
-    async with running_gateway(valkey.url) as gateway:
-        assert await asyncio.to_thread(services, gateway.target) == {
-            "notecast.v1.ChatService",
-            "grpc.ChatServer",
-            "grpc.health.v1.Health",
-            "grpc.reflection.v1.ServerReflection",
-            "grpc.reflection.v1alpha.ServerReflection",
-        }
 
 
 async def test_health_is_told_by_every_name_and_for_no_other(valkey: ValkeyProcess) -> None:

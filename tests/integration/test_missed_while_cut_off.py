@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 import redis
@@ -80,9 +79,9 @@ async def cut_off(valkey: ValkeyProcess, store: redis.Redis) -> AsyncIterator[Cu
     """Its stream has been shown one note."""
     store.config_set("stream-node-max-entries", 1)  # so that the outbox is trimmed at once
     async with (
-        proxied(valkey) as (proxy, url),
+        Proxy(valkey.port) as proxy,
         running_history(valkey.url, **REMOVING) as history,
-        running_gateway(url, history) as gateway,
+        running_gateway(proxy.redis_url, history) as gateway,
         running_gateway(valkey.url, history) as other,
         gateway.read(ROOM) as reader,
     ):
@@ -90,16 +89,6 @@ async def cut_off(valkey: ValkeyProcess, store: redis.Redis) -> AsyncIterator[Cu
         await other.send(ROOM, "seen")
         assert await reader.kinds(1) == ["seen"]
         yield CutOff(proxy, reader, other, store)
-
-
-@asynccontextmanager
-async def proxied(valkey: ValkeyProcess) -> AsyncIterator[tuple[Proxy, str]]:
-    proxy = Proxy(valkey.port)
-    await proxy.start()
-    try:
-        yield proxy, f"redis://127.0.0.1:{proxy.port}/0"
-    finally:
-        proxy.stop()
 
 
 @pytest.mark.parametrize("young", [[], ["young"]], ids=["nothing since", "and another note came"])

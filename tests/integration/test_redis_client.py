@@ -25,12 +25,10 @@ async def ask(connection: Any) -> None:  # noqa: ANN401 - redis-py's, untyped
 async def test_a_connection_that_was_reset_in_hand_is_an_error_of_the_connection(
     valkey: ValkeyProcess, run: Run
 ) -> None:
-    proxy = Proxy(valkey.port)
-    await proxy.start()
     here = asyncio.get_running_loop()
 
     async def use_what_was_reset() -> None:
-        redis = connect(f"redis://127.0.0.1:{proxy.port}", EpochGuard(), 5)
+        redis = connect(proxy.redis_url, EpochGuard(), 5)
         pool: Any = redis.connection_pool
         connection = await pool.get_connection()
         await ask(connection)
@@ -43,5 +41,5 @@ async def test_a_connection_that_was_reset_in_hand_is_an_error_of_the_connection
         assert await redis.ping()
         await redis.aclose()
 
-    await asyncio.to_thread(run, use_what_was_reset())
-    proxy.stop()
+    async with Proxy(valkey.port) as proxy:
+        await asyncio.to_thread(run, use_what_was_reset())

@@ -49,16 +49,6 @@ async def calling(url: str, timeout_seconds: float = 2) -> AsyncIterator[Calls]:
         await asyncio.gather(running, return_exceptions=True)
 
 
-@asynccontextmanager
-async def proxied(valkey: ValkeyProcess) -> AsyncIterator[tuple[Proxy, str]]:
-    proxy = Proxy(valkey.port)
-    await proxy.start()
-    try:
-        yield proxy, f"redis://127.0.0.1:{proxy.port}/0"
-    finally:
-        proxy.stop()
-
-
 def reads_of(valkey: ValkeyProcess) -> int:
     """How often Valkey has read from sockets."""
     with valkey.client() as redis:
@@ -130,7 +120,7 @@ async def test_no_more_than_so_many_wait(valkey: ValkeyProcess) -> None:
 async def test_a_lost_connection_fails_what_was_in_flight_and_nothing_is_sent_again(
     valkey: ValkeyProcess,
 ) -> None:
-    async with proxied(valkey) as (proxy, url), calling(url) as call:
+    async with Proxy(valkey.port) as proxy, calling(proxy.redis_url) as call:
         proxy.trap = trap = ReplyTrap(b"INCR")
         outcomes = await call.all(*(call("INCR", "count") for _ in range(10)))
         assert trap.sprung.is_set()
@@ -166,7 +156,7 @@ async def test_nobody_there_is_an_error_long_before_the_deadline(valkey: ValkeyP
 
 
 async def test_while_nobody_is_there_he_is_not_called_all_the_time(valkey: ValkeyProcess) -> None:
-    async with proxied(valkey) as (proxy, url), calling(url) as call:
+    async with Proxy(valkey.port) as proxy, calling(proxy.redis_url) as call:
         proxy.refuse(on=True)
         proxy.cut()
         begun, attempts = time.monotonic(), 0
@@ -181,7 +171,7 @@ async def test_while_nobody_is_there_he_is_not_called_all_the_time(valkey: Valke
 
 
 async def test_a_link_that_is_half_open_is_left_for_a_new_one(valkey: ValkeyProcess) -> None:
-    async with proxied(valkey) as (proxy, url), calling(url) as call:
+    async with Proxy(valkey.port) as proxy, calling(proxy.redis_url) as call:
         proxy.half_open()
         with pytest.raises(RedisUnavailableError):
             await call("INCR", "count", seconds=0.2)

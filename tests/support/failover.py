@@ -24,7 +24,7 @@ class Pair:
     @property
     def url(self) -> str:
         """As in NOTECAST_REDIS_URL."""
-        return f"redis://127.0.0.1:{self._proxy.port}/0"
+        return self._proxy.redis_url
 
     def promote_replica(self, *, address_follows: bool = True, demotes: bool = True) -> None:
         """Swaps the two, with every connection left as it is.
@@ -50,14 +50,10 @@ class Pair:
 async def replicated(folder: Path) -> AsyncIterator[Pair]:
     """Both are up, and the replica has all that the primary has."""
     with ValkeyProcess(folder / "one") as one, ValkeyProcess(folder / "two") as two:
-        proxy = Proxy(one.port)
-        await proxy.start()
-        try:
+        async with Proxy(one.port) as proxy:
             with two.client() as redis:
                 redis.replicaof("127.0.0.1", one.port)
                 await eventually(
                     lambda: redis.info("replication")["master_link_status"] == "up", "replicated"
                 )
             yield Pair(one, two, proxy)
-        finally:
-            proxy.stop()

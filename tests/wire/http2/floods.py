@@ -8,7 +8,6 @@ from tests.wire.http2.raw_client import (
     ACK,
     DATA,
     END_HEADERS,
-    END_STREAM,
     GOAWAY,
     HEADERS,
     INITIAL_WINDOW_SIZE,
@@ -17,16 +16,14 @@ from tests.wire.http2.raw_client import (
     PRIORITY,
     REQUEST,
     SETTINGS,
+    WHOLE,
     Frame,
     rst_stream,
     setting,
     window_update,
 )
 
-STATUS = encode_headers([(b":status", b"200")])
-TRAILERS = encode_headers([(b"grpc-status", b"0")])
 BLOCK = encode_headers(REQUEST)
-WHOLE = END_HEADERS | END_STREAM
 ODD = range(1, 2**31, 2)
 
 

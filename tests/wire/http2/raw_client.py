@@ -10,6 +10,7 @@ from notecast_wire.http2.client_budgets import ClientBudgets
 from notecast_wire.http2.codes import ErrorCode
 from notecast_wire.http2.connection import PREFACE, Connection, ConnectionLimits
 from notecast_wire.http2.events import ConnectionEnded, Event, RequestBegun, StreamEnded
+from notecast_wire.http2.header_encoder import encode_headers
 from notecast_wire.http2.stream import Stream
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY = range(8)
@@ -17,6 +18,7 @@ WINDOW_UPDATE, CONTINUATION = 8, 9
 END_STREAM = ACK = 0x1
 END_HEADERS, PADDED, HAS_PRIORITY = 0x4, 0x8, 0x20
 INITIAL_WINDOW_SIZE = 4
+WHOLE = END_HEADERS | END_STREAM
 
 REQUEST = [
     (b":method", b"POST"),
@@ -26,6 +28,9 @@ REQUEST = [
     (b"content-type", b"application/grpc"),
     (b"te", b"trailers"),
 ]
+
+STATUS = encode_headers([(b":status", b"200")])
+TRAILERS = encode_headers([(b"grpc-status", b"0")])
 
 
 class Frame(NamedTuple):
@@ -181,3 +186,9 @@ class RawClient:
 
 def _reset(frame: Frame) -> tuple[int, ErrorCode]:
     return frame.stream_id, ErrorCode(frame.number)
+
+
+def answered(client: RawClient, stream_id: int) -> None:
+    """A call from its beginning to its end."""
+    client.sender.respond(client.begin(stream_id, ended=True), STATUS, b"", TRAILERS)
+    client.sent()

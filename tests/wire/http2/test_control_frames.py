@@ -24,6 +24,8 @@ from tests.wire.http2.raw_client import (
     PING,
     RST_STREAM,
     SETTINGS,
+    STATUS,
+    TRAILERS,
     Frame,
     RawClient,
     rst_stream,
@@ -33,8 +35,6 @@ from tests.wire.http2.raw_client import (
 
 SPACING = ConnectionLimits().pong_spacing_seconds
 DELAY = ConnectionLimits().pong_delay_seconds
-STATUS = encode_headers([(b":status", b"200")])
-TRAILERS = encode_headers([(b"grpc-status", b"0")])
 LARGEST = 2**31 - 1
 
 

@@ -15,7 +15,7 @@ from notecast_wire.http2.codes import ErrorCode
 from notecast_wire.http2.connection import ConnectionLimits
 from notecast_wire.http2.events import ConnectionEnded, Event, RequestBegun
 from notecast_wire.http2.header_encoder import encode_headers
-from tests.wire.http2.floods import BLOCK, FLOODS, ODD, WHOLE, head, pings, rapid_resets
+from tests.wire.http2.floods import BLOCK, FLOODS, ODD, head, pings, rapid_resets
 from tests.wire.http2.raw_client import (
     CONTINUATION,
     END_HEADERS,
@@ -24,6 +24,9 @@ from tests.wire.http2.raw_client import (
     PING,
     REQUEST,
     SETTINGS,
+    STATUS,
+    TRAILERS,
+    WHOLE,
     Clock,
     Frame,
     RawClient,
@@ -31,9 +34,6 @@ from tests.wire.http2.raw_client import (
     setting,
     window_update,
 )
-
-STATUS = encode_headers([(b":status", b"200")])
-TRAILERS = encode_headers([(b"grpc-status", b"0")])
 
 
 def ended(events: list[Event]) -> bool:

@@ -17,7 +17,7 @@ from notecast_wire.http2.connection import ConnectionLimits
 from notecast_wire.http2.events import ConnectionEnded, RequestBegun, StreamEnded
 from notecast_wire.http2.header_encoder import encode_headers
 from notecast_wire.http2.stream import Stream
-from tests.wire.http2.floods import ODD, STATUS, TRAILERS
+from tests.wire.http2.floods import ODD
 from tests.wire.http2.raw_client import (
     CONTINUATION,
     DATA,
@@ -28,6 +28,9 @@ from tests.wire.http2.raw_client import (
     PRIORITY,
     REQUEST,
     SETTINGS,
+    STATUS,
+    TRAILERS,
+    WHOLE,
     Clock,
     Frame,
     RawClient,
@@ -40,7 +43,6 @@ LIMITS = ConnectionLimits(
 )
 LARGE = b"t" * 4_000
 HOSTILE, OTHER, NEIGHBOUR = "192.0.2.66", "198.51.100.1", "192.0.2.66"
-WHOLE = END_HEADERS | END_STREAM
 
 
 class Proxy(RawClient):

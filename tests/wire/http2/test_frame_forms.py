@@ -4,32 +4,23 @@ import pytest
 
 from notecast_wire.http2.codes import ErrorCode
 from notecast_wire.http2.events import DataReceived
-from notecast_wire.http2.header_encoder import encode_headers
 from tests.wire.http2.raw_client import (
     CONTINUATION,
     DATA,
     END_HEADERS,
-    END_STREAM,
     HAS_PRIORITY,
     HEADERS,
     PADDED,
     PRIORITY,
     REQUEST,
+    STATUS,
+    WHOLE,
     Frame,
     RawClient,
+    answered,
     rst_stream,
     window_update,
 )
-
-STATUS = encode_headers([(b":status", b"200")])
-TRAILERS = encode_headers([(b"grpc-status", b"0")])
-WHOLE = END_HEADERS | END_STREAM
-
-
-def answered(client: RawClient, stream_id: int) -> None:
-    """A call from its beginning to its end."""
-    client.sender.respond(client.begin(stream_id, ended=True), STATUS, b"", TRAILERS)
-    client.sent()
 
 
 @pytest.mark.parametrize(

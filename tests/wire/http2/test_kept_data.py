@@ -9,7 +9,6 @@ from notecast_wire.fairness.held_bytes import HeldBytes
 from notecast_wire.fairness.shares import ShareRatios, ShareRefusal
 from notecast_wire.http2.codes import ErrorCode
 from notecast_wire.http2.events import AnswerSent, StreamEnded, StreamWritable
-from notecast_wire.http2.header_encoder import encode_headers
 from notecast_wire.http2.shared_window import SharedWindow
 from notecast_wire.http2.stream import StreamOwner
 from tests.wire.http2.raw_client import (
@@ -18,15 +17,14 @@ from tests.wire.http2.raw_client import (
     END_STREAM,
     HEADERS,
     RST_STREAM,
+    STATUS,
+    TRAILERS,
     Frame,
     RawClient,
     rst_stream,
     window_update,
 )
 from tests.wire.http2.windows import LARGEST, sizes, with_window, writable
-
-STATUS = encode_headers([(b":status", b"200")])
-TRAILERS = encode_headers([(b"grpc-status", b"0")])
 
 
 def test_data_goes_out_as_far_as_the_streams_window_and_the_rest_when_it_opens() -> None:

@@ -15,13 +15,13 @@ from tests.wire.http2.raw_client import (
     PADDED,
     REQUEST,
     RST_STREAM,
+    WHOLE,
     Frame,
     RawClient,
     rst_stream,
 )
 
 Fields = list[tuple[bytes, bytes]]
-WHOLE = END_HEADERS | END_STREAM
 
 
 def without(*names: bytes) -> Fields:

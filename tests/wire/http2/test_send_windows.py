@@ -4,22 +4,20 @@ import pytest
 
 from notecast_wire.http2.codes import ErrorCode
 from notecast_wire.http2.events import StreamEnded
-from notecast_wire.http2.header_encoder import encode_headers
 from tests.wire.http2.raw_client import (
     ACK,
     DATA,
     HEADERS,
     RST_STREAM,
     SETTINGS,
+    STATUS,
+    TRAILERS,
     Frame,
     RawClient,
     rst_stream,
     window_update,
 )
 from tests.wire.http2.windows import LARGEST, resized, sizes, with_window, writable
-
-STATUS = encode_headers([(b":status", b"200")])
-TRAILERS = encode_headers([(b"grpc-status", b"0")])
 
 
 def test_a_wider_initial_window_opens_those_of_all_streams() -> None:

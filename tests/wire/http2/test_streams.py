@@ -5,7 +5,6 @@ import pytest
 from notecast_wire.http2.codes import ErrorCode
 from notecast_wire.http2.connection import ConnectionLimits
 from notecast_wire.http2.events import StreamEnded
-from notecast_wire.http2.header_encoder import encode_headers
 from tests.wire.http2.raw_client import (
     CONTINUATION,
     DATA,
@@ -15,21 +14,15 @@ from tests.wire.http2.raw_client import (
     PRIORITY,
     REQUEST,
     RST_STREAM,
+    STATUS,
+    TRAILERS,
+    WHOLE,
     Frame,
     RawClient,
+    answered,
     rst_stream,
     window_update,
 )
-
-STATUS = encode_headers([(b":status", b"200")])
-TRAILERS = encode_headers([(b"grpc-status", b"0")])
-WHOLE = END_HEADERS | END_STREAM
-
-
-def answered(client: RawClient, stream_id: int) -> None:
-    """A call from its beginning to its end."""
-    client.sender.respond(client.begin(stream_id, ended=True), STATUS, b"", TRAILERS)
-    client.sent()
 
 
 @pytest.mark.parametrize(

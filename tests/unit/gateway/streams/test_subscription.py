@@ -14,6 +14,7 @@ from chat_gateway.log.event_bytes import note_frame
 from chat_gateway.log.positions import Head, RoomPosition
 from chat_gateway.log.ring import as_frames
 from chat_gateway.rooms.room import Room, RoomLimits
+from chat_gateway.streams.subscription import Subscription
 from notecast.v1.chat_pb2 import SubscribeResponse
 from notecast.v1.history_pb2 import LoggedNote
 from notecast.v1.note_pb2 import Note
@@ -262,13 +263,18 @@ def test_a_stream_that_is_ended_tells_its_status_after_what_its_client_has_yet_t
     assert window.status.name == "RESOURCE_EXHAUSTED"
 
 
-def test_a_slow_reader_is_told_the_positions_after_what_it_was_sent_in_each_room() -> None:
+def in_two_rooms(window: Window) -> tuple[Subscription, Room, Room]:
+    """A stream in `red`, where it stands at 5, and in `blue`, where it was sent two notes: at 7."""
     red, blue = open_room(Head(EPOCH, 0)), open_room(Head(EPOCH, 5))
     red.name, blue.name = "red", "blue"
-    window = Window()
     stream = subscribed(window, red, blue, start=Start(6, resumes=False))
     hear(blue, 2)
     blue.deliver()
+    return stream, red, blue
+
+
+def test_a_slow_reader_is_told_the_positions_after_what_it_was_sent_in_each_room() -> None:
+    stream, _, blue = in_two_rooms(window := Window())
     window.close()
     hear(blue, 2)
     blue.deliver()
@@ -279,12 +285,7 @@ def test_a_slow_reader_is_told_the_positions_after_what_it_was_sent_in_each_room
 
 
 def test_what_the_log_says_of_a_stream_names_its_client_and_where_it_stands_in_each_room() -> None:
-    red, blue = open_room(Head(EPOCH, 0)), open_room(Head(EPOCH, 5))
-    red.name, blue.name = "red", "blue"
-    window = Window()
-    stream = subscribed(window, red, blue, start=Start(6, resumes=False))
-    hear(blue, 2)
-    blue.deliver()
+    stream, _, _ = in_two_rooms(Window())
     assert stream.log_fields() == {
         "peer": "ipv4:192.0.2.1:5000",
         "connection": "#7",
@@ -337,12 +338,7 @@ def places_told(window: Window) -> list[tuple[str, int]]:
 
 
 def test_a_client_that_is_sent_away_is_told_its_positions_and_its_stream_ends_with_ok() -> None:
-    red, blue = open_room(Head(EPOCH, 0)), open_room(Head(EPOCH, 5))
-    red.name, blue.name = "red", "blue"
-    window = Window()
-    stream = subscribed(window, red, blue, start=Start(6, resumes=False))
-    hear(blue, 2)
-    blue.deliver()
+    stream, red, blue = in_two_rooms(window := Window())
     assert stream.send_away(0.25)
     assert places_told(window) == [("red", 5), ("blue", 7)]
     assert window.ending == OK
